@@ -1,0 +1,3 @@
+//! (electrum-server)
+
+fn main() {}

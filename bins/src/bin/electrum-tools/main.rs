@@ -1,0 +1,3 @@
+//! (electrum-tools)
+
+fn main() {}

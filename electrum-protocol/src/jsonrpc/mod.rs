@@ -1,0 +1,6 @@
+//! (jsonrpc)
+
+mod error;
+mod id;
+mod message;
+mod params;

@@ -1,0 +1,5 @@
+//! (bitcoind)
+
+mod auth;
+mod rest;
+mod rpc;

@@ -1,0 +1,5 @@
+//! (index)
+
+mod reader;
+mod rows;
+mod writer;

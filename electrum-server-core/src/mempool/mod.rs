@@ -1,0 +1,5 @@
+//! (mempool)
+
+mod delta;
+mod entry;
+mod histogram;

@@ -1,0 +1,4 @@
+//! (net)
+
+mod connection;
+mod listener;

@@ -1,0 +1,6 @@
+//! (session)
+
+mod handlers;
+mod limits;
+mod reply;
+mod subscriptions;

@@ -1,0 +1,6 @@
+//! (store)
+
+#[cfg(feature = "fjall")]
+mod fjall;
+mod memory;
+mod schema;

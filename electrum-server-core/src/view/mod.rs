@@ -1,0 +1,7 @@
+//! (view)
+
+mod balance;
+mod history;
+mod proof;
+mod transaction;
+mod unspent;
