@@ -1,1 +1,1 @@
-//! (codec)
+//! The codec for `tokio_util::codec::Framed`.

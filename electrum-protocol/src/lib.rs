@@ -4,13 +4,33 @@ pub mod client;
 #[cfg(feature = "tokio")]
 pub mod codec;
 pub mod frame;
+mod hex;
+mod json;
 pub mod jsonrpc;
 pub mod merkle;
 pub mod method;
-pub mod raw_json;
-pub mod script_hash;
+mod notification;
+mod raw_json;
+mod script_hash;
 pub mod server;
 pub mod status;
-pub mod version;
+mod version;
 
 pub use bitcoin;
+#[doc(no_inline)]
+pub use serde_json;
+
+pub use client::Client;
+pub use json::DecodeError;
+pub use jsonrpc::{ErrorCode, ErrorObject};
+pub use merkle::CheckpointProof;
+pub use method::fee::{EstimateMode, FeePerKvb};
+pub use method::headers::Tip;
+pub use method::scripthash::{Balance, HistoryEntry, Unspent};
+pub use method::{Call, Method, Parameters, Request, Response};
+pub use notification::Notification;
+pub use raw_json::{ParseJsonError, RawJson};
+pub use script_hash::{ParseScriptHashError, ScriptHash};
+pub use server::{Server, ServerConfig};
+pub use status::{Confirmation, Status, StatusHasher};
+pub use version::{ParseVersionError, ProtocolVersion, VersionRange};

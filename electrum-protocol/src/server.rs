@@ -1,1 +1,411 @@
-//! (server)
+//! The server's side of a conversation, without I/O.
+//!
+//! Bytes enter through [`Server::receive`]; [`Server::poll_event`] yields typed requests; [`Server::reply`] and
+//! [`Server::notify`] turn answers into bytes, which leave through [`Server::take_output`]. What is wrong with a
+//! message is answered here; what a request means, whether it is allowed and what it costs is the caller's affair.
+
+mod outbox;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::frame::LineDecoder;
+use crate::json::{ToJson, excerpt, is_null, text};
+use crate::jsonrpc::{ErrorCode, ErrorObject, Id, Incoming, Message, Params, ParseError};
+use crate::method::server::{Version, VersionResponse};
+use crate::method::{Method, Parameters, Request, Response};
+use crate::notification::Notification;
+use crate::version::{ProtocolVersion, VersionRange};
+use outbox::{Address, Outbox};
+
+/// What a server says about itself, and what it puts up with.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The name and version of the software, as `server.version` returns it.
+    pub software: String,
+    /// The protocol versions on offer.
+    pub versions: VersionRange,
+    /// Whether every request before `server.version` is refused. Otherwise such a client is taken to speak 1.4.
+    pub version_first: bool,
+    /// The longest line that is read, in bytes.
+    pub max_line: usize,
+    /// The longest line that is written as an answer, in bytes.
+    pub max_response: usize,
+    /// The most messages in a batch.
+    pub max_batch: usize,
+}
+
+/// Accepts every version in any order, lines of 1 MB, answers of 8.1 MB (what wallets read) and batches of 345.
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            software: concat!("electrum-protocol ", env!("CARGO_PKG_VERSION")).to_owned(),
+            versions: VersionRange::SPOKEN,
+            version_first: false,
+            max_line: 1_000_000,
+            max_response: 8_100_000,
+            max_batch: 345,
+        }
+    }
+}
+
+/// Something that the caller has to act upon.
+#[derive(Debug)]
+pub enum Event {
+    /// A request came; answer it with [`Server::reply`].
+    Request {
+        /// Where the answer belongs.
+        token: Token,
+        /// What is wanted.
+        request: Request,
+    },
+    /// The client introduced itself with `server.version`. The answer is already on its way out.
+    Negotiated {
+        /// What the client calls itself, at most 80 characters of it; may be empty.
+        client_name: String,
+        /// What both sides speak from here on.
+        version: ProtocolVersion,
+    },
+    /// A message was refused, and answered if it asked for an answer. Counts as abuse.
+    Refused {
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The conversation is over: send the output, then close. No event follows.
+    Close {
+        /// Why, in words for a log.
+        reason: String,
+    },
+}
+
+/// The place in the conversation where the answer to one request belongs.
+///
+/// Every token must come back through [`Server::reply`], even that of a request that wants no answer.
+#[derive(Debug)]
+#[must_use = "a batch is answered only when every token of it came back"]
+pub struct Token {
+    address: Option<Address>,
+    version: ProtocolVersion,
+}
+
+impl Token {
+    /// Tells whether the client wants an answer; it does not to a request without an id.
+    pub fn wants_reply(&self) -> bool {
+        self.address.is_some()
+    }
+}
+
+/// The server's side of one conversation.
+#[derive(Debug)]
+pub struct Server {
+    decoder: LineDecoder,
+    session: Session,
+}
+
+impl Server {
+    /// Starts a conversation.
+    pub fn new(config: impl Into<Arc<ServerConfig>>) -> Self {
+        let config = config.into();
+        Self {
+            decoder: LineDecoder::new(config.max_line),
+            session: Session {
+                outbox: Outbox::new(config.max_response),
+                config,
+                negotiated: None,
+                closed: false,
+                events: VecDeque::new(),
+            },
+        }
+    }
+
+    /// Takes bytes from the client, in any portions.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if !self.session.closed {
+            self.decoder.push(bytes);
+        }
+    }
+
+    /// Returns the next event; nothing when more bytes are needed.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.session.events.pop_front() {
+                return Some(event);
+            }
+            if self.session.closed {
+                return None;
+            }
+            match self.decoder.next_line()? {
+                Ok(line) => self.session.line(line),
+                Err(error) => {
+                    let error = ErrorObject::new(ErrorCode::INVALID_REQUEST, error.to_string());
+                    self.session.refuse(Some(Address::of_nothing()), error);
+                }
+            }
+        }
+    }
+
+    /// Answers a request. The answer to the last open request of a batch sends the whole batch.
+    ///
+    /// A result whose line would be longer than [`ServerConfig::max_response`] becomes an error.
+    pub fn reply(&mut self, token: Token, result: Result<Response, ErrorObject>) {
+        let Some(address) = token.address else { return };
+        match result {
+            Ok(response) => {
+                self.session
+                    .outbox
+                    .result(address, |out| response.encode(token.version, out));
+            }
+            Err(error) => self.session.outbox.error(address, &error),
+        }
+    }
+
+    /// Sends a notification. While a batch is being answered it waits for the end of that batch, so that no status
+    /// overtakes the answer to its subscription.
+    pub fn notify(&mut self, notification: &Notification) {
+        self.session.outbox.notify(notification, self.version());
+    }
+
+    /// Takes the bytes to send: whole lines, in order.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        self.session.outbox.take()
+    }
+
+    /// Returns how many bytes wait to be taken, or for the end of a batch.
+    pub fn pending_output(&self) -> usize {
+        self.session.outbox.len()
+    }
+
+    /// Returns how many bytes were received and not read yet.
+    pub fn pending_input(&self) -> usize {
+        self.decoder.buffered()
+    }
+
+    /// Returns the protocol version of the session: 1.4 until the client negotiates another.
+    pub fn version(&self) -> ProtocolVersion {
+        self.session.version()
+    }
+}
+
+/// Everything but the framing.
+#[derive(Debug)]
+struct Session {
+    config: Arc<ServerConfig>,
+    negotiated: Option<ProtocolVersion>,
+    closed: bool,
+    events: VecDeque<Event>,
+    outbox: Outbox,
+}
+
+/// The characters of a client's name that are kept.
+const MAX_CLIENT_NAME: usize = 80;
+
+impl Session {
+    fn version(&self) -> ProtocolVersion {
+        self.negotiated.unwrap_or(ProtocolVersion::V1_4)
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        match Incoming::parse(line, self.config.max_batch) {
+            Ok(Incoming::Single(raw)) => self.message(raw, None),
+            Ok(Incoming::Batch(messages)) => {
+                let batch = self.outbox.open_batch();
+                for raw in messages {
+                    self.message(raw, Some(batch));
+                }
+                self.outbox.seal_batch(batch);
+            }
+            Err(error) => {
+                let code = match error {
+                    ParseError::NotUtf8(_) | ParseError::NotJson(_) => ErrorCode::PARSE_ERROR,
+                    _ => ErrorCode::INVALID_REQUEST,
+                };
+                let error = ErrorObject::new(code, error.to_string());
+                self.refuse(Some(Address::of_nothing()), error);
+            }
+        }
+        if self.closed {
+            let reason = "no common protocol version".to_owned();
+            self.events.push_back(Event::Close { reason });
+        }
+    }
+
+    /// Handles one message, alone or in a batch.
+    fn message(&mut self, raw: &RawValue, batch: Option<u64>) {
+        let invalid = |message: &str| ErrorObject::new(ErrorCode::INVALID_REQUEST, message);
+        let Some(message) = Message::from_raw(raw) else {
+            let address = self.outbox.address(Id::null(), batch);
+            return self.refuse(
+                Some(address),
+                invalid("request object must be a dictionary"),
+            );
+        };
+        if message.method.is_none() && (message.result.is_some() || message.error.is_some()) {
+            // An answer to an answer might be answered again.
+            return self.refuse(None, invalid("unexpected response"));
+        }
+        let id = match message.id.map(|id| (id, Id::from_raw(id))) {
+            None => None,
+            Some((_, Some(id))) => Some(id),
+            Some((id, None)) => {
+                let error = format!("invalid \"id\": {}", excerpt(id.get()));
+                let address = self.outbox.address(Id::null(), batch);
+                return self.refuse(Some(address), invalid(&error));
+            }
+        };
+        let has_id = id.is_some();
+        let address = id.map(|id| self.outbox.address(id, batch));
+        match self.request(&message, address) {
+            Ok(()) => {}
+            // Without a method and an id it is not even a notification, so the client is told.
+            Err((None, error)) if !has_id && message.method.is_none() => {
+                let address = self.outbox.address(Id::null(), batch);
+                self.refuse(Some(address), error);
+            }
+            Err((address, error)) => self.refuse(address, error),
+        }
+    }
+
+    /// Reads a request and passes it on, or gives its address back together with what is wrong.
+    fn request(
+        &mut self,
+        message: &Message<'_>,
+        address: Option<Address>,
+    ) -> Result<(), (Option<Address>, ErrorObject)> {
+        if self.closed {
+            let error = ErrorObject::new(ErrorCode::BAD_REQUEST, "the connection is closing");
+            return Err((address, error));
+        }
+        let (name, params) = match envelope(message) {
+            Ok(envelope) => envelope,
+            Err(error) => return Err((address, error)),
+        };
+        if name == Version::NAME {
+            return self.introduce(params, address);
+        }
+        if self.config.version_first && self.negotiated.is_none() {
+            let message = "use server.version to identify client";
+            return Err((address, ErrorObject::new(ErrorCode::BAD_REQUEST, message)));
+        }
+        let version = self.version();
+        match decode(&name, params, version) {
+            Ok(request) => {
+                let token = Token { address, version };
+                self.events.push_back(Event::Request { token, request });
+                Ok(())
+            }
+            Err(error) => Err((address, error)),
+        }
+    }
+
+    /// Answers `server.version`.
+    fn introduce(
+        &mut self,
+        params: Params<'_>,
+        address: Option<Address>,
+    ) -> Result<(), (Option<Address>, ErrorObject)> {
+        let bad_request = |message: String| ErrorObject::new(ErrorCode::BAD_REQUEST, message);
+        if self.negotiated.is_some() {
+            return Err((
+                address,
+                bad_request(format!("{} already sent", Version::NAME)),
+            ));
+        }
+        let (asked, raw) = match asked(params) {
+            Ok(asked) => asked,
+            Err(error) => return Err((address, error)),
+        };
+        let version = asked
+            .as_ref()
+            .and_then(|asked| self.config.versions.negotiate(asked.protocol_version));
+        let (Some(Version { client_name, .. }), Some(version)) = (asked, version) else {
+            self.closed = true;
+            return Err((
+                address,
+                bad_request(format!("unsupported protocol version: {raw}")),
+            ));
+        };
+        self.negotiated = Some(version);
+        if let Some(address) = address {
+            let response = VersionResponse {
+                software: self.config.software.clone(),
+                protocol_version: version,
+            };
+            self.outbox
+                .result(address, |out| response.to_json(version, out));
+        }
+        let client_name = client_name.chars().take(MAX_CLIENT_NAME).collect();
+        self.events.push_back(Event::Negotiated {
+            client_name,
+            version,
+        });
+        Ok(())
+    }
+
+    /// Queues an error for whoever asked, and tells the caller.
+    fn refuse(&mut self, address: Option<Address>, error: ErrorObject) {
+        if let Some(address) = address {
+            self.outbox.error(address, &error);
+        }
+        self.events.push_back(Event::Refused { code: error.code });
+    }
+}
+
+/// Takes method and params out of a message that ought to be a request.
+fn envelope<'a>(
+    message: &Message<'a>,
+) -> Result<(std::borrow::Cow<'a, str>, Params<'a>), ErrorObject> {
+    let invalid = |message: String| ErrorObject::new(ErrorCode::INVALID_REQUEST, message);
+    if let Some(jsonrpc) = message.jsonrpc.filter(|jsonrpc| !is_null(jsonrpc)) {
+        let spoken = text(jsonrpc).is_some_and(|version| version == "2.0" || version == "1.0");
+        if !spoken {
+            return Err(invalid(format!(
+                "unknown \"jsonrpc\": {}",
+                excerpt(jsonrpc.get())
+            )));
+        }
+    }
+    let method = message
+        .method
+        .ok_or_else(|| invalid("no \"method\"".to_owned()))?;
+    let name = text(method)
+        .ok_or_else(|| invalid(format!("invalid \"method\": {}", excerpt(method.get()))))?;
+    Ok((name, Params::new(message.params)))
+}
+
+/// Reads a request of the method table.
+fn decode(
+    name: &str,
+    params: Params<'_>,
+    version: ProtocolVersion,
+) -> Result<Request, ErrorObject> {
+    let unknown = |message: String| ErrorObject::new(ErrorCode::METHOD_NOT_FOUND, message);
+    let Some(method) = Method::from_name(name) else {
+        return Err(unknown(format!("unknown method \"{}\"", excerpt(name))));
+    };
+    if !method.versions().contains(version) {
+        return Err(unknown(format!(
+            "unknown method \"{name}\" in protocol {version}"
+        )));
+    }
+    Request::decode(method, params, version)
+        .map_err(|error| ErrorObject::new(ErrorCode::INVALID_PARAMS, error.to_string()))
+}
+
+/// Reads what a client asks `server.version` for: nothing when that is not a version, and its text for a message.
+fn asked(params: Params<'_>) -> Result<(Option<Version>, String), ErrorObject> {
+    let wrong =
+        |error: crate::DecodeError| ErrorObject::new(ErrorCode::INVALID_PARAMS, error.to_string());
+    let [name, version] = params
+        .bind(["client_name", "protocol_version"])
+        .map_err(wrong)?;
+    crate::json::optional::<String>(name, "client_name").map_err(wrong)?;
+    let raw = match version {
+        Some(version) => {
+            text(version).map_or_else(|| excerpt(version.get()), |text| excerpt(&text))
+        }
+        None => ProtocolVersion::V1_4.to_string(),
+    };
+    Ok((Version::decode(params, ProtocolVersion::V1_4).ok(), raw))
+}

@@ -1,1 +1,182 @@
-//! (status)
+//! Status hashes: one hash over the whole history of a script.
+//!
+//! The status is the SHA-256 of the text `txid:height:` for each transaction that touches the script. Confirmed
+//! transactions come in chain order, then those of the mempool in the order of [`mempool_order`].
+//!
+//! Specification: "Status" in the protocol basics.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::str::FromStr;
+use std::io::Write;
+
+use bitcoin::Txid;
+use bitcoin::hashes::{Hash, HashEngine, sha256};
+
+use crate::hex;
+use crate::method::scripthash::HistoryEntry;
+
+/// Where a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Confirmation {
+    /// In the block of this height. On the wire the height.
+    ///
+    /// The wire has no way to say "in the genesis block": its transaction is in no history.
+    Block(u32),
+    /// In no block yet. On the wire 0, or -1 when it spends an output of another unconfirmed transaction.
+    Mempool {
+        /// Whether any input spends an output of a transaction that is itself unconfirmed.
+        unconfirmed_parents: bool,
+    },
+}
+
+impl Confirmation {
+    /// Returns the number that the wire has for it: the height, 0 or -1.
+    pub fn wire_height(self) -> i64 {
+        match self {
+            Self::Block(height) => i64::from(height),
+            Self::Mempool {
+                unconfirmed_parents: false,
+            } => 0,
+            Self::Mempool {
+                unconfirmed_parents: true,
+            } => -1,
+        }
+    }
+
+    /// Reads the number of the wire; nothing below -1 or above `u32::MAX` means anything.
+    pub fn from_wire_height(height: i64) -> Option<Self> {
+        match height {
+            -1 => Some(Self::Mempool {
+                unconfirmed_parents: true,
+            }),
+            0 => Some(Self::Mempool {
+                unconfirmed_parents: false,
+            }),
+            _ => u32::try_from(height).ok().map(Self::Block),
+        }
+    }
+}
+
+/// The status of a script: 32 bytes, in hexadecimal text *not* reversed.
+///
+/// A script without history has none (`null` on the wire, `None` here).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Status([u8; 32]);
+
+impl Status {
+    /// Takes the 32 bytes of the SHA-256.
+    pub const fn from_byte_array(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 32 bytes of the SHA-256.
+    pub const fn to_byte_array(self) -> [u8; 32] {
+        self.0
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Status({self})")
+    }
+}
+
+/// Text that is not a status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a status of 64 hexadecimal digits")]
+#[non_exhaustive]
+pub struct ParseStatusError {
+    /// The offending text.
+    pub text: String,
+}
+
+impl FromStr for Status {
+    type Err = ParseStatusError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        hex::decode_array(text)
+            .map(Self)
+            .ok_or_else(|| ParseStatusError {
+                text: text.to_owned(),
+            })
+    }
+}
+
+/// Computes a status one history entry at a time.
+#[derive(Clone, Default)]
+pub struct StatusHasher {
+    engine: sha256::HashEngine,
+}
+
+impl StatusHasher {
+    /// Starts with an empty history.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the next transaction: confirmed ones in chain order, then the mempool's in [`mempool_order`].
+    pub fn push(&mut self, txid: &Txid, confirmation: Confirmation) {
+        // 64 digits, up to 10 digits of height or "-1", two colons.
+        let mut entry = Vec::with_capacity(76);
+        hex::encode(txid.to_byte_array().into_iter().rev(), &mut entry);
+        write!(entry, ":{}:", confirmation.wire_height()).expect("writing to memory does not fail");
+        self.engine.input(&entry);
+    }
+
+    /// Returns the status, or nothing when no transaction was added.
+    pub fn finish(self) -> Option<Status> {
+        let empty = self.engine.n_bytes_hashed() == 0;
+        let hash = sha256::Hash::from_engine(self.engine);
+        (!empty).then(|| Status(hash.to_byte_array()))
+    }
+}
+
+impl fmt::Debug for StatusHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusHasher")
+            .field("bytes_hashed", &self.engine.n_bytes_hashed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Computes the status of a history that is already in order.
+pub fn status(history: &[HistoryEntry]) -> Option<Status> {
+    let mut hasher = StatusHasher::new();
+    for entry in history {
+        hasher.push(&entry.txid, entry.confirmation);
+    }
+    hasher.finish()
+}
+
+/// Compares two mempool entries in the order that protocol 1.6 prescribes for histories and statuses.
+///
+/// First those of height 0 (all parents confirmed), then those of height -1; within each, by transaction hash *as
+/// displayed*. That is not the order of [`Txid`], which compares the bytes as they are hashed. Confirmed entries sort
+/// before all others by height alone, so a stable sort keeps the order within each block.
+pub fn mempool_order(a: &HistoryEntry, b: &HistoryEntry) -> Ordering {
+    let rank = |entry: &HistoryEntry| match entry.confirmation {
+        Confirmation::Block(height) => (0, height),
+        Confirmation::Mempool {
+            unconfirmed_parents,
+        } => (1, u32::from(unconfirmed_parents)),
+    };
+    rank(a).cmp(&rank(b)).then_with(|| match a.confirmation {
+        Confirmation::Block(_) => Ordering::Equal,
+        Confirmation::Mempool { .. } => displayed_order(&a.txid, &b.txid),
+    })
+}
+
+/// Compares two transaction hashes as their hexadecimal texts compare.
+pub fn displayed_order(a: &Txid, b: &Txid) -> Ordering {
+    a.to_byte_array()
+        .iter()
+        .rev()
+        .cmp(b.to_byte_array().iter().rev())
+}
