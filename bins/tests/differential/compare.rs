@@ -6,13 +6,13 @@ use serde_json::Value;
 
 /// The answer to one request line.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// A reply with a result.
     Result(Value),
     /// A reply with an error.
     Error { code: i64, message: String },
     /// A batch's replies, ordered by id: servers may answer the parts in any order.
-    Batch(Vec<Outcome>),
+    Batch(Vec<Self>),
     /// The connection was closed instead.
     Closed,
     /// Nothing came until the deadline.
@@ -21,7 +21,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Reads one reply.
-    pub fn from_reply(reply: &Value) -> Self {
+    pub(crate) fn from_reply(reply: &Value) -> Self {
         match reply {
             Value::Array(parts) => {
                 let mut parts: Vec<&Value> = parts.iter().collect();
@@ -45,7 +45,7 @@ impl Outcome {
     }
 
     /// The word for it in the table of differences.
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         match self {
             Self::Result(_) => "result".to_owned(),
             Self::Error { code, .. } => format!("error {code}"),
@@ -56,7 +56,7 @@ impl Outcome {
     }
 
     /// Puts a list whose order the protocol leaves open into one order.
-    pub fn sorted(self) -> Self {
+    pub(crate) fn sorted(self) -> Self {
         match self {
             Self::Result(Value::Array(mut items)) => {
                 items.sort_by_key(Value::to_string);
@@ -68,7 +68,7 @@ impl Outcome {
 
     /// Whether two servers said the same: results equal as JSON, errors equal by code (their texts are each
     /// server's own).
-    pub fn agrees_with(&self, other: &Self) -> bool {
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Result(ours), Self::Result(theirs)) => same(ours, theirs),
             (Self::Error { code: ours, .. }, Self::Error { code: theirs, .. }) => ours == theirs,
@@ -123,7 +123,7 @@ fn same(ours: &Value, theirs: &Value) -> bool {
 
 /// A row of the table in `docs/differences.md`.
 #[derive(Debug)]
-pub struct Explained {
+pub(crate) struct Explained {
     server: String,
     request: String,
     ours: String,
@@ -135,7 +135,7 @@ pub struct Explained {
 impl Explained {
     /// Reads the table: rows of `| server | request | ours | theirs | reason |`; `*` stands for anything in a
     /// cell, or for the rest of it.
-    pub fn read(document: &str) -> Vec<Self> {
+    pub(crate) fn read(document: &str) -> Vec<Self> {
         document
             .lines()
             .filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|'))
@@ -164,7 +164,7 @@ impl Explained {
     }
 
     /// Whether this row explains the difference.
-    pub fn explains(&self, server: &str, label: &str, ours: &Outcome, theirs: &Outcome) -> bool {
+    pub(crate) fn explains(&self, server: &str, label: &str, ours: &Outcome, theirs: &Outcome) -> bool {
         self.server == server
             && matches(&self.request, label)
             && matches(&self.ours, &ours.kind())
@@ -172,7 +172,7 @@ impl Explained {
     }
 
     /// The row without its reason.
-    pub fn row(&self) -> String {
+    pub(crate) fn row(&self) -> String {
         format!(
             "| {} | {} | {} | {} |",
             self.server, self.request, self.ours, self.theirs

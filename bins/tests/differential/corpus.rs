@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// What the requests can name: things that exist on the node's chain and in its mempool.
-pub struct Facts {
+pub(crate) struct Facts {
     /// Height of the tip.
     pub height: u64,
     /// Script hashes with a history: confirmed only, mempool only, both, spent, never used last.
@@ -17,7 +17,7 @@ pub struct Facts {
 }
 
 /// One request line and how a difference in its answer is called.
-pub struct Case {
+pub(crate) struct Case {
     /// For the table of differences: the method, a slash, and what is special.
     pub label: String,
     /// The line as it is sent, without the newline.
@@ -25,7 +25,7 @@ pub struct Case {
 }
 
 /// Everything that is asked at the protocol version `version`.
-pub fn cases(facts: &Facts, version: &str) -> Vec<Case> {
+pub(crate) fn cases(facts: &Facts, version: &str) -> Vec<Case> {
     let mut corpus = Corpus { cases: Vec::new() };
     corpus.valid(facts, version);
     corpus.invalid_arguments(facts);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::compare::Outcome;
 
 /// Where the node is, as the servers are told.
-pub struct NodeAddress<'a> {
+pub(crate) struct NodeAddress<'a> {
     pub data_dir: &'a Path,
     pub rpc_port: u16,
     /// `user:password` of the cookie.
@@ -20,7 +20,7 @@ pub struct NodeAddress<'a> {
 }
 
 /// A running server; it ends with the value.
-pub struct Server {
+pub(crate) struct Server {
     pub name: &'static str,
     child: Child,
     port: u16,
@@ -34,7 +34,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub fn ours(exe: &str, node: &NodeAddress<'_>, dir: &Path, port: u16) -> Self {
+    pub(crate) fn ours(exe: &str, node: &NodeAddress<'_>, dir: &Path, port: u16) -> Self {
         let mut command = Command::new(exe);
         command
             .args(["--network", "regtest", "--skip-default-conf-files"])
@@ -47,7 +47,7 @@ impl Server {
         Self::start("ours", command, port)
     }
 
-    pub fn electrs(exe: &str, node: &NodeAddress<'_>, dir: &Path, ports: [u16; 2]) -> Self {
+    pub(crate) fn electrs(exe: &str, node: &NodeAddress<'_>, dir: &Path, ports: [u16; 2]) -> Self {
         let [port, monitoring] = ports;
         let mut command = Command::new(exe);
         command
@@ -62,7 +62,7 @@ impl Server {
         Self::start("electrs", command, port)
     }
 
-    pub fn electrumx(exe: &str, node: &NodeAddress<'_>, dir: &Path, port: u16) -> Self {
+    pub(crate) fn electrumx(exe: &str, node: &NodeAddress<'_>, dir: &Path, port: u16) -> Self {
         let data = dir.join("electrumx");
         std::fs::create_dir_all(&data).expect("the temporary folder can be written");
         let mut command = Command::new(exe);
@@ -98,7 +98,7 @@ impl Server {
     }
 
     /// Asks for the mempool history of a script until the server knows the node's mempool.
-    pub fn wait_until_it_shows(&self, script_hash: &str, entries: usize) {
+    pub(crate) fn wait_until_it_shows(&self, script_hash: &str, entries: usize) {
         let deadline = Instant::now() + Duration::from_secs(120);
         let request = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"blockchain.scripthash.get_history","params":["{script_hash}"]}}"#
@@ -112,13 +112,11 @@ impl Server {
                 "-0"
             };
             let _ = Command::new("kill").args([signal, &pid]).status();
-            if let Ok(mut connection) = Connection::open(self, "1.4") {
-                if let Outcome::Result(Value::Array(history)) = connection.ask(&request) {
-                    if history.len() >= entries {
+            if let Ok(mut connection) = Connection::open(self, "1.4")
+                && let Outcome::Result(Value::Array(history)) = connection.ask(&request)
+                    && history.len() >= entries {
                         return;
                     }
-                }
-            }
             thread::sleep(Duration::from_millis(200));
         }
         panic!(
@@ -129,12 +127,12 @@ impl Server {
 }
 
 /// A session that has negotiated.
-pub struct Connection {
+pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub fn open(server: &Server, version: &str) -> io::Result<Self> {
+    pub(crate) fn open(server: &Server, version: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", server.port))?;
         stream.set_nodelay(true)?;
         // Silence is an answer too; a server that only hesitates is quicker than this.
@@ -152,7 +150,7 @@ impl Connection {
     }
 
     /// Sends one line and waits for its reply; notifications that come in between are passed over.
-    pub fn ask(&mut self, line: &str) -> Outcome {
+    pub(crate) fn ask(&mut self, line: &str) -> Outcome {
         let sent = self
             .reader
             .get_mut()
