@@ -1,4 +1,5 @@
-//! (chain)
+//! The chain as the node tells it: what a chain source offers, which blocks to undo and to connect, and the headers
+//! that we follow.
 
 #[cfg(feature = "bitcoind")]
 pub mod bitcoind;
@@ -6,3 +7,6 @@ mod follower;
 mod headers;
 mod node;
 mod source;
+
+pub use node::{Node, NodeError};
+pub use source::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};

@@ -1,1 +1,99 @@
-//! (node)
+//! What clients want from the node itself: its mempool's rules, its fee estimates, its copy of a transaction.
+
+use bitcoin::{BlockHash, Txid};
+use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
+use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::raw_json::RawJson;
+
+use super::SourceError;
+
+/// A node that takes transactions and answers questions about fees and single transactions.
+pub trait Node: Send + Sync {
+    /// Hands a transaction, in its network encoding, to the node's mempool and its peers.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Rpc`] with the node's own words when it refuses the transaction.
+    fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError>;
+
+    /// Hands a package of transactions, parents first and the child last, to the node's mempool; returns the node's
+    /// own answer (the result of Bitcoin Core's `submitpackage`).
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Rpc`] with the node's own words when it does not take the package as such.
+    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<RawJson, NodeError>;
+
+    /// Returns the rate at which a transaction confirms within `blocks` blocks; `None` when the node has no estimate.
+    ///
+    /// # Errors
+    ///
+    /// See [`NodeError`].
+    fn estimate_fee(
+        &self,
+        blocks: u32,
+        mode: Option<EstimateMode>,
+    ) -> Result<Option<FeePerKvb>, NodeError>;
+
+    /// Returns the lowest rate that the node relays.
+    ///
+    /// # Errors
+    ///
+    /// See [`NodeError`].
+    fn relay_fee(&self) -> Result<FeePerKvb, NodeError>;
+
+    /// Returns the rates that the node's mempool accepts now.
+    ///
+    /// # Errors
+    ///
+    /// See [`NodeError`].
+    fn mempool_fees(&self) -> Result<MempoolFees, NodeError>;
+
+    /// Returns a transaction of the mempool, or of the block when its hash is given (then the node needs no
+    /// transaction index), in its network encoding.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Rpc`] when the node does not find it.
+    fn raw_transaction(
+        &self,
+        txid: &Txid,
+        block: Option<&BlockHash>,
+    ) -> Result<Vec<u8>, NodeError>;
+
+    /// Returns what the node tells about a transaction, unread (the result of Bitcoin Core's verbose
+    /// `getrawtransaction`). Where it is looked for is as in [`raw_transaction`](Self::raw_transaction).
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Rpc`] when the node does not find it.
+    fn verbose_transaction(
+        &self,
+        txid: &Txid,
+        block: Option<&BlockHash>,
+    ) -> Result<RawJson, NodeError>;
+
+    /// Returns the node's name for itself, such as `/Satoshi:31.0.0/`.
+    ///
+    /// # Errors
+    ///
+    /// See [`NodeError`].
+    fn user_agent(&self) -> Result<String, NodeError>;
+}
+
+/// Why the node did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The node refused, and says why.
+    #[error("{message} (code {code})")]
+    Rpc {
+        /// The node's own error code.
+        code: i32,
+        /// The node's own words, verbatim.
+        message: String,
+    },
+    /// The node could not be asked, or its answer could not be understood.
+    #[error("the node is not available: {0}")]
+    Unavailable(#[source] SourceError),
+}

@@ -1,1 +1,159 @@
-//! (source)
+//! Where blocks and unconfirmed transactions come from.
+
+use std::fmt;
+use std::time::Duration;
+
+use bitcoin::block::Header;
+use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid};
+
+/// A block's place and name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockId {
+    /// The number of blocks below it; 0 is the genesis block.
+    pub height: u32,
+    /// The hash of its header.
+    pub hash: BlockHash,
+}
+
+impl fmt::Display for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "block {} at height {}", self.hash, self.height)
+    }
+}
+
+/// A block together with the outputs that it spends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockWithSpent {
+    /// The block.
+    pub block: Block,
+    /// One list per transaction of the block: the outputs that it spends, in the order of its inputs. Empty for the
+    /// coinbase.
+    pub spent: Vec<Vec<TxOut>>,
+}
+
+/// A cheap summary of the node's mempool: another one means another mempool.
+///
+/// The reverse does not hold: a mempool can change and keep its summary, when what enters has the same size and pays
+/// the same fee as what leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MempoolFingerprint {
+    /// How many transactions there are.
+    pub count: u64,
+    /// Their size together, in virtual bytes.
+    pub vsize: u64,
+    /// Their fees together.
+    pub fees: Amount,
+    /// The node's own measure of the memory they take, in bytes.
+    pub usage: u64,
+}
+
+/// A node that is asked for blocks and for its mempool.
+///
+/// Every call is answered from the node's present state, and two calls may see different states: whoever needs several
+/// answers of one moment compares the tip before and after. Implementations check what can be checked: a block has the
+/// hash that was asked for, lists have the length that belongs to the question.
+pub trait ChainSource: Send + Sync {
+    /// Returns the tip of the active chain.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`]; this holds for every method here.
+    fn tip(&self) -> Result<BlockId, SourceError>;
+
+    /// Returns up to `count` headers of the active chain from `start_height` on; fewer, or none, past the tip.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn headers(&self, start_height: u32, count: u32) -> Result<Vec<Header>, SourceError>;
+
+    /// Returns a block and what it spends. The block may be stale, if the node has it still.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Missing`] when the node does not have the block, or not the outputs that it spends.
+    fn block(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError>;
+
+    /// Returns the txids of the mempool, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError>;
+
+    /// Returns transactions of the mempool, one answer per txid; `None` for those that are not there any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn mempool_transactions(&self, txids: &[Txid])
+    -> Result<Vec<Option<Transaction>>, SourceError>;
+
+    /// Returns outputs of confirmed transactions, one answer per outpoint; `None` for those that do not exist or are
+    /// spent by a confirmed transaction. The mempool plays no part.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn unspent_outputs(&self, outpoints: &[OutPoint]) -> Result<Vec<Option<TxOut>>, SourceError>;
+
+    /// Waits until the tip is another than `known_tip`, at most for `timeout`; tells whether it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn wait_for_change(&self, known_tip: BlockHash, timeout: Duration)
+    -> Result<bool, SourceError>;
+
+    /// Returns a summary of the mempool that costs the node little.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn mempool_fingerprint(&self) -> Result<MempoolFingerprint, SourceError>;
+}
+
+/// Why a chain source gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The node is away, starting, busy or between two states: the same question may be answered soon.
+    #[error("{message}")]
+    Transient {
+        /// What happened, in one line.
+        message: String,
+    },
+    /// Asking again will not help: somebody has to change something.
+    #[error("{message}")]
+    Permanent {
+        /// What is wrong and what to do about it.
+        message: String,
+    },
+    /// The node does not have this block, or has pruned it.
+    #[error("the node does not have block {hash}")]
+    Missing {
+        /// The block that was asked for.
+        hash: BlockHash,
+    },
+}
+
+impl SourceError {
+    /// Makes an error that may pass.
+    pub fn transient(message: impl fmt::Display) -> Self {
+        Self::Transient {
+            message: message.to_string(),
+        }
+    }
+
+    /// Makes an error that will not pass.
+    pub fn permanent(message: impl fmt::Display) -> Self {
+        Self::Permanent {
+            message: message.to_string(),
+        }
+    }
+
+    /// Whether asking again may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient { .. })
+    }
+}

@@ -1,5 +1,157 @@
-//! (bitcoind)
+//! Bitcoin Core as chain source and node, over its REST and RPC interfaces.
+//!
+//! Blocks come over REST together with the outputs that they spend. Where REST is off, or the node is older than
+//! Bitcoin Core 30, they come over RPC, which is slower. The mempool, the outputs that it spends, and everything that
+//! clients want from the node come over RPC. The node needs neither a wallet nor an index, but all of its blocks.
 
 mod auth;
+mod client;
+mod http;
+mod parse;
 mod rest;
 mod rpc;
+mod source;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bitcoin::constants::genesis_block;
+use bitcoin::{BlockHash, Network};
+use serde::Deserialize;
+use serde_json::json;
+
+pub use auth::{Auth, cookie_path, network_dir};
+pub use parse::{
+    EncodingError, ParseError, check_spent, parse_block, parse_block_hash, parse_btc,
+    parse_headers, parse_spent_outputs, parse_transaction,
+};
+use rest::{Offer, Rest};
+use rpc::{CallError, Rpc};
+
+use super::SourceError;
+
+/// Where the node is, and how to introduce ourselves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The network that the node must be on.
+    pub network: Network,
+    /// `host:port` of its RPC and REST interface.
+    pub address: String,
+    /// The credentials.
+    pub auth: Auth,
+}
+
+/// A connection to a node of Bitcoin Core. Cheap to clone; clones share their HTTP connections, and may be used from
+/// several threads at once.
+#[derive(Clone, Debug)]
+pub struct Bitcoind {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rpc: Rpc,
+    /// For calls that wait long, so that they keep no connection from others.
+    waiting: Rpc,
+    rest: Rest,
+    /// Whether blocks come over REST.
+    use_rest: AtomicBool,
+    genesis: BlockHash,
+    network: Network,
+}
+
+/// The part of `getblockchaininfo` that is used.
+#[derive(Deserialize)]
+struct BlockchainInfo {
+    blocks: u32,
+    #[serde(rename = "bestblockhash")]
+    best_block_hash: BlockHash,
+    chain: String,
+    #[serde(default)]
+    headers: u32,
+    #[serde(rename = "initialblockdownload", default)]
+    initial_block_download: bool,
+    #[serde(default)]
+    pruned: bool,
+}
+
+impl Bitcoind {
+    /// Connects to a node and checks that it can serve us.
+    ///
+    /// # Errors
+    ///
+    /// Transient while the node is away, starts, or downloads its blocks; permanent when it is on another network,
+    /// refuses our credentials, or has pruned blocks.
+    pub fn connect(config: &Config) -> Result<Self, SourceError> {
+        let genesis = genesis_block(config.network).block_hash();
+        let rpc = || Rpc::new(&config.address, config.auth.clone());
+        let shared = Shared {
+            rpc: rpc(),
+            waiting: rpc(),
+            rest: Rest::new(&config.address),
+            use_rest: AtomicBool::new(false),
+            genesis,
+            network: config.network,
+        };
+        shared.check()?;
+        let offer = shared.rest.probe(&genesis)?;
+        shared
+            .use_rest
+            .store(offer == Offer::Everything, Ordering::Relaxed);
+        match offer {
+            Offer::Everything => tracing::info!("blocks come over the node's REST interface"),
+            Offer::BlocksOnly => tracing::info!(
+                "blocks come over RPC, slowly: Bitcoin Core 30 and later has them faster over REST"
+            ),
+            Offer::Nothing => tracing::info!(
+                "blocks come over RPC, slowly: start the node with -rest=1 to have them faster"
+            ),
+        }
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Whether blocks come over REST rather than RPC.
+    pub fn uses_rest(&self) -> bool {
+        self.shared.use_rest.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn blockchain_info(&self) -> Result<BlockchainInfo, SourceError> {
+        let method = "getblockchaininfo";
+        self.rpc
+            .call(method, &[])
+            .map_err(|error: CallError| error.into_source(method))
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        let info = self.blockchain_info()?;
+        let method = "getblockhash";
+        let genesis: BlockHash = self
+            .rpc
+            .call(method, &[json!(0)])
+            .map_err(|error| error.into_source(method))?;
+        if genesis != self.genesis {
+            return Err(SourceError::permanent(format_args!(
+                "the node is on network \"{}\", not on {}: name the node's network, or another node",
+                info.chain, self.network
+            )));
+        }
+        if info.pruned {
+            return Err(SourceError::permanent(
+                "the node has pruned its blocks, and all are needed to index the chain: \
+                 set prune=0 in its configuration and start it once with -reindex",
+            ));
+        }
+        // A regtest chain may be as old as it likes.
+        if info.initial_block_download && self.network != Network::Regtest {
+            return Err(SourceError::transient(format_args!(
+                "the node is still downloading blocks: {} of {}",
+                info.blocks, info.headers
+            )));
+        }
+        Ok(())
+    }
+}

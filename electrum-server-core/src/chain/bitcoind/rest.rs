@@ -1,1 +1,106 @@
-//! (rest)
+//! The node's REST interface: blocks, what they spend, and headers as bytes, without credentials.
+
+use bitcoin::BlockHash;
+use bitcoin::block::Header;
+
+use super::http::{Answer, Http};
+use super::parse::{self, ParseError};
+use super::rpc::malformed;
+use crate::chain::{BlockWithSpent, SourceError};
+
+/// The most headers that Bitcoin Core sends at once.
+const MAX_HEADERS: u32 = 2000;
+
+/// A REST client of one node.
+#[derive(Debug)]
+pub(super) struct Rest {
+    http: Http,
+}
+
+impl Rest {
+    pub(super) fn new(address: &str) -> Self {
+        Self {
+            http: Http::new(address),
+        }
+    }
+
+    /// Tells whether the node offers everything that is used here: REST is on, and it knows the outputs that blocks
+    /// spend (Bitcoin Core 30 and later).
+    pub(super) fn probe(&self, genesis: &BlockHash) -> Result<Offer, SourceError> {
+        if self.get("/rest/chaininfo.json")?.is_none() {
+            return Ok(Offer::Nothing);
+        }
+        Ok(match self.get(&spent_path(genesis))? {
+            Some(_) => Offer::Everything,
+            None => Offer::BlocksOnly,
+        })
+    }
+
+    /// Returns a block and the outputs that it spends; `None` when the node does not have both, or REST is off.
+    pub(super) fn block(&self, hash: &BlockHash) -> Result<Option<BlockWithSpent>, SourceError> {
+        let path = format!("/rest/block/{hash}.bin");
+        let Some(block) = self.get(&path)? else {
+            return Ok(None);
+        };
+        let Some(spent) = self.get(&spent_path(hash))? else {
+            return Ok(None);
+        };
+        let read = || -> Result<_, ParseError> {
+            let block = parse::parse_block(hash, &block)?;
+            let spent = parse::parse_spent_outputs(&spent)?;
+            parse::check_spent(&block, &spent)?;
+            Ok(BlockWithSpent { block, spent })
+        };
+        read().map(Some).map_err(|error| malformed(&path, error))
+    }
+
+    /// Returns headers of the active chain; `None` when REST is off or the chain is shorter.
+    pub(super) fn headers(
+        &self,
+        start_height: u32,
+        count: u32,
+    ) -> Result<Option<Vec<Header>>, SourceError> {
+        let path = format!("/rest/blockhashbyheight/{start_height}.bin");
+        let Some(hash) = self.get(&path)? else {
+            return Ok(None);
+        };
+        let hash = parse::parse_block_hash(&hash).map_err(|error| malformed(&path, error))?;
+        let count = count.clamp(1, MAX_HEADERS);
+        let path = format!("/rest/headers/{hash}.bin?count={count}");
+        let Some(headers) = self.get(&path)? else {
+            return Ok(None);
+        };
+        let headers = parse::parse_headers(&headers).map_err(|error| malformed(&path, error))?;
+        Ok(Some(headers))
+    }
+
+    /// Fetches bytes; `None` when there are none at this path.
+    fn get(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        let Answer { status, body } = self.http.get(path)?;
+        match status {
+            200 => Ok(Some(body)),
+            // Old versions answer a path that they do not know with 400 or 404, all versions what is missing with 404.
+            400 | 404 => Ok(None),
+            500..=599 => Err(SourceError::transient(format_args!(
+                "the node answers {path} with status {status}: {}",
+                String::from_utf8_lossy(&body).trim()
+            ))),
+            _ => Err(malformed(path, format_args!("HTTP status {status}"))),
+        }
+    }
+}
+
+/// What the node's REST interface has for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// Blocks and the outputs that they spend.
+    Everything,
+    /// Blocks, but not the outputs that they spend: an older version.
+    BlocksOnly,
+    /// It is off.
+    Nothing,
+}
+
+fn spent_path(hash: &BlockHash) -> String {
+    format!("/rest/spenttxouts/{hash}.bin")
+}

@@ -1,0 +1,127 @@
+//! HTTP with the node: connections that are kept alive, bounded answers, and errors sorted into those that pass and
+//! those that do not.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use ureq::Agent;
+
+use crate::chain::SourceError;
+
+/// The largest answer that is read. The outputs that a block spends may take more than the block itself, and blocks as
+/// JSON more again.
+const MAX_BODY: u64 = 1 << 30;
+/// How long a connection may take to open: the node is on this machine, or near.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take. A node that writes its caches to a slow disk is silent for a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// Bitcoin Core closes connections that were idle for 30 seconds (`-rpcservertimeout`); ours are gone before.
+const MAX_IDLE: Duration = Duration::from_secs(20);
+
+/// An HTTP client of one node. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub(super) struct Http {
+    agent: Agent,
+    address: String,
+}
+
+/// An answer with its status: errors of the node come as bodies with status 4xx or 5xx.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+impl Http {
+    /// Makes a client for a node at `host:port`, with connections of its own. Nothing is sent yet.
+    pub(super) fn new(address: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .max_idle_age(MAX_IDLE)
+            .max_idle_connections_per_host(8)
+            .user_agent(concat!("electrum-server/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: config.new_agent(),
+            address: address.to_owned(),
+        }
+    }
+
+    /// Fetches `path`, which begins with a slash.
+    pub(super) fn get(&self, path: &str) -> Result<Answer, SourceError> {
+        let url = self.url(path);
+        self.twice(|| read(self.agent.get(&url).call()?))
+    }
+
+    /// Posts JSON to the node's RPC.
+    ///
+    /// Repeating is harmless: every call that is made here has the same effect once and twice.
+    pub(super) fn post(&self, authorization: &str, json: &[u8]) -> Result<Answer, SourceError> {
+        let url = self.url("/");
+        self.twice(|| {
+            let request = self
+                .agent
+                .post(&url)
+                .header("Authorization", authorization)
+                .content_type("application/json");
+            read(request.send(json)?)
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Repeats once, silently, what failed because the node closed the connection that it went over.
+    fn twice(
+        &self,
+        mut exchange: impl FnMut() -> Result<Answer, ureq::Error>,
+    ) -> Result<Answer, SourceError> {
+        exchange()
+            .or_else(|error| {
+                if is_dropped_connection(&error) {
+                    exchange()
+                } else {
+                    Err(error)
+                }
+            })
+            .map_err(|error| self.sort(&error))
+    }
+
+    fn sort(&self, error: &ureq::Error) -> SourceError {
+        let address = &self.address;
+        match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => SourceError::permanent(format_args!(
+                "{address:?} is not an address of a node: {error}"
+            )),
+            ureq::Error::BodyExceedsLimit(limit) => SourceError::permanent(format_args!(
+                "the node at {address} sent more than {limit} bytes"
+            )),
+            _ => SourceError::transient(format_args!("the node at {address}: {error}")),
+        }
+    }
+}
+
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+    let body = response.body_mut().with_config().limit(MAX_BODY);
+    Ok(Answer {
+        body: body.read_to_vec()?,
+        status: response.status().as_u16(),
+    })
+}
+
+fn is_dropped_connection(error: &ureq::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    let dropped = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        NotConnected,
+        UnexpectedEof,
+    ];
+    matches!(error, ureq::Error::Io(error) if dropped.contains(&error.kind()))
+}
