@@ -1,9 +1,9 @@
 //! What clients want from the node itself: its mempool's rules, its fee estimates, its copy of a transaction.
 
 use bitcoin::{BlockHash, Txid};
+use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
-use electrum_protocol::raw_json::RawJson;
 
 use super::SourceError;
 
@@ -55,11 +55,8 @@ pub trait Node: Send + Sync {
     /// # Errors
     ///
     /// [`NodeError::Rpc`] when the node does not find it.
-    fn raw_transaction(
-        &self,
-        txid: &Txid,
-        block: Option<&BlockHash>,
-    ) -> Result<Vec<u8>, NodeError>;
+    fn raw_transaction(&self, txid: &Txid, block: Option<&BlockHash>)
+    -> Result<Vec<u8>, NodeError>;
 
     /// Returns what the node tells about a transaction, unread (the result of Bitcoin Core's verbose
     /// `getrawtransaction`). Where it is looked for is as in [`raw_transaction`](Self::raw_transaction).

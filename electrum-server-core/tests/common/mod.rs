@@ -15,7 +15,13 @@
 //! node.send(&payment);
 //! ```
 
-#![allow(dead_code, unreachable_pub, clippy::print_stderr)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::unwrap_used
+)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -114,7 +114,11 @@ mod tests {
 
     #[test]
     fn each_network_has_its_folder() {
-        let folder = |network| cookie_path(Path::new("/btc"), network).display().to_string();
+        let folder = |network| {
+            cookie_path(Path::new("/btc"), network)
+                .display()
+                .to_string()
+        };
         assert_eq!(folder(Network::Bitcoin), "/btc/.cookie");
         assert_eq!(folder(Network::Testnet), "/btc/testnet3/.cookie");
         assert_eq!(folder(Network::Testnet4), "/btc/testnet4/.cookie");

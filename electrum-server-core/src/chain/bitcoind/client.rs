@@ -2,9 +2,9 @@
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::{BlockHash, Txid};
+use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
-use electrum_protocol::raw_json::RawJson;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -271,8 +271,19 @@ mod tests {
         assert_eq!(sat("0e-400"), Some(0));
         assert_eq!(sat("0.000000010"), Some(1));
         for text in [
-            "-1", "21000000.00000001", "0.000000001", "1e400", "1e-400", "", ".5", "1.2.3", "null",
-            "\"1\"", "99999999999999999999999999", "1e2147483647", "0.1e-2147483648",
+            "-1",
+            "21000000.00000001",
+            "0.000000001",
+            "1e400",
+            "1e-400",
+            "",
+            ".5",
+            "1.2.3",
+            "null",
+            "\"1\"",
+            "99999999999999999999999999",
+            "1e2147483647",
+            "0.1e-2147483648",
         ] {
             assert_eq!(sat(text), None, "{text}");
         }
@@ -292,13 +303,19 @@ mod tests {
             value: Amount::from_sat(sat),
             script_pubkey: ScriptBuf::from_bytes(script.to_vec()),
         };
-        assert_eq!(spent, [vec![], vec![output(5_000_000_000, &[0x51]), output(1, &[])]]);
+        assert_eq!(
+            spent,
+            [vec![], vec![output(5_000_000_000, &[0x51]), output(1, &[])]]
+        );
         // Cut anywhere, or continued, it is refused.
         for end in 0..bytes.len() {
             assert!(parse_spent_outputs(&bytes[..end]).is_err(), "{end}");
         }
         bytes.push(0);
-        assert!(matches!(parse_spent_outputs(&bytes), Err(ParseError::Length { length: 1, .. })));
+        assert!(matches!(
+            parse_spent_outputs(&bytes),
+            Err(ParseError::Length { length: 1, .. })
+        ));
         // Counts and values that nothing keeps.
         assert!(parse_spent_outputs(&[0xff; 9]).is_err());
         assert!(parse_spent_outputs(&[1, 0xfe, 0xff, 0xff, 0xff, 0xff]).is_err());
@@ -311,7 +328,10 @@ mod tests {
         let bytes = serialize(&block);
         assert_eq!(parse_block(&block.block_hash(), &bytes).unwrap(), block);
         let other = genesis_block(Network::Bitcoin).block_hash();
-        assert!(matches!(parse_block(&other, &bytes), Err(ParseError::WrongBlock { .. })));
+        assert!(matches!(
+            parse_block(&other, &bytes),
+            Err(ParseError::WrongBlock { .. })
+        ));
         let mut forged = block.clone();
         forged.txdata[0].lock_time = bitcoin::absolute::LockTime::from_height(7).unwrap();
         let forged = parse_block(&block.block_hash(), &serialize(&forged));

@@ -235,14 +235,17 @@ fn request(id: usize, method: &str, params: &[Value]) -> String {
 }
 
 fn in_warmup(error: &ErrorReply) -> Option<SourceError> {
-    (error.code == IN_WARMUP).then(|| {
-        SourceError::transient(format_args!("the node is starting: {}", error.message))
-    })
+    (error.code == IN_WARMUP)
+        .then(|| SourceError::transient(format_args!("the node is starting: {}", error.message)))
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a Answer, method: &str) -> Result<T, SourceError> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| malformed(method, format_args!("HTTP status {}, {error}", answer.status)))
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        malformed(
+            method,
+            format_args!("HTTP status {}, {error}", answer.status),
+        )
+    })
 }
 
 fn read_result<T: DeserializeOwned>(
@@ -255,5 +258,7 @@ fn read_result<T: DeserializeOwned>(
 
 /// The error for data that the node must never send.
 pub(super) fn malformed(what: &str, why: impl fmt::Display) -> SourceError {
-    SourceError::permanent(format_args!("malformed answer of the node to {what}: {why}"))
+    SourceError::permanent(format_args!(
+        "malformed answer of the node to {what}: {why}"
+    ))
 }

@@ -54,7 +54,9 @@ impl ChainSource for Bitcoind {
         let block = self.shared.block_by_rpc(hash)?;
         // REST did not have what RPC has: the node was started again, without it.
         if self.shared.use_rest.swap(false, Ordering::Relaxed) {
-            tracing::warn!("the node's REST interface is gone (-rest=1): blocks come over RPC, slowly");
+            tracing::warn!(
+                "the node's REST interface is gone (-rest=1): blocks come over RPC, slowly"
+            );
         }
         Ok(block)
     }
@@ -73,7 +75,10 @@ impl ChainSource for Bitcoind {
             let tx = decode_hex(method, &hex, parse::parse_transaction)?;
             match tx.compute_txid() == *txid {
                 true => Ok(Some(tx)),
-                false => Err(malformed(method, format_args!("asked for {txid}, got another"))),
+                false => Err(malformed(
+                    method,
+                    format_args!("asked for {txid}, got another"),
+                )),
             }
         };
         let mut transactions = Vec::with_capacity(txids.len());
@@ -92,13 +97,24 @@ impl ChainSource for Bitcoind {
         let include_mempool = false;
         let mut outputs = Vec::with_capacity(outpoints.len());
         for chunk in outpoints.chunks(OUTPUTS_PER_BATCH) {
-            let params = chunk
-                .iter()
-                .map(|outpoint| vec![json!(outpoint.txid), json!(outpoint.vout), json!(include_mempool)]);
+            let params = chunk.iter().map(|outpoint| {
+                vec![
+                    json!(outpoint.txid),
+                    json!(outpoint.vout),
+                    json!(include_mempool),
+                ]
+            });
             // An output that is not there is `null`, not an error.
-            let found = self.shared.ask_many::<Option<Output>>(method, params, rpc::NOT_FOUND)?;
+            let found = self
+                .shared
+                .ask_many::<Option<Output>>(method, params, rpc::NOT_FOUND)?;
             for output in found {
-                outputs.push(output.flatten().map(|output| output.read(method)).transpose()?);
+                outputs.push(
+                    output
+                        .flatten()
+                        .map(|output| output.read(method))
+                        .transpose()?,
+                );
             }
         }
         Ok(outputs)
@@ -194,7 +210,9 @@ impl Shared {
         let verbose = false;
         let method = "getblockheader";
         // The first one that is absent ends the list.
-        let params = hashes.into_iter().map_while(|hash| Some(vec![json!(hash?), json!(verbose)]));
+        let params = hashes
+            .into_iter()
+            .map_while(|hash| Some(vec![json!(hash?), json!(verbose)]));
         let headers = self.ask_many::<String>(method, params, rpc::NOT_FOUND)?;
         let decode = |hex: String| -> Result<Header, SourceError> {
             let headers = decode_hex(method, &hex, parse::parse_headers)?;
@@ -203,7 +221,10 @@ impl Shared {
                 _ => Err(malformed(method, "not one header")),
             }
         };
-        headers.into_iter().map_while(|hex| hex.map(decode)).collect()
+        headers
+            .into_iter()
+            .map_while(|hex| hex.map(decode))
+            .collect()
     }
 
     fn block_by_rpc(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError> {
@@ -231,9 +252,10 @@ impl Shared {
             .call(method, &[json!(hash), json!(verbosity)])
             .map_err(|error| match error {
                 // -5: never heard of it; -1: not on disk, or pruned.
-                CallError::Refused(ErrorReply { code: rpc::NOT_FOUND | rpc::MISC_ERROR, .. }) => {
-                    SourceError::Missing { hash: *hash }
-                }
+                CallError::Refused(ErrorReply {
+                    code: rpc::NOT_FOUND | rpc::MISC_ERROR,
+                    ..
+                }) => SourceError::Missing { hash: *hash },
                 error => error.into_source(method),
             })
     }
@@ -248,14 +270,24 @@ impl Shared {
             hash: BlockHash,
         }
         // 0 would be no limit at all.
-        let milliseconds = |timeout: Duration| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).clamp(1, 1 << 30);
+        let milliseconds = |timeout: Duration| {
+            u32::try_from(timeout.as_millis())
+                .unwrap_or(u32::MAX)
+                .clamp(1, 1 << 30)
+        };
         let method = "waitfornewblock";
         let params = [json!(milliseconds(timeout)), json!(known_tip)];
         match self.waiting.call::<Tip>(method, &params) {
             Ok(tip) => return Ok(tip.hash != known_tip),
             // Before Bitcoin Core 30 it takes no tip: help comes as an error for too many parameters.
-            Err(CallError::Refused(ErrorReply { code: rpc::MISC_ERROR, .. })) => {}
-            Err(CallError::Refused(ErrorReply { code: rpc::METHOD_NOT_FOUND, .. })) => {}
+            Err(CallError::Refused(ErrorReply {
+                code: rpc::MISC_ERROR,
+                ..
+            })) => {}
+            Err(CallError::Refused(ErrorReply {
+                code: rpc::METHOD_NOT_FOUND,
+                ..
+            })) => {}
             Err(error) => return Err(error.into_source(method)),
         }
         let timeout = timeout.min(POLL);
@@ -263,7 +295,10 @@ impl Shared {
             return Ok(true);
         }
         // A block that comes in between is seen at the next turn.
-        match self.waiting.call::<Tip>(method, &[json!(milliseconds(timeout))]) {
+        match self
+            .waiting
+            .call::<Tip>(method, &[json!(milliseconds(timeout))])
+        {
             Ok(tip) => Ok(tip.hash != known_tip),
             Err(CallError::Refused(_)) => {
                 std::thread::sleep(timeout);
@@ -302,7 +337,10 @@ struct VerboseInput {
 
 impl VerboseTransaction {
     fn spent(self, method: &str) -> Result<Vec<TxOut>, SourceError> {
-        let spends = self.vin.into_iter().filter(|input| input.coinbase.is_none());
+        let spends = self
+            .vin
+            .into_iter()
+            .filter(|input| input.coinbase.is_none());
         spends
             .map(|input| match input.prevout {
                 Some(output) => output.read(method),
