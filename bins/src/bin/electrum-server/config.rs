@@ -1,0 +1,302 @@
+//! What the program runs on: every option with its default, checked against the others.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bitcoin::Network;
+
+use crate::cli::Options;
+use crate::layers::Layered;
+use crate::value::NetworkName;
+
+/// The whole configuration of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) network: Network,
+    /// Folder of this network's index.
+    pub(crate) db_dir: PathBuf,
+    /// `HOST:PORT` of the node's HTTP interface.
+    pub(crate) daemon_rpc_addr: String,
+    pub(crate) auth: Auth,
+    /// `HOST:PORT` of every listener; empty when nobody is served.
+    pub(crate) listen: Vec<String>,
+    pub(crate) sync_once: bool,
+    pub(crate) ignore_mempool: bool,
+    pub(crate) history_limit: Option<usize>,
+    pub(crate) poll_interval: Duration,
+    pub(crate) rpc_timeout: Duration,
+    pub(crate) banner: String,
+    pub(crate) donation_address: String,
+    pub(crate) log_filters: Option<String>,
+    pub(crate) log_timestamps: bool,
+    /// What deserves a line in the log, at the given weight.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// How the program proves to the node who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Auth {
+    CookieFile(PathBuf),
+    UserPassword { user: String, password: String },
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CookieFile(path) => f.debug_tuple("CookieFile").field(path).finish(),
+            Self::UserPassword { user, .. } => {
+                f.debug_struct("UserPassword").field("user", user).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Fills in defaults and checks what belongs together. `home` is the user's home folder.
+    ///
+    /// # Errors
+    ///
+    /// Says which option is wrong or missing, and what it should be.
+    pub(crate) fn new(layered: Layered, home: Option<&Path>) -> anyhow::Result<Self> {
+        let Layered { options, remarks: mut warnings } = layered;
+        let NetworkName(network) = options.network.unwrap_or(NetworkName(Network::Bitcoin));
+        let ports = Ports::of(network);
+        let notes = options
+            .without_effect()
+            .into_iter()
+            .map(|name| format!("--{name} has no effect here"))
+            .collect();
+        if let Some(address) = &options.monitoring_addr {
+            warnings.push(format!(
+                "nothing listens on the monitoring address {address}: there is no metrics endpoint yet"
+            ));
+        }
+        let auth = auth(&options, network, home)?;
+        if matches!(auth, Auth::UserPassword { .. }) && options.auth.is_none() {
+            warnings.push(
+                "the node's password is on the command line, where every user of this machine can \
+                 read it; use `auth` in the configuration file or ELECTRUM_SERVER_AUTH"
+                    .into(),
+            );
+        }
+        let listen = match options.disable_electrum_rpc {
+            Some(true) => Vec::new(),
+            _ if options.electrum_rpc_addr.is_empty() => vec![local(ports.electrum)],
+            _ => options.electrum_rpc_addr.clone(),
+        };
+        for address in &listen {
+            check_address("electrum-rpc-addr", address)?;
+        }
+        let daemon_rpc_addr = match &options.daemon_rpc_addr {
+            Some(address) => node_address(address)?,
+            None => local(ports.rpc),
+        };
+        let seconds = |name: &str, given: Option<u64>, default| match given {
+            Some(0) => bail!("--{name} must be at least 1"),
+            given => Ok(Duration::from_secs(given.unwrap_or(default))),
+        };
+        let db_dir = expand(options.db_dir.as_deref().unwrap_or(Path::new("./db")), home);
+        Ok(Self {
+            network,
+            db_dir: db_dir.join(folder_name(network)),
+            daemon_rpc_addr,
+            auth,
+            listen,
+            sync_once: options.sync_once.unwrap_or(false),
+            ignore_mempool: options.ignore_mempool.unwrap_or(false),
+            history_limit: options.index_lookup_limit.filter(|limit| *limit > 0),
+            poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
+            rpc_timeout: seconds("jsonrpc-timeout-secs", options.jsonrpc_timeout_secs, 15)?,
+            banner: options.server_banner.clone().unwrap_or_else(default_banner),
+            donation_address: options.donation_address.clone().unwrap_or_default(),
+            log_filters: options.log_filters.clone().or_else(|| verbosity(options.verbose)),
+            log_timestamps: options.log_timestamps.unwrap_or(true),
+            warnings,
+            notes,
+        })
+    }
+}
+
+/// Default ports of a network.
+struct Ports {
+    rpc: u16,
+    electrum: u16,
+}
+
+impl Ports {
+    fn of(network: Network) -> Self {
+        let (rpc, electrum) = match network {
+            Network::Bitcoin => (8332, 50001),
+            Network::Testnet4 => (48332, 40001),
+            Network::Signet => (38332, 60601),
+            Network::Regtest => (18443, 60401),
+            // The type is open; whatever else there may be is a test network.
+            _ => (18332, 60001),
+        };
+        Self { rpc, electrum }
+    }
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn default_banner() -> String {
+    format!("Connected to electrum-server {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Name of a network's folder under the index folder.
+fn folder_name(network: Network) -> &'static str {
+    match network {
+        Network::Bitcoin => "bitcoin",
+        Network::Testnet4 => "testnet4",
+        Network::Signet => "signet",
+        Network::Regtest => "regtest",
+        _ => "testnet",
+    }
+}
+
+/// Where Bitcoin Core keeps a network's files inside its data folder.
+fn daemon_subfolder(network: Network) -> &'static str {
+    match network {
+        Network::Bitcoin => "",
+        Network::Testnet4 => "testnet4",
+        Network::Signet => "signet",
+        Network::Regtest => "regtest",
+        _ => "testnet3",
+    }
+}
+
+fn verbosity(count: u8) -> Option<String> {
+    match count {
+        0 => None,
+        1 | 2 => Some("info".into()),
+        3 => Some("debug".into()),
+        _ => Some("trace".into()),
+    }
+}
+
+fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Result<Auth> {
+    let secret = options.auth.as_ref().or(options.cookie.as_ref());
+    match (secret, &options.cookie_file) {
+        (Some(_), Some(file)) => bail!(
+            "both a cookie file ({}) and a user and password are configured; remove one",
+            file.display()
+        ),
+        (Some(secret), None) => {
+            let (user, password) = secret
+                .user_and_password()
+                .context("the node's user and password must be written USER:PASSWORD")?;
+            Ok(Auth::UserPassword { user: user.into(), password: password.into() })
+        }
+        (None, Some(file)) => Ok(Auth::CookieFile(expand(file, home))),
+        (None, None) => {
+            let folder = match (&options.daemon_dir, home) {
+                (Some(dir), _) => expand(dir, home),
+                (None, Some(home)) => home.join(".bitcoin"),
+                (None, None) => bail!(
+                    "there is no home folder to look for Bitcoin Core in; set --daemon-dir or --cookie-file"
+                ),
+            };
+            Ok(Auth::CookieFile(folder.join(daemon_subfolder(network)).join(".cookie")))
+        }
+    }
+}
+
+/// Replaces a leading `~`, which no shell does inside a configuration file.
+fn expand(path: &Path, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_path_buf(),
+    }
+}
+
+fn node_address(address: &str) -> anyhow::Result<String> {
+    if address.starts_with("https://") {
+        bail!("--daemon-rpc-addr {address}: Bitcoin Core speaks plain HTTP, use HOST:PORT");
+    }
+    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    check_address("daemon-rpc-addr", address)?;
+    Ok(address.to_owned())
+}
+
+fn check_address(option: &str, address: &str) -> anyhow::Result<()> {
+    let good = address.rsplit_once(':').is_some_and(|(host, port)| {
+        let host_is_whole = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+        !host.is_empty() && host_is_whole && port.parse::<u16>().is_ok()
+    });
+    match good {
+        true => Ok(()),
+        false => bail!("--{option} `{address}`: expected HOST:PORT, for example 127.0.0.1:50001"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn config(line: &str) -> anyhow::Result<Config> {
+        let options = Options::try_parse_from(line.split_whitespace()).unwrap();
+        Config::new(Layered { options, remarks: Vec::new() }, Some(Path::new("/home/me")))
+    }
+
+    #[test]
+    fn defaults_follow_the_network() {
+        let check = |network: &str, electrum: &str, rpc: &str, cookie: &str, db: &str| {
+            let config = config(&format!("x --network {network}")).unwrap();
+            assert_eq!(config.listen, [format!("127.0.0.1:{electrum}")]);
+            assert_eq!(config.daemon_rpc_addr, format!("127.0.0.1:{rpc}"));
+            assert_eq!(config.auth, Auth::CookieFile(Path::new("/home/me/.bitcoin").join(cookie)));
+            assert_eq!(config.db_dir, Path::new("./db").join(db));
+        };
+        check("bitcoin", "50001", "8332", ".cookie", "bitcoin");
+        check("testnet", "60001", "18332", "testnet3/.cookie", "testnet");
+        check("testnet4", "40001", "48332", "testnet4/.cookie", "testnet4");
+        check("signet", "60601", "38332", "signet/.cookie", "signet");
+        check("regtest", "60401", "18443", "regtest/.cookie", "regtest");
+    }
+
+    #[test]
+    fn a_cookie_file_is_taken_as_it_is() {
+        let config = config("x --network regtest --cookie-file ~/c --daemon-dir /d").unwrap();
+        assert_eq!(config.auth, Auth::CookieFile("/home/me/c".into()));
+    }
+
+    #[test]
+    fn errors_say_what_is_expected() {
+        let check = |line: &str, expected: &str| {
+            let error = format!("{:#}", config(line).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        };
+        check("x --electrum-rpc-addr 50001", "`50001`: expected HOST:PORT");
+        check("x --electrum-rpc-addr ::1:50001", "expected HOST:PORT");
+        check("x --daemon-rpc-addr https://a:1", "plain HTTP");
+        check("x --cookie nocolon", "must be written USER:PASSWORD");
+        check("x --cookie a:b --cookie-file c", "remove one");
+        check("x --wait-duration-secs 0", "at least 1");
+    }
+
+    #[test]
+    fn addresses_may_be_names_urls_and_ipv6() {
+        let config = config("x --daemon-rpc-addr http://bitcoind:8332/ --electrum-rpc-addr [::]:1");
+        assert_eq!(config.unwrap().daemon_rpc_addr, "bitcoind:8332");
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let config = config("x --cookie alice:hunter2").unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(config.warnings.concat().contains("command line"));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_said() {
+        let config = config("x --monitoring-addr 0.0.0.0:1 --db-parallelism 4").unwrap();
+        assert!(config.warnings.concat().contains("no metrics endpoint"));
+        assert_eq!(config.notes, ["--db-parallelism has no effect here"]);
+    }
+}
