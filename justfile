@@ -1,0 +1,35 @@
+# Lists the recipes.
+default:
+    @just --list
+
+# Everything that a change must pass.
+ci:
+    .ci/run
+
+# All tests, against a real Bitcoin Core and a real Electrum wallet; arguments go to `cargo test`.
+test *arguments:
+    contrib/test.sh {{arguments}}
+
+# Our answers beside those of electrs and ElectrumX on one node (installs both: slow the first time).
+differential:
+    contrib/differential.sh
+
+# How long a block takes from the node's announcement to a subscriber.
+bench-notify *arguments:
+    contrib/bench-notify.sh {{arguments}}
+
+# Runs one fuzz target (needs a nightly compiler and cargo-fuzz).
+fuzz target *arguments:
+    cargo +nightly fuzz run --fuzz-dir fuzz {{target}} {{arguments}}
+
+# The fuzz targets build on stable.
+fuzz-check:
+    cargo check -p electrum-fuzz --all-targets
+
+# The documentation of all crates.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+# Formats everything.
+fmt:
+    cargo fmt --all
