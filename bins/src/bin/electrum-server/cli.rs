@@ -217,7 +217,9 @@ impl Options {
             monitoring_addr: self.monitoring_addr.or(lower.monitoring_addr),
             conf: self.conf.or(lower.conf),
             conf_dir: self.conf_dir.or(lower.conf_dir),
-            skip_default_conf_files: self.skip_default_conf_files.or(lower.skip_default_conf_files),
+            skip_default_conf_files: self
+                .skip_default_conf_files
+                .or(lower.skip_default_conf_files),
             verbose: self.verbose.max(lower.verbose),
             timestamp: self.timestamp.or(lower.timestamp),
             auto_reindex: self.auto_reindex.or(lower.auto_reindex),
@@ -240,7 +242,10 @@ impl Options {
         let given = [
             ("timestamp", self.timestamp.is_some()),
             ("auto-reindex", self.auto_reindex.is_some()),
-            ("skip-block-download-wait", self.skip_block_download_wait.is_some()),
+            (
+                "skip-block-download-wait",
+                self.skip_block_download_wait.is_some(),
+            ),
             ("jsonrpc-import", self.jsonrpc_import.is_some()),
             ("daemon-p2p-addr", self.daemon_p2p_addr.is_some()),
             ("http-addr", self.http_addr.is_some()),
@@ -250,7 +255,11 @@ impl Options {
             ("reindex-last-blocks", self.reindex_last_blocks.is_some()),
             ("signet-magic", self.signet_magic.is_some()),
         ];
-        given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
+        given
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect()
     }
 }
 
@@ -278,7 +287,11 @@ mod tests {
 
     #[test]
     fn switches_take_an_optional_value() {
-        let parse = |line: &str| Options::try_parse_from(line.split(' ')).unwrap().log_timestamps;
+        let parse = |line: &str| {
+            Options::try_parse_from(line.split(' '))
+                .unwrap()
+                .log_timestamps
+        };
         assert_eq!(parse("x --log-timestamps --sync-once"), Some(true));
         assert_eq!(parse("x --log-timestamps false"), Some(false));
         assert_eq!(parse("x --sync-once"), None);

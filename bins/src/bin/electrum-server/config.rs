@@ -46,9 +46,10 @@ impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::CookieFile(path) => f.debug_tuple("CookieFile").field(path).finish(),
-            Self::UserPassword { user, .. } => {
-                f.debug_struct("UserPassword").field("user", user).finish_non_exhaustive()
-            }
+            Self::UserPassword { user, .. } => f
+                .debug_struct("UserPassword")
+                .field("user", user)
+                .finish_non_exhaustive(),
         }
     }
 }
@@ -60,7 +61,10 @@ impl Config {
     ///
     /// Says which option is wrong or missing, and what it should be.
     pub(crate) fn new(layered: Layered, home: Option<&Path>) -> anyhow::Result<Self> {
-        let Layered { options, remarks: mut warnings } = layered;
+        let Layered {
+            options,
+            remarks: mut warnings,
+        } = layered;
         let NetworkName(network) = options.network.unwrap_or(NetworkName(Network::Bitcoin));
         let ports = Ports::of(network);
         let notes = options
@@ -111,7 +115,10 @@ impl Config {
             rpc_timeout: seconds("jsonrpc-timeout-secs", options.jsonrpc_timeout_secs, 15)?,
             banner: options.server_banner.clone().unwrap_or_else(default_banner),
             donation_address: options.donation_address.clone().unwrap_or_default(),
-            log_filters: options.log_filters.clone().or_else(|| verbosity(options.verbose)),
+            log_filters: options
+                .log_filters
+                .clone()
+                .or_else(|| verbosity(options.verbose)),
             log_timestamps: options.log_timestamps.unwrap_or(true),
             warnings,
             notes,
@@ -189,7 +196,10 @@ fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Res
             let (user, password) = secret
                 .user_and_password()
                 .context("the node's user and password must be written USER:PASSWORD")?;
-            Ok(Auth::UserPassword { user: user.into(), password: password.into() })
+            Ok(Auth::UserPassword {
+                user: user.into(),
+                password: password.into(),
+            })
         }
         (None, Some(file)) => Ok(Auth::CookieFile(expand(file, home))),
         (None, None) => {
@@ -200,7 +210,9 @@ fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Res
                     "there is no home folder to look for Bitcoin Core in; set --daemon-dir or --cookie-file"
                 ),
             };
-            Ok(Auth::CookieFile(folder.join(daemon_subfolder(network)).join(".cookie")))
+            Ok(Auth::CookieFile(
+                folder.join(daemon_subfolder(network)).join(".cookie"),
+            ))
         }
     }
 }
@@ -217,7 +229,10 @@ fn node_address(address: &str) -> anyhow::Result<String> {
     if address.starts_with("https://") {
         bail!("--daemon-rpc-addr {address}: Bitcoin Core speaks plain HTTP, use HOST:PORT");
     }
-    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    let address = address
+        .strip_prefix("http://")
+        .unwrap_or(address)
+        .trim_end_matches('/');
     check_address("daemon-rpc-addr", address)?;
     Ok(address.to_owned())
 }
@@ -241,7 +256,13 @@ mod tests {
 
     fn config(line: &str) -> anyhow::Result<Config> {
         let options = Options::try_parse_from(line.split_whitespace()).unwrap();
-        Config::new(Layered { options, remarks: Vec::new() }, Some(Path::new("/home/me")))
+        Config::new(
+            Layered {
+                options,
+                remarks: Vec::new(),
+            },
+            Some(Path::new("/home/me")),
+        )
     }
 
     #[test]
@@ -250,7 +271,10 @@ mod tests {
             let config = config(&format!("x --network {network}")).unwrap();
             assert_eq!(config.listen, [format!("127.0.0.1:{electrum}")]);
             assert_eq!(config.daemon_rpc_addr, format!("127.0.0.1:{rpc}"));
-            assert_eq!(config.auth, Auth::CookieFile(Path::new("/home/me/.bitcoin").join(cookie)));
+            assert_eq!(
+                config.auth,
+                Auth::CookieFile(Path::new("/home/me/.bitcoin").join(cookie))
+            );
             assert_eq!(config.db_dir, Path::new("./db").join(db));
         };
         check("bitcoin", "50001", "8332", ".cookie", "bitcoin");

@@ -33,7 +33,10 @@ impl Surroundings {
             default_files.push(Path::new(home).join(".electrum-server/config.toml"));
         }
         default_files.push(PathBuf::from("/etc/electrum-server/config.toml"));
-        Self { environment, default_files }
+        Self {
+            environment,
+            default_files,
+        }
     }
 }
 
@@ -59,12 +62,16 @@ pub(crate) fn load(arguments: Options, around: &Surroundings) -> anyhow::Result<
     Ok(Layered { options, remarks })
 }
 
-fn from_environment(variables: &BTreeMap<String, String>) -> anyhow::Result<(Options, Vec<String>)> {
+fn from_environment(
+    variables: &BTreeMap<String, String>,
+) -> anyhow::Result<(Options, Vec<String>)> {
     let mut arguments = vec![OsString::from("electrum-server")];
     let mut known = vec![format!("{OUR_PREFIX}AUTH")];
     for argument in Options::command().get_arguments() {
         let id = argument.get_id().as_str();
-        let Some(long) = argument.get_long() else { continue };
+        let Some(long) = argument.get_long() else {
+            continue;
+        };
         if matches!(id, "help" | "version" | "verbose") {
             continue;
         }
@@ -77,8 +84,11 @@ fn from_environment(variables: &BTreeMap<String, String>) -> anyhow::Result<(Opt
         known.push(ours);
         let Some(value) = value else { continue };
         match id {
-            "electrum_rpc_addr" => arguments
-                .extend(value.split(',').map(|address| format!("--{long}={}", address.trim()).into())),
+            "electrum_rpc_addr" => arguments.extend(
+                value
+                    .split(',')
+                    .map(|address| format!("--{long}={}", address.trim()).into()),
+            ),
             _ => arguments.push(format!("--{long}={value}").into()),
         }
     }
@@ -108,10 +118,17 @@ fn files(options: &Options, around: &Surroundings) -> anyhow::Result<Vec<PathBuf
     let mut files: Vec<PathBuf> = options.conf.iter().cloned().collect();
     if let Some(dir) = &options.conf_dir {
         let mut inside = Vec::new();
-        let entries = dir.read_dir().with_context(|| format!("cannot read {}", dir.display()))?;
+        let entries = dir
+            .read_dir()
+            .with_context(|| format!("cannot read {}", dir.display()))?;
         for entry in entries {
-            let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
+            let path = entry
+                .with_context(|| format!("cannot read {}", dir.display()))?
+                .path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
                 inside.push(path);
             }
         }
@@ -119,7 +136,13 @@ fn files(options: &Options, around: &Surroundings) -> anyhow::Result<Vec<PathBuf
         files.extend(inside.into_iter().rev());
     }
     if options.skip_default_conf_files != Some(true) {
-        files.extend(around.default_files.iter().filter(|file| file.exists()).cloned());
+        files.extend(
+            around
+                .default_files
+                .iter()
+                .filter(|file| file.exists())
+                .cloned(),
+        );
     }
     Ok(files)
 }
@@ -131,7 +154,10 @@ fn from_file(file: &Path) -> anyhow::Result<Options> {
         Ok(options) => Ok(options),
         Err(error) => {
             // The error's own text quotes the line, which may hold the password.
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let before = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             bail!("{}, line {line}: {}", file.display(), error.message())
         }
@@ -144,8 +170,14 @@ mod tests {
 
     fn around(variables: &[(&str, &str)], default_files: &[&Path]) -> Surroundings {
         Surroundings {
-            environment: variables.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
-            default_files: default_files.iter().map(|path| path.to_path_buf()).collect(),
+            environment: variables
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
+            default_files: default_files
+                .iter()
+                .map(|path| path.to_path_buf())
+                .collect(),
         }
     }
 
@@ -157,12 +189,21 @@ mod tests {
     fn arguments_win_over_the_environment_and_that_over_files() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("c.toml");
-        std::fs::write(&file, "db_dir='file'\nserver_banner='file'\ndaemon_dir='file'\n").unwrap();
+        std::fs::write(
+            &file,
+            "db_dir='file'\nserver_banner='file'\ndaemon_dir='file'\n",
+        )
+        .unwrap();
         let around = around(
-            &[("ELECTRUM_SERVER_SERVER_BANNER", "env"), ("ELECTRS_DB_DIR", "env")],
+            &[
+                ("ELECTRUM_SERVER_SERVER_BANNER", "env"),
+                ("ELECTRS_DB_DIR", "env"),
+            ],
             &[&file],
         );
-        let options = load(arguments("x --db-dir argument"), &around).unwrap().options;
+        let options = load(arguments("x --db-dir argument"), &around)
+            .unwrap()
+            .options;
         assert_eq!(options.db_dir, Some("argument".into()));
         assert_eq!(options.server_banner.as_deref(), Some("env"));
         assert_eq!(options.daemon_dir, Some("file".into()));
@@ -184,8 +225,14 @@ mod tests {
             &[],
         );
         let layered = load(arguments("x"), &around).unwrap();
-        assert_eq!(layered.options.network.unwrap().0, bitcoin::Network::Regtest);
-        assert_eq!(layered.options.electrum_rpc_addr, ["0.0.0.0:1", "0.0.0.0:2"]);
+        assert_eq!(
+            layered.options.network.unwrap().0,
+            bitcoin::Network::Regtest
+        );
+        assert_eq!(
+            layered.options.electrum_rpc_addr,
+            ["0.0.0.0:1", "0.0.0.0:2"]
+        );
         assert_eq!(layered.options.sync_once, Some(true));
         assert_eq!(layered.options.db_dir, None);
         assert!(layered.remarks.concat().contains("ELECTRUM_SERVER_NETWROK"));
@@ -210,13 +257,27 @@ mod tests {
         let file = dir.path().join("c.toml");
         let fail = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            format!("{:#}", load(arguments("x"), &around(&[], &[&file])).unwrap_err())
+            format!(
+                "{:#}",
+                load(arguments("x"), &around(&[], &[&file])).unwrap_err()
+            )
         };
         let unknown = fail("network='regtest'\ndb_dri='x'\n");
-        assert!(unknown.contains("c.toml, line 2: unknown field `db_dri`"), "{unknown}");
-        for secret in ["auth = bob:hunter2", "auth = 4242", "auth = ['hunter2']", "auth = \"bob:hunter2"] {
+        assert!(
+            unknown.contains("c.toml, line 2: unknown field `db_dri`"),
+            "{unknown}"
+        );
+        for secret in [
+            "auth = bob:hunter2",
+            "auth = 4242",
+            "auth = ['hunter2']",
+            "auth = \"bob:hunter2",
+        ] {
             let error = fail(secret);
-            assert!(!error.contains("hunter2") && !error.contains("4242"), "{error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("4242"),
+                "{error}"
+            );
             assert!(error.contains("line 1"), "{error}");
         }
         let network = fail("network = 'moon'");
@@ -228,14 +289,20 @@ mod tests {
         let around = around(&[("ELECTRUM_SERVER_WAIT_DURATION_SECS", "soon")], &[]);
         let error = format!("{:#}", load(arguments("x"), &around).unwrap_err());
         assert!(error.contains("in the environment"), "{error}");
-        assert!(error.contains("--wait-duration-secs") && error.contains("soon"), "{error}");
+        assert!(
+            error.contains("--wait-duration-secs") && error.contains("soon"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_password_comes_from_a_file_or_the_environment() {
         let around = around(&[("ELECTRUM_SERVER_AUTH", "bob:builder")], &[]);
         let options = load(arguments("x"), &around).unwrap().options;
-        assert_eq!(options.auth.unwrap().user_and_password(), Some(("bob", "builder")));
+        assert_eq!(
+            options.auth.unwrap().user_and_password(),
+            Some(("bob", "builder"))
+        );
         assert!(Options::try_parse_from(["x", "--auth", "bob:builder"]).is_err());
     }
 }

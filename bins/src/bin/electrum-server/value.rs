@@ -67,7 +67,9 @@ impl<'de> Deserialize<'de> for Secret {
         // Serde's own message about a wrong type quotes the value.
         match toml::Value::deserialize(deserializer)? {
             toml::Value::String(text) => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("expected a text in quotation marks")),
+            _ => Err(serde::de::Error::custom(
+                "expected a text in quotation marks",
+            )),
         }
     }
 }
@@ -96,7 +98,12 @@ mod tests {
         check("main", Network::Bitcoin);
         check("testnet3", Network::Testnet);
         check("testnet4", Network::Testnet4);
-        assert!("Regtest".parse::<NetworkName>().unwrap_err().contains("`Regtest`"));
+        assert!(
+            "Regtest"
+                .parse::<NetworkName>()
+                .unwrap_err()
+                .contains("`Regtest`")
+        );
     }
 
     #[test]

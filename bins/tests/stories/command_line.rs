@@ -1,0 +1,1 @@
+//! Both programs as a user meets them: arguments, errors, signals, exit statuses.

@@ -1,0 +1,48 @@
+//! Stories: our programs as processes, in front of a real Bitcoin Core on regtest.
+//!
+//! What a server answers is compared with what [`oracle`] computes from the node's own blocks and
+//! mempool, read as plain JSON and without our libraries.
+
+// A test says best what is wrong by stopping where it is.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+mod coins;
+mod node;
+mod oracle;
+mod server;
+mod wire;
+
+mod command_line;
+mod regtest;
+mod wallet;
+
+use std::time::{Duration, Instant};
+
+/// Calls `attempt` until it succeeds, and fails with its last complaint after a minute.
+pub(crate) fn eventually<T>(what: &str, attempt: impl FnMut() -> Result<T, String>) -> T {
+    within(Duration::from_secs(60), what, attempt)
+}
+
+/// Calls `attempt` until it succeeds, and fails with its last complaint after `limit`.
+pub(crate) fn within<T>(
+    limit: Duration,
+    what: &str,
+    mut attempt: impl FnMut() -> Result<T, String>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(complaint) if start.elapsed() > limit => {
+                panic!("{what}: not within {limit:?}: {complaint}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}

@@ -1,0 +1,186 @@
+//! Our server as a process.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tempfile::TempDir;
+
+use crate::node::Node;
+use crate::wire::Wire;
+use crate::{eventually, free_port};
+
+/// A running electrum-server with its folder; dropping it kills the process.
+pub(crate) struct Server {
+    process: Option<Child>,
+    pub(crate) port: u16,
+    arguments: Vec<String>,
+    dir: TempDir,
+}
+
+impl Server {
+    /// Starts a server on a fresh index and waits until it answers.
+    pub(crate) fn start(node: &Node) -> Self {
+        Self::start_with(node, &[])
+    }
+
+    pub(crate) fn start_with(node: &Node, more: &[&str]) -> Self {
+        let mut server = Self::spawn(node, more);
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts the process and does not wait.
+    pub(crate) fn spawn(node: &Node, more: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let port = free_port();
+        let mut arguments: Vec<String> = [
+            "--network",
+            "regtest",
+            "--daemon-dir",
+            node.dir().to_str().unwrap(),
+            "--daemon-rpc-addr",
+            &node.rpc_addr(),
+            "--db-dir",
+            dir.path().join("db").to_str().unwrap(),
+            "--electrum-rpc-addr",
+            &format!("127.0.0.1:{port}"),
+            "--skip-default-conf-files",
+        ]
+        .map(ToOwned::to_owned)
+        .into();
+        arguments.extend(more.iter().map(ToString::to_string));
+        let mut server = Self {
+            process: None,
+            port,
+            arguments,
+            dir,
+        };
+        server.resume();
+        server
+    }
+
+    /// Starts the process again on the same index and port, and does not wait.
+    pub(crate) fn resume(&mut self) {
+        assert!(self.process.is_none(), "the server is running");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap();
+        let process = command("electrum-server", self.dir.path())
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+    }
+
+    pub(crate) fn wait_until_ready(&mut self) {
+        eventually("the server answers", || {
+            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            Wire::try_connect(self.port).map(drop)
+        });
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("server.log")
+    }
+
+    /// All that the server logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap()
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::try_connect(self.port).unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().unwrap().id().to_string();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status()
+            .unwrap();
+        assert!(status.success(), "kill -{name} {pid}");
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut process = self.process.take().unwrap();
+        eventually("the server ends", || match process.try_wait().unwrap() {
+            Some(status) => Ok(status),
+            None => Err(self.log()),
+        })
+    }
+
+    /// Stops the server as an operator does; it must end with status 0.
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "after SIGTERM:\n{}", self.log());
+    }
+
+    /// Kills the server where it stands.
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+        self.wait();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.try_wait().unwrap().is_none())
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let pid = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("the server's last words:");
+            tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// One of our programs, with nothing of ours in the environment and `dir` as working folder and home.
+pub(crate) fn command(program: &str, dir: &Path) -> Command {
+    let path = match program {
+        "electrum-server" => env!("CARGO_BIN_EXE_electrum-server"),
+        "electrum-tools" => env!("CARGO_BIN_EXE_electrum-tools"),
+        other => panic!("{other} is not ours"),
+    };
+    let mut command = Command::new(path);
+    command
+        .current_dir(dir)
+        .env("HOME", dir)
+        .env_remove("RUST_LOG");
+    for (name, _) in std::env::vars() {
+        if name.starts_with("ELECTRS_") || name.starts_with("ELECTRUM_SERVER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
