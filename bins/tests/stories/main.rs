@@ -6,7 +6,7 @@
 // A test says best what is wrong by stopping where it is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-mod coins;
+#[path = "../../../electrum-server-core/tests/common/mod.rs"]
 mod node;
 mod oracle;
 mod server;
@@ -17,6 +17,8 @@ mod regtest;
 mod wallet;
 
 use std::time::{Duration, Instant};
+
+use bitcoin::hashes::Hash;
 
 /// Calls `attempt` until it succeeds, and fails with its last complaint after a minute.
 pub(crate) fn eventually<T>(what: &str, attempt: impl FnMut() -> Result<T, String>) -> T {
@@ -41,8 +43,9 @@ pub(crate) fn within<T>(
     }
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// The script hash of the wire: SHA-256 of the script, bytes reversed, in hex.
+pub(crate) fn script_hash(script: &[u8]) -> String {
+    let mut hash = bitcoin::hashes::sha256::Hash::hash(script).to_byte_array();
+    hash.reverse();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bitcoin::hashes::{Hash, sha256, sha256d};
 use serde_json::{Value, json};
 
-use crate::coins::script_hash;
-use crate::node::Node;
+use crate::node::RegtestNode;
+use crate::script_hash;
 use crate::wire::Wire;
 
 /// Everything that clients may ask about, at one tip of the node.
 pub(crate) struct Truth {
-    pub(crate) height: u64,
+    pub(crate) height: u32,
     pub(crate) blocks: Vec<Value>,
     pub(crate) accounts: BTreeMap<String, Account>,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Oracle {
 struct Output {
     script_hash: Option<String>,
     value: i64,
-    height: u64,
+    height: u32,
 }
 
 #[derive(Default)]
@@ -70,17 +70,17 @@ struct Fold {
 }
 
 impl Oracle {
-    pub(crate) fn read(&mut self, node: &Node) -> Truth {
+    pub(crate) fn read(&mut self, node: &RegtestNode) -> Truth {
         let height = node.height();
         let mut fold = Fold::default();
         let mut blocks = Vec::new();
         for height in 0..=height {
-            let hash = node.rpc("getblockhash", json!([height]));
+            let hash = node.rpc("getblockhash", &[json!(height)]);
             let hash = hash.as_str().unwrap();
             let block = self
                 .blocks
                 .entry(hash.to_owned())
-                .or_insert_with(|| node.rpc("getblock", json!([hash, 2])))
+                .or_insert_with(|| node.rpc("getblock", &[json!(hash), json!(2)]))
                 .clone();
             // The genesis coinbase is not part of the chain state.
             if height > 0 {
@@ -104,8 +104,8 @@ impl Oracle {
         }
     }
 
-    fn read_mempool(&mut self, node: &Node, fold: &mut Fold) {
-        let mempool = node.rpc("getrawmempool", json!([true]));
+    fn read_mempool(&mut self, node: &RegtestNode, fold: &mut Fold) {
+        let mempool = node.rpc("getrawmempool", &[json!(true)]);
         // First those without unconfirmed parents, then the others, each by id as displayed.
         let mut entries: Vec<(i64, String, i64)> = Vec::new();
         for (txid, entry) in mempool.as_object().unwrap() {
@@ -122,7 +122,7 @@ impl Oracle {
             let transaction = self
                 .transactions
                 .entry(txid.clone())
-                .or_insert_with(|| node.rpc("getrawtransaction", json!([txid, true])));
+                .or_insert_with(|| node.rpc("getrawtransaction", &[json!(txid), json!(true)]));
             fold.add_outputs(transaction, 0);
             spends.push((transaction.clone(), json!({"height": height, "fee": fee})));
         }
@@ -134,7 +134,7 @@ impl Oracle {
 }
 
 impl Fold {
-    fn add(&mut self, transaction: &Value, height: u64, entry: Value) {
+    fn add(&mut self, transaction: &Value, height: u32, entry: Value) {
         self.add_outputs(transaction, height);
         self.add_history(transaction, &entry);
         for outpoint in spent(transaction) {
@@ -145,7 +145,7 @@ impl Fold {
         }
     }
 
-    fn add_outputs(&mut self, transaction: &Value, height: u64) {
+    fn add_outputs(&mut self, transaction: &Value, height: u32) {
         let txid = transaction["txid"].as_str().unwrap();
         for output in transaction["vout"].as_array().unwrap() {
             let script = hex(output["scriptPubKey"]["hex"].as_str().unwrap());
@@ -304,7 +304,7 @@ impl Truth {
             let proof = wire.call("blockchain.block.header", json!([height, checkpoint]));
             assert_eq!(
                 proof["header"],
-                json!(self.header_hex(u64::try_from(height).unwrap()))
+                json!(self.header_hex(u32::try_from(height).unwrap()))
             );
             assert_eq!(proof["root"], json!(expected));
             let root = climb(hashes[height], height, proof["branch"].as_array().unwrap());
@@ -313,7 +313,7 @@ impl Truth {
     }
 
     /// The 80 bytes of a header in hex, put together from the fields that the node lists.
-    fn header_hex(&self, height: u64) -> String {
+    fn header_hex(&self, height: u32) -> String {
         let block = &self.blocks[usize::try_from(height).unwrap()];
         let number = |field: &str| u32::try_from(block[field].as_u64().unwrap()).unwrap();
         let reversed = |field: &Value| match field.as_str() {

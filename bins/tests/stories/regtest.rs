@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{ScriptBuf, Transaction};
+use bitcoin::{Amount, ScriptBuf, Transaction};
 use serde_json::{Value, json};
 
-use crate::coins::{self, Coin, address, coin, script, spend};
-use crate::eventually;
-use crate::node::Node;
+use crate::node::{Coin, RegtestNode, Script, spend};
 use crate::oracle::{Oracle, Truth};
 use crate::server::Server;
 use crate::wire::Wire;
+use crate::{eventually, script_hash};
 
 /// Blocks until a coinbase can be spent.
 const MATURITY: u32 = 100;
@@ -34,7 +33,7 @@ fn every_answer_follows_the_node() {
 }
 
 struct Story {
-    node: Node,
+    node: RegtestNode,
     server: Server,
     oracle: Oracle,
     subscriber: Subscriber,
@@ -46,10 +45,12 @@ struct Story {
 
 impl Story {
     fn begin() -> Self {
-        let node = Node::start(&["-maxmempool=5"]);
-        let blocks = node.mine(20, &address(0));
-        node.mine(MATURITY, &address(1));
-        let coins = blocks.iter().map(|hash| coinbase(&node, hash)).collect();
+        let node = RegtestNode::start_with(&["-rest=1", "-maxmempool=5"]);
+        node.mine(20, &Script::new(0));
+        node.mine(MATURITY, &Script::new(1));
+        let coins = (1..=20)
+            .map(|height| node.coinbase(height, &Script::new(0)))
+            .collect();
         let server = Server::start(&node);
         let subscriber = Subscriber::new(&server);
         let oracle = Oracle::default();
@@ -65,24 +66,25 @@ impl Story {
         story
     }
 
-    fn fresh(&mut self) -> u32 {
+    fn fresh(&mut self) -> Script {
         self.next += 1;
-        self.next
+        Script::new(self.next)
     }
 
     /// Spends `from` to fresh scripts, the fee aside, in equal parts.
     fn pay(&mut self, from: &[Coin], parts: u32, fee: u64) -> (Transaction, Vec<Coin>) {
-        let value = (from.iter().map(|coin| coin.value).sum::<u64>() - fee) / u64::from(parts);
-        let numbers: Vec<u32> = (0..parts).map(|_| self.fresh()).collect();
-        let outputs: Vec<(ScriptBuf, u64)> = numbers
+        let sum: Amount = from.iter().map(|coin| coin.value).sum();
+        let value = (sum - Amount::from_sat(fee)) / u64::from(parts);
+        let scripts: Vec<Script> = (0..parts).map(|_| self.fresh()).collect();
+        let outputs: Vec<(ScriptBuf, Amount)> = scripts
             .iter()
-            .map(|number| (script(*number), value))
+            .map(|script| (script.output_script(), value))
             .collect();
         let transaction = spend(from, &outputs);
         let coins = (0..parts)
-            .zip(&numbers)
-            .map(|(vout, n)| coin(&transaction, vout, *n))
-            .collect();
+            .zip(&scripts)
+            .map(|(vout, script)| Coin::of(&transaction, vout, script));
+        let coins = coins.collect();
         (transaction, coins)
     }
 
@@ -98,15 +100,18 @@ impl Story {
     fn receive_and_spend(&mut self) {
         let from = self.coins.pop().unwrap();
         let (payment, coins) = self.pay(&[from], 3, FEE);
-        self.node.broadcast(&payment);
+        self.node.send(&payment);
         self.check("a payment in the mempool");
-        self.node.mine(1, &address(2));
+        self.node.mine(1, &Script::new(2));
         self.check("a payment in a block");
         // Two inputs, one of which shares its script with the change.
-        let back = spend(&coins[..2], &[(script(coins[0].script), coins[0].value)]);
-        self.node.broadcast(&back);
+        let back = spend(
+            &coins[..2],
+            &[(coins[0].script.output_script(), coins[0].value)],
+        );
+        self.node.send(&back);
         self.check("an output spent in the mempool");
-        self.node.mine(1, &address(2));
+        self.node.mine(1, &Script::new(2));
         let truth = self.check("an output spent in a block");
         let mut wire = self.server.connect();
         truth.check_proofs(&mut wire);
@@ -118,11 +123,11 @@ impl Story {
         let (parent, coins) = self.pay(&[from], 2, FEE);
         let (child, grandchildren) = self.pay(&coins[..1], 2, FEE);
         let (grandchild, _) = self.pay(&[grandchildren[0], coins[1]], 1, FEE);
-        let parent_id = self.node.broadcast(&parent);
-        self.node.broadcast(&child);
-        let grandchild_id = self.node.broadcast(&grandchild);
+        self.node.send(&parent);
+        self.node.send(&child);
+        let grandchild_id = self.node.send(&grandchild).to_string();
         self.check("a chain of three in the mempool");
-        self.node.mine_only(&[parent_id], &address(3));
+        self.node.mine_exactly(&[parent], &Script::new(3));
         self.check("the first of the chain in a block: the second has no unconfirmed parent left");
         // Everything at once, through the server this time.
         let (more, _) = self.pay(&grandchildren[1..], 1, FEE);
@@ -131,7 +136,7 @@ impl Story {
         let id = wire.call("blockchain.transaction.broadcast", json!([hex]));
         assert_eq!(id, json!(more.compute_txid().to_string()));
         // Who broadcast it finds it at once.
-        let hash = coins::script_hash(more.output[0].script_pubkey.as_bytes());
+        let hash = script_hash(more.output[0].script_pubkey.as_bytes());
         let history = wire.call("blockchain.scripthash.get_history", json!([hash]));
         assert_eq!(history[0]["tx_hash"], id);
         // So does who asks for a transaction that the node already has.
@@ -141,7 +146,7 @@ impl Story {
             json!(bitcoin::consensus::encode::serialize_hex(&grandchild))
         );
         self.check("a transaction broadcast through the server");
-        self.node.mine(1, &address(3));
+        self.node.mine(1, &Script::new(3));
         self.check("the rest of the chain in a block");
     }
 
@@ -149,26 +154,25 @@ impl Story {
         let from = self.coins.pop().unwrap();
         let (first, coins) = self.pay(&[from], 2, FEE);
         let (dependent, _) = self.pay(&coins[1..], 1, FEE);
-        self.node.broadcast(&first);
-        self.node.broadcast(&dependent);
+        self.node.send(&first);
+        self.node.send(&dependent);
         self.check("a payment and a dependent of it, to be replaced");
         let (second, _) = self.pay(&[from], 1, 10 * FEE);
-        self.node.broadcast(&second);
+        self.node.send(&second);
         self.check("the replacement");
         // A block with yet another spend of the same coin throws the replacement out.
         let (third, _) = self.pay(&[from], 2, FEE);
-        let hex = bitcoin::consensus::encode::serialize_hex(&third);
-        self.node.mine_only(&[hex], &address(4));
-        assert_eq!(self.node.rpc("getrawmempool", json!([])), json!([]));
+        self.node.mine_exactly(&[third], &Script::new(4));
+        assert_eq!(self.node.mempool(), []);
         self.check("a conflicting transaction in a block");
     }
 
     fn server_stops_and_starts(&mut self) {
         let from = self.coins.pop().unwrap();
         let (payment, _) = self.pay(&[from], 2, FEE);
-        self.node.broadcast(&payment);
+        self.node.send(&payment);
         self.server.stop();
-        self.node.mine(3, &address(5));
+        self.node.mine(3, &Script::new(5));
         self.restart_server("the server stopped and started");
     }
 
@@ -182,17 +186,17 @@ impl Story {
     fn reorg_of_one_block(&mut self) {
         let from = self.coins.pop().unwrap();
         let (payment, coins) = self.pay(&[from], 2, FEE);
-        self.node.broadcast(&payment);
-        let stale = self.node.mine(1, &address(6));
+        self.node.send(&payment);
+        let stale = self.node.mine(1, &Script::new(6));
         self.check("before the reorg of one block");
-        self.node.rpc("invalidateblock", json!(stale));
+        self.node.invalidate(stale[0]);
         self.check("one block less, its payment back in the mempool");
         // A block of the same height without the payment, then one with it and with its child.
-        self.node.mine_only(&[], &address(7));
+        self.node.mine_exactly(&[], &Script::new(7));
         self.check("another block of the same height");
         let (child, _) = self.pay(&coins[..1], 1, FEE);
-        self.node.broadcast(&child);
-        self.node.mine(1, &address(7));
+        self.node.send(&child);
+        self.node.mine(1, &Script::new(7));
         let truth = self.check("the payment in another block than before");
         truth.check_proofs(&mut self.server.connect());
     }
@@ -200,13 +204,13 @@ impl Story {
     fn node_restarts(&mut self) {
         let from = self.coins.pop().unwrap();
         let (payment, _) = self.pay(&[from], 2, FEE);
-        self.node.broadcast(&payment);
+        self.node.send(&payment);
         self.check("before the node stops");
         self.node.stop();
         // Clients keep being served from what is known.
         let mut wire = self.server.connect();
         wire.call("server.ping", json!([]));
-        let hash = coins::script_hash(payment.output[0].script_pubkey.as_bytes());
+        let hash = script_hash(payment.output[0].script_pubkey.as_bytes());
         let history = wire.call("blockchain.scripthash.get_history", json!([hash]));
         assert_eq!(
             history[0]["tx_hash"],
@@ -216,9 +220,9 @@ impl Story {
             .try_call("blockchain.transaction.broadcast", json!(["00"]))
             .unwrap_err();
         assert!(error.contains("code"), "{error}");
-        self.node.resume();
+        self.node.launch();
         self.check("the node is back");
-        self.node.mine(1, &address(8));
+        self.node.mine(1, &Script::new(8));
         self.check("the node mines again");
     }
 
@@ -228,47 +232,44 @@ impl Story {
             let from = self.coins.pop();
             if let Some(from) = from {
                 let (payment, _) = self.pay(&[from], 2, FEE);
-                self.node.broadcast(&payment);
+                self.node.send(&payment);
             }
-            self.node.mine(1, &address(9));
+            self.node.mine(1, &Script::new(9));
         }
         self.check("ten blocks to be lost");
         self.reorganize(fork, 11);
         let truth = self.check("ten blocks lost, eleven others instead");
         truth.check_proofs(&mut self.server.connect());
         truth.check_header_proofs(&mut self.server.connect());
-        let back = self.node.rpc("getrawmempool", json!([]));
-        assert!(
-            !back.as_array().unwrap().is_empty(),
-            "payments return to the mempool"
-        );
-        self.node.mine(1, &address(10));
+        let back = self.node.mempool();
+        assert!(!back.is_empty(), "payments return to the mempool");
+        self.node.mine(1, &Script::new(10));
         self.check("payments mined again after the reorg");
         self.coins = self.mine_coins(4);
         self.check("new coins");
     }
 
     /// Replaces all blocks above `fork` by `count` empty ones.
-    fn reorganize(&mut self, fork: u64, count: u32) {
-        let first = self.node.rpc("getblockhash", json!([fork + 1]));
-        self.node.rpc("invalidateblock", json!([first]));
+    fn reorganize(&mut self, fork: u32, count: u32) {
+        let first = self.node.block_hash(fork + 1);
+        self.node.invalidate(first);
         for _ in 0..count {
-            self.node.mine_only(&[], &address(10));
+            self.node.mine_exactly(&[], &Script::new(10));
         }
     }
 
     fn mine_coins(&mut self, count: u32) -> Vec<Coin> {
-        let blocks = self.node.mine(count, &address(0));
-        self.node.mine(MATURITY, &address(1));
-        blocks
-            .iter()
-            .map(|hash| coinbase(&self.node, hash))
+        let first = self.node.height() + 1;
+        self.node.mine(count, &Script::new(0));
+        self.node.mine(MATURITY, &Script::new(1));
+        (first..first + count)
+            .map(|height| self.node.coinbase(height, &Script::new(0)))
             .collect()
     }
 
     fn killed_while_it_catches_up(&mut self) {
         self.server.kill();
-        self.node.mine(120, &address(11));
+        self.node.mine(120, &Script::new(11));
         // Killed at several moments of its start and its catching up.
         for attempt in 0..8_u64 {
             self.server.resume();
@@ -278,26 +279,24 @@ impl Story {
         self.restart_server("killed while it caught up");
         let from = self.coins.pop().unwrap();
         let (payment, _) = self.pay(&[from], 2, FEE);
-        self.node.broadcast(&payment);
-        self.node.mine(1, &address(11));
+        self.node.send(&payment);
+        self.node.mine(1, &Script::new(11));
         self.server.kill();
         self.restart_server("killed right after a block");
     }
 
     fn reorg_while_the_server_is_down(&mut self) {
         let fork = self.node.height();
-        self.node.mine(5, &address(12));
+        self.node.mine(5, &Script::new(12));
         self.check("five blocks to be lost");
         self.server.kill();
         self.reorganize(fork, 7);
         self.restart_server("a reorg while the server was down");
         // The new branch may also be shorter for a while.
-        let first = self
-            .node
-            .rpc("getblockhash", json!([self.node.height() - 2]));
-        self.node.rpc("invalidateblock", json!([first]));
+        let first = self.node.block_hash(self.node.height() - 2);
+        self.node.invalidate(first);
         self.check("a shorter chain");
-        self.node.rpc("reconsiderblock", json!([first]));
+        self.node.reconsider(first);
         self.check("the longer chain again");
     }
 
@@ -305,38 +304,30 @@ impl Story {
         // Sixty coins to fill the mempool with.
         let from = self.coins.pop().unwrap();
         let (fan, mut coins) = self.pay(&[from], 60, 10 * FEE);
-        self.node.broadcast(&fan);
-        self.node.mine(1, &address(13));
+        self.node.send(&fan);
+        self.node.mine(1, &Script::new(13));
         let (cheap, _) = self.pay(&[coins.pop().unwrap()], 1, 200);
-        let cheap_id = self.node.broadcast(&cheap);
+        let cheap_id = self.node.send(&cheap).to_string();
         self.check("a cheap payment");
         let mut evicted = false;
         while let (false, Some(from)) = (evicted, coins.pop()) {
-            let number = self.fresh();
+            let script = self.fresh().output_script();
             let data = ScriptBuf::new_op_return(
                 bitcoin::script::PushBytesBuf::try_from(vec![0; 90_000]).unwrap(),
             );
-            let fee = 400_000;
-            self.node.broadcast(&spend(
+            let fee = Amount::from_sat(400_000);
+            self.node.send(&spend(
                 &[from],
-                &[(script(number), from.value - fee), (data, 0)],
+                &[(script, from.value - fee), (data, Amount::ZERO)],
             ));
-            let entry = self.node.try_rpc("getmempoolentry", json!([cheap_id]));
+            let entry = self.node.try_rpc("getmempoolentry", &[json!(cheap_id)]);
             evicted = entry.is_err();
         }
         assert!(evicted, "the node's mempool never got full");
         self.check("the cheap payment is evicted");
-        self.node.mine(1, &address(13));
+        self.node.mine(1, &Script::new(13));
         self.check("a full block");
     }
-}
-
-/// The output of a block's coinbase.
-fn coinbase(node: &Node, block: &str) -> Coin {
-    let block = node.rpc("getblock", json!([block, 2]));
-    let hex = block["tx"][0]["hex"].as_str().unwrap();
-    let transaction: Transaction = bitcoin::consensus::encode::deserialize_hex(hex).unwrap();
-    coin(&transaction, 0, 0)
 }
 
 /// A client that asks once and then believes its notifications.

@@ -6,9 +6,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use tempfile::TempDir;
 
-use crate::node::Node;
+use crate::eventually;
+use crate::node::{RegtestNode, free_port};
 use crate::wire::Wire;
-use crate::{eventually, free_port};
 
 /// A running electrum-server with its folder; dropping it kills the process.
 pub(crate) struct Server {
@@ -20,27 +20,27 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server on a fresh index and waits until it answers.
-    pub(crate) fn start(node: &Node) -> Self {
+    pub(crate) fn start(node: &RegtestNode) -> Self {
         Self::start_with(node, &[])
     }
 
-    pub(crate) fn start_with(node: &Node, more: &[&str]) -> Self {
+    pub(crate) fn start_with(node: &RegtestNode, more: &[&str]) -> Self {
         let mut server = Self::spawn(node, more);
         server.wait_until_ready();
         server
     }
 
     /// Starts the process and does not wait.
-    pub(crate) fn spawn(node: &Node, more: &[&str]) -> Self {
+    pub(crate) fn spawn(node: &RegtestNode, more: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
         let mut arguments: Vec<String> = [
             "--network",
             "regtest",
             "--daemon-dir",
-            node.dir().to_str().unwrap(),
+            node.daemon_dir().to_str().unwrap(),
             "--daemon-rpc-addr",
-            &node.rpc_addr(),
+            &node.rpc_address(),
             "--db-dir",
             dir.path().join("db").to_str().unwrap(),
             "--electrum-rpc-addr",

@@ -6,12 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, Network, ScriptBuf};
+use bitcoin::{Address, Amount, Network, ScriptBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::coins::{address, coin, script, spend};
-use crate::node::Node;
+use crate::node::{RegtestNode, Script, spend};
 use crate::server::Server;
 use crate::within;
 
@@ -25,9 +24,9 @@ fn electrum_receives_pays_and_survives_a_reorg() {
         eprintln!("left out, as SKIP_ELECTRUM_WALLET says");
         return;
     };
-    let node = Node::start(&[]);
-    let first = node.mine(1, &address(0)).remove(0);
-    node.mine(109, &address(1));
+    let node = RegtestNode::start();
+    node.mine(1, &Script::new(0));
+    node.mine(109, &Script::new(1));
     let server = Server::start(&node);
     let wallet = Wallet::start(program, server.port);
 
@@ -39,53 +38,61 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     wallet.has_balance(0, 0);
 
     // Receive.
-    let coinbase = node.rpc("getblock", json!([first, 2]))["tx"][0]["hex"].clone();
-    let coinbase = bitcoin::consensus::encode::deserialize_hex(coinbase.as_str().unwrap()).unwrap();
-    let coin = coin(&coinbase, 0, 0);
-    let change = coin.value - 2 * COIN - 10_000;
-    let funding = spend(&[coin], &[(script_of(&own), 2 * COIN), (script(2), change)]);
-    let funding_id = node.broadcast(&funding);
+    let coin = node.coinbase(1, &Script::new(0));
+    let outputs = [
+        (script_of(&own), Amount::from_sat(2 * COIN)),
+        (
+            Script::new(2).output_script(),
+            coin.value - Amount::from_sat(2 * COIN + 10_000),
+        ),
+    ];
+    let funding_id = node.send(&spend(&[coin], &outputs)).to_string();
     wallet.has_balance(0, 2 * COIN);
-    node.mine(1, &address(1));
+    node.mine(1, &Script::new(1));
     wallet.has_balance(2 * COIN, 0);
     wallet.has_verified(&funding_id, 1);
 
     // Pay.
-    let payment = wallet.run(&["payto", &address(3), "0.5", "-f", "0.0001"]);
+    let payment = wallet.run(&[
+        "payto",
+        &Script::new(3).address().to_string(),
+        "0.5",
+        "-f",
+        "0.0001",
+    ]);
     let payment_id = wallet.run(&["broadcast", &payment]);
-    let mempool = node.rpc("getrawmempool", json!([]));
+    let mempool: Vec<String> = node.mempool().iter().map(ToString::to_string).collect();
     assert_eq!(
         mempool,
-        json!([payment_id]),
+        [payment_id.clone()],
         "the node has what the wallet broadcast"
     );
     let left = 2 * COIN - COIN / 2 - 10_000;
     wallet.has_spent(left);
-    let block = node.mine(1, &address(1));
+    let block = node.mine(1, &Script::new(1));
     wallet.has_balance(left, 0);
     wallet.has_verified(&payment_id, 1);
 
     // The block with the payment is replaced by two without it.
-    node.rpc("invalidateblock", json!(block));
-    node.mine_only(&[], &address(4));
-    node.mine_only(&[], &address(4));
+    node.invalidate(block[0]);
+    node.mine_exactly(&[], &Script::new(4));
+    node.mine_exactly(&[], &Script::new(4));
     wallet.eventually("it follows the reorg", || wallet.follows(&node));
     wallet.is_unconfirmed(&payment_id);
-    node.mine(1, &address(4));
+    node.mine(1, &Script::new(4));
     wallet.has_balance(left, 0);
     wallet.has_verified(&payment_id, 1);
     wallet.has_verified(&funding_id, 4);
 
     // And the block with the funding as well: everything is unconfirmed, then confirmed again.
     let height = node.height();
-    let third = node.rpc("getblockhash", json!([height - 3]));
-    node.rpc("invalidateblock", json!([third]));
+    node.invalidate(node.block_hash(height - 3));
     for _ in 0..5 {
-        node.mine_only(&[], &address(5));
+        node.mine_exactly(&[], &Script::new(5));
     }
     wallet.eventually("it follows the longer reorg", || wallet.follows(&node));
     wallet.is_unconfirmed(&funding_id);
-    node.mine(1, &address(5));
+    node.mine(1, &Script::new(5));
     wallet.has_balance(left, 0);
     wallet.has_verified(&funding_id, 1);
     wallet.has_verified(&payment_id, 1);
@@ -180,7 +187,7 @@ impl Wallet {
     }
 
     /// Connected, at the node's height, and with every header of the node's chain.
-    fn follows(&self, node: &Node) -> Result<(), String> {
+    fn follows(&self, node: &RegtestNode) -> Result<(), String> {
         let state = self.ask(&["getinfo"])?;
         let height = json!(node.height());
         let good = state["connected"] == json!(true)
