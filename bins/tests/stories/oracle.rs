@@ -387,7 +387,7 @@ fn climb(leaf: &str, position: usize, branch: &[Value]) -> String {
     let mut hash = parse(leaf);
     for sibling in branch {
         let sibling = parse(sibling.as_str().unwrap());
-        hash = if position % 2 == 0 {
+        hash = if position.is_multiple_of(2) {
             join(hash, sibling)
         } else {
             join(sibling, hash)

@@ -64,7 +64,7 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     let mempool: Vec<String> = node.mempool().iter().map(ToString::to_string).collect();
     assert_eq!(
         mempool,
-        [payment_id.clone()],
+        std::slice::from_ref(&payment_id),
         "the node has what the wallet broadcast"
     );
     let left = 2 * COIN - COIN / 2 - 10_000;

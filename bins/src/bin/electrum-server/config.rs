@@ -101,7 +101,13 @@ impl Config {
             Some(0) => bail!("--{name} must be at least 1"),
             given => Ok(Duration::from_secs(given.unwrap_or(default))),
         };
-        let db_dir = expand(options.db_dir.as_deref().unwrap_or(Path::new("./db")), home);
+        let db_dir = expand(
+            options
+                .db_dir
+                .as_deref()
+                .unwrap_or_else(|| Path::new("./db")),
+            home,
+        );
         Ok(Self {
             network,
             db_dir: db_dir.join(folder_name(network)),

@@ -1,0 +1,91 @@
+//! What can be asked of the program.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use electrum_protocol::ProtocolVersion;
+
+use crate::address::ServerAddress;
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 1 refused (by the server, or an input that is none), 2 wrong usage, 3 the server
+cannot be reached or does not answer in time.";
+
+/// Script hashes, status hashes, and questions to Electrum servers
+#[derive(Debug, Parser)]
+#[command(name = "electrum-tools", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Options {
+    /// Print JSON, one object per line, errors included
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The script hash under which servers know an address or a script
+    Scripthash {
+        /// Address of any network, or an output script in hex; `-` reads one per line from standard
+        /// input
+        input: String,
+    },
+    /// The status hash of a history
+    Status {
+        /// File with the result of `blockchain.scripthash.get_history` in JSON; `-` is standard input
+        #[arg(default_value = "-")]
+        file: String,
+        /// Also print the text that is hashed
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Call a method of a server
+    Call {
+        #[command(flatten)]
+        server: Server,
+        /// For example blockchain.scripthash.get_history
+        method: String,
+        /// Parameters in order, each in JSON; what is no JSON is taken as a text. One `-` reads a JSON
+        /// array or object from standard input
+        #[arg(allow_negative_numbers = true)]
+        params: Vec<String>,
+        /// Speak this protocol version only [default: the newest that both sides know]
+        #[arg(long, value_name = "VERSION")]
+        protocol: Option<ProtocolVersion>,
+    },
+    /// Whether a server answers, what it is and how fast
+    Ping {
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+/// A server to ask.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// HOST:PORT, HOST:PORT:t or tcp://HOST:PORT
+    #[arg(value_name = "SERVER")]
+    pub(crate) address: ServerAddress,
+    /// Seconds to wait for the connection and for each answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+}
+
+impl Server {
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Options::command().debug_assert();
+    }
+}

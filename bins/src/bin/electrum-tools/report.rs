@@ -1,0 +1,79 @@
+//! What the program says in the end: for people, or as JSON for machines.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+/// A result, in both forms.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) human: String,
+    pub(crate) json: Value,
+}
+
+impl Report {
+    pub(crate) fn print(&self, as_json: bool) {
+        // Nobody is left to tell when standard output is closed.
+        let _ = match as_json {
+            true => writeln!(io::stdout().lock(), "{}", self.json),
+            false => writeln!(io::stdout().lock(), "{}", self.human),
+        };
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The answer is no: the input is not what it should be, or the server refused.
+    Refused { message: String, code: Option<i32> },
+    /// The program was called in a wrong way.
+    Usage(String),
+    /// The server cannot be reached, or does not speak as it should.
+    Network(String),
+}
+
+impl Failure {
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::Refused {
+            message: message.into(),
+            code: None,
+        }
+    }
+
+    pub(crate) fn print(&self, as_json: bool) {
+        let (kind, message, code) = match self {
+            Self::Refused { message, code } => ("refused", message, *code),
+            Self::Usage(message) => ("usage", message, None),
+            Self::Network(message) => ("network", message, None),
+        };
+        let _ = match as_json {
+            true => {
+                let mut error = json!({"kind": kind, "message": message});
+                if let (Some(code), Some(fields)) = (code, error.as_object_mut()) {
+                    fields.insert("code".into(), code.into());
+                }
+                writeln!(io::stdout().lock(), "{}", json!({"error": error}))
+            }
+            false => writeln!(io::stderr().lock(), "electrum-tools: {message}"),
+        };
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Refused { .. } => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Network(_) => ExitCode::from(3),
+        }
+    }
+}
+
+/// All of standard input, or of a file.
+pub(crate) fn read_input(file: &str) -> Result<String, Failure> {
+    let text = match file {
+        "-" => io::read_to_string(io::stdin().lock()),
+        file => std::fs::read_to_string(file),
+    };
+    let name = if file == "-" { "standard input" } else { file };
+    text.map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))
+}
