@@ -92,6 +92,9 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     }
     wallet.eventually("it follows the longer reorg", || wallet.follows(&node));
     wallet.is_unconfirmed(&funding_id);
+    // The wallet's payment may name a height that the chain had lost for a moment: the node then forgot
+    // it, and the user sends it again.
+    wallet.run(&["broadcast", &payment]);
     node.mine(1, &Script::new(5));
     wallet.has_balance(left, 0);
     wallet.has_verified(&funding_id, 1);
