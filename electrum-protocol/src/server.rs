@@ -167,6 +167,15 @@ impl Server {
         self.session.outbox.notify(notification, self.version());
     }
 
+    /// Ends the conversation with an error that answers no request in particular; its id is `null`.
+    ///
+    /// What is received from here on is ignored, and no event follows.
+    pub fn close(&mut self, error: &ErrorObject) {
+        self.session.outbox.error(Address::of_nothing(), error);
+        self.session.events.clear();
+        self.session.closed = true;
+    }
+
     /// Takes the bytes to send: whole lines, in order.
     pub fn take_output(&mut self) -> Vec<u8> {
         self.session.outbox.take()
