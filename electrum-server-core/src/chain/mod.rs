@@ -8,5 +8,5 @@ mod headers;
 mod node;
 mod source;
 
-pub use node::{Node, NodeError};
+pub use node::{Node, NodeError, PackageOutcome};
 pub use source::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};

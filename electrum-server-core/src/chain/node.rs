@@ -4,6 +4,7 @@ use bitcoin::{BlockHash, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::method::transaction::PackageError;
 
 use super::SourceError;
 
@@ -16,13 +17,12 @@ pub trait Node: Send + Sync {
     /// [`NodeError::Rpc`] with the node's own words when it refuses the transaction.
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError>;
 
-    /// Hands a package of transactions, parents first and the child last, to the node's mempool; returns the node's
-    /// own answer (the result of Bitcoin Core's `submitpackage`).
+    /// Hands a package of transactions, parents first and the child last, to the node's mempool.
     ///
     /// # Errors
     ///
     /// [`NodeError::Rpc`] with the node's own words when it does not take the package as such.
-    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<RawJson, NodeError>;
+    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError>;
 
     /// Returns the rate at which a transaction confirms within `blocks` blocks; `None` when the node has no estimate.
     ///
@@ -76,6 +76,17 @@ pub trait Node: Send + Sync {
     ///
     /// See [`NodeError`].
     fn user_agent(&self) -> Result<String, NodeError>;
+}
+
+/// What became of a package of transactions that the node looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageOutcome {
+    /// Whether all of it is in the mempool now.
+    pub success: bool,
+    /// The transactions that were refused, and why.
+    pub errors: Vec<PackageError>,
+    /// The node's own answer, unread (the result of Bitcoin Core's `submitpackage`).
+    pub json: RawJson,
 }
 
 /// Why the node did not do what was asked.

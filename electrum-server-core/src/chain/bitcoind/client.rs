@@ -1,10 +1,13 @@
 //! The node as what clients want from it.
 
+use std::collections::BTreeMap;
+
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::{BlockHash, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::method::transaction::PackageError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use serde_json::{Value, json};
 use super::Bitcoind;
 use super::parse::Btc;
 use super::rpc::{CallError, malformed};
-use crate::chain::{Node, NodeError};
+use crate::chain::{Node, NodeError, PackageOutcome};
 
 impl Node for Bitcoind {
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
@@ -20,9 +23,11 @@ impl Node for Bitcoind {
         Ok(self.shared.rpc.call("sendrawtransaction", &[json!(hex)])?)
     }
 
-    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<RawJson, NodeError> {
+    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
+        let method = "submitpackage";
         let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
-        self.pass_through("submitpackage", &[json!(hex)])
+        let json = self.pass_through(method, &[json!(hex)])?;
+        package_outcome(json).map_err(|error| NodeError::Unavailable(malformed(method, error)))
     }
 
     fn estimate_fee(
@@ -117,8 +122,53 @@ impl Bitcoind {
     }
 }
 
+/// Reads what matters to those who do not want the whole answer to `submitpackage`.
+fn package_outcome(json: RawJson) -> Result<PackageOutcome, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Package {
+        package_msg: String,
+        /// By witness transaction hash.
+        #[serde(rename = "tx-results", default)]
+        results: BTreeMap<String, Transaction>,
+    }
+    #[derive(Deserialize)]
+    struct Transaction {
+        txid: Txid,
+        #[serde(default)]
+        error: Option<String>,
+    }
+    let package: Package = serde_json::from_str(json.get())?;
+    let refused = |tx: Transaction| Some(PackageError { txid: tx.txid, error: tx.error? });
+    Ok(PackageOutcome {
+        success: package.package_msg == "success",
+        errors: package.results.into_values().filter_map(refused).collect(),
+        json,
+    })
+}
+
 fn lookup(txid: &Txid, verbose: bool, block: Option<&BlockHash>) -> Vec<Value> {
     let mut params = vec![json!(txid), json!(verbose)];
     params.extend(block.map(|hash| json!(hash)));
     params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shape that the help of `submitpackage` describes.
+    #[test]
+    fn a_package_that_failed_says_which_transactions_and_why() {
+        let (good, bad) = ("11".repeat(32), "22".repeat(32));
+        let json = format!(
+            r#"{{"package_msg": "transaction failed", "tx-results": {{
+                "{good}": {{"txid": "{good}", "vsize": 100, "fees": {{"base": 0.00001}}}},
+                "{bad}": {{"txid": "{bad}", "error": "bad-txns-inputs-missingorspent"}}
+            }}, "replaced-transactions": []}}"#
+        );
+        let outcome = package_outcome(RawJson::parse(&json).unwrap()).unwrap();
+        assert!(!outcome.success);
+        let error = "bad-txns-inputs-missingorspent".to_owned();
+        assert_eq!(outcome.errors, [PackageError { txid: bad.parse().unwrap(), error }]);
+    }
 }
