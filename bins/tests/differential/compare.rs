@@ -164,7 +164,13 @@ impl Explained {
     }
 
     /// Whether this row explains the difference.
-    pub(crate) fn explains(&self, server: &str, label: &str, ours: &Outcome, theirs: &Outcome) -> bool {
+    pub(crate) fn explains(
+        &self,
+        server: &str,
+        label: &str,
+        ours: &Outcome,
+        theirs: &Outcome,
+    ) -> bool {
         self.server == server
             && matches(&self.request, label)
             && matches(&self.ours, &ours.kind())

@@ -114,9 +114,10 @@ impl Server {
             let _ = Command::new("kill").args([signal, &pid]).status();
             if let Ok(mut connection) = Connection::open(self, "1.4")
                 && let Outcome::Result(Value::Array(history)) = connection.ask(&request)
-                    && history.len() >= entries {
-                        return;
-                    }
+                && history.len() >= entries
+            {
+                return;
+            }
             thread::sleep(Duration::from_millis(200));
         }
         panic!(

@@ -4,7 +4,12 @@
 //! mempool, read as plain JSON and without our libraries.
 
 // A test says best what is wrong by stopping where it is.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 #[path = "../../../electrum-server-core/tests/common/mod.rs"]
 mod node;
@@ -12,7 +17,9 @@ mod oracle;
 mod server;
 mod wire;
 
+mod bad_input;
 mod command_line;
+mod notify_latency;
 mod regtest;
 mod wallet;
 

@@ -100,6 +100,11 @@ impl Server {
         Wire::try_connect(self.port).unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
     }
 
+    /// Connects without a word; fails when nothing listens.
+    pub(crate) fn connect_silently(&self) -> Result<Wire, String> {
+        Wire::try_connect_silently(self.port)
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.as_ref().unwrap().id().to_string();
         let status = Command::new("kill")

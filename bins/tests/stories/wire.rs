@@ -110,10 +110,16 @@ impl Wire {
 
     /// The next message of any kind.
     pub(crate) fn receive(&mut self) -> Result<Value, String> {
+        let line = self.receive_line()?;
+        serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))
+    }
+
+    /// The next line as it came.
+    pub(crate) fn receive_line(&mut self) -> Result<String, String> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => Err("the server closed the connection".into()),
-            Ok(_) => serde_json::from_str(&line).map_err(|error| format!("{error}: {line}")),
+            Ok(_) => Ok(line),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bitcoin::Network;
+use electrum_server_core::chain::bitcoind::{Auth, cookie_path};
 
 use crate::cli::Options;
 use crate::layers::Layered;
@@ -33,25 +34,6 @@ pub(crate) struct Config {
     /// What deserves a line in the log, at the given weight.
     pub(crate) warnings: Vec<String>,
     pub(crate) notes: Vec<String>,
-}
-
-/// How the program proves to the node who it is.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Auth {
-    CookieFile(PathBuf),
-    UserPassword { user: String, password: String },
-}
-
-impl std::fmt::Debug for Auth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::CookieFile(path) => f.debug_tuple("CookieFile").field(path).finish(),
-            Self::UserPassword { user, .. } => f
-                .debug_struct("UserPassword")
-                .field("user", user)
-                .finish_non_exhaustive(),
-        }
-    }
 }
 
 impl Config {
@@ -171,17 +153,6 @@ fn folder_name(network: Network) -> &'static str {
     }
 }
 
-/// Where Bitcoin Core keeps a network's files inside its data folder.
-fn daemon_subfolder(network: Network) -> &'static str {
-    match network {
-        Network::Bitcoin => "",
-        Network::Testnet4 => "testnet4",
-        Network::Signet => "signet",
-        Network::Regtest => "regtest",
-        _ => "testnet3",
-    }
-}
-
 fn verbosity(count: u8) -> Option<String> {
     match count {
         0 => None,
@@ -207,7 +178,7 @@ fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Res
                 password: password.into(),
             })
         }
-        (None, Some(file)) => Ok(Auth::CookieFile(expand(file, home))),
+        (None, Some(file)) => Ok(Auth::Cookie(expand(file, home))),
         (None, None) => {
             let folder = match (&options.daemon_dir, home) {
                 (Some(dir), _) => expand(dir, home),
@@ -216,9 +187,7 @@ fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Res
                     "there is no home folder to look for Bitcoin Core in; set --daemon-dir or --cookie-file"
                 ),
             };
-            Ok(Auth::CookieFile(
-                folder.join(daemon_subfolder(network)).join(".cookie"),
-            ))
+            Ok(Auth::Cookie(cookie_path(&folder, network)))
         }
     }
 }
@@ -279,7 +248,7 @@ mod tests {
             assert_eq!(config.daemon_rpc_addr, format!("127.0.0.1:{rpc}"));
             assert_eq!(
                 config.auth,
-                Auth::CookieFile(Path::new("/home/me/.bitcoin").join(cookie))
+                Auth::Cookie(Path::new("/home/me/.bitcoin").join(cookie))
             );
             assert_eq!(config.db_dir, Path::new("./db").join(db));
         };
@@ -293,7 +262,7 @@ mod tests {
     #[test]
     fn a_cookie_file_is_taken_as_it_is() {
         let config = config("x --network regtest --cookie-file ~/c --daemon-dir /d").unwrap();
-        assert_eq!(config.auth, Auth::CookieFile("/home/me/c".into()));
+        assert_eq!(config.auth, Auth::Cookie("/home/me/c".into()));
     }
 
     #[test]
