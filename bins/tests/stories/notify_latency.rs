@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{Amount, Transaction};
 use serde_json::json;
 
-use crate::node::{Coin, RegtestNode, Script, spend};
+use crate::node::{Coin, RegtestNode, Script, pay, spend};
 use crate::server::Server;
 use crate::wire::Wire;
 use crate::{eventually, script_hash};
@@ -20,7 +20,7 @@ fn from_the_node_to_the_subscriber() {
     node.mine(BLOCKS, &Script::new(0));
     node.mine(100, &Script::new(1));
     let server = Server::start(&node);
-    let coins = fan_out(&node, PAYMENTS);
+    let mut coins = fan_out(&node, PAYMENTS);
     println!(
         "milliseconds from the node's announcement of a block to a subscriber, median and maximum"
     );
@@ -28,23 +28,21 @@ fn from_the_node_to_the_subscriber() {
         &node,
         &server,
         &format!("{BLOCKS} blocks without payments"),
-        |_| Vec::new(),
+        Vec::new,
     );
     measure(
         &node,
         &server,
-        &format!("{BLOCKS} blocks of up to {PAYMENTS} payments"),
-        |round| {
-            let chain = |coin: &Coin| {
-                let value = coin.value - Amount::from_sat(300) * u64::from(round + 1);
-                let script = coin.script.output_script();
-                spend(&[*coin], &[(script, value)])
-            };
-            if round == 0 {
-                coins.iter().map(chain).collect()
-            } else {
-                Vec::new()
+        &format!("{BLOCKS} blocks of {PAYMENTS} payments"),
+        || {
+            let payments: Vec<Transaction> = coins
+                .iter()
+                .map(|coin| pay(*coin, &coin.script, Amount::from_sat(300)))
+                .collect();
+            for (coin, payment) in coins.iter_mut().zip(&payments) {
+                *coin = Coin::of(payment, 0, &coin.script);
             }
+            payments
         },
     );
 }
@@ -73,15 +71,15 @@ fn measure(
     node: &RegtestNode,
     server: &Server,
     what: &str,
-    payments: impl Fn(u32) -> Vec<Transaction>,
+    mut payments: impl FnMut() -> Vec<Transaction>,
 ) {
     let miner = Script::new(2);
     let hash = script_hash(miner.output_script().as_bytes());
     let (mut header, mut status) = (Vec::new(), Vec::new());
-    for round in 0..BLOCKS {
+    for _ in 0..BLOCKS {
         let mut wire = server.connect();
         wait_for_tip(node, &mut wire);
-        for payment in payments(round) {
+        for payment in payments() {
             node.send(&payment);
         }
         wire.call("blockchain.headers.subscribe", json!([]));
