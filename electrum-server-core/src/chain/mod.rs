@@ -6,6 +6,8 @@ pub mod bitcoind;
 mod follower;
 mod headers;
 mod node;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod source;
 
 pub use node::{Node, NodeError, PackageOutcome};
