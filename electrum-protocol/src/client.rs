@@ -53,6 +53,14 @@ pub enum ReplyError {
     /// The server sent a result that the protocol does not know.
     #[error("the answer is malformed: {0}")]
     Malformed(DecodeError),
+    /// The server chose a protocol version that was not on offer.
+    #[error("the server chose protocol {chosen}, asked for was {asked}")]
+    VersionNotAsked {
+        /// What the server chose.
+        chosen: ProtocolVersion,
+        /// What was asked for.
+        asked: VersionRange,
+    },
 }
 
 /// A message that belongs nowhere.
@@ -99,7 +107,7 @@ pub enum UnexpectedMessage {
 /// What a reply will be read as.
 #[derive(Clone, Copy, Debug)]
 enum Pending {
-    Version,
+    Version(VersionRange),
     Method(Method),
 }
 
@@ -140,7 +148,7 @@ impl Client {
             client_name: client_name.to_owned(),
             protocol_version: versions,
         };
-        let id = self.track(Pending::Version);
+        let id = self.track(Pending::Version(versions));
         let mut out = Vec::new();
         let version = self.version;
         envelope(
@@ -283,11 +291,8 @@ fn message(
         (None, None) => Err(ReplyError::Malformed(DecodeError::missing("result"))),
     };
     match waiting {
-        Pending::Version => {
-            let result = outcome.and_then(|result| {
-                VersionResponse::from_json(result)
-                    .map_err(|error| ReplyError::Malformed(error.within("result")))
-            });
+        Pending::Version(asked) => {
+            let result = outcome.and_then(|result| introduced(result, asked));
             if let Ok(response) = &result {
                 *version = response.protocol_version;
             }
@@ -299,6 +304,18 @@ fn message(
             });
             Event::Reply { id, result }
         }
+    }
+}
+
+/// Reads the answer to `server.version`.
+fn introduced(result: &RawValue, asked: VersionRange) -> Result<VersionResponse, ReplyError> {
+    let response = VersionResponse::from_json(result)
+        .map_err(|error| ReplyError::Malformed(error.within("result")))?;
+    let chosen = response.protocol_version;
+    if asked.contains(chosen) {
+        Ok(response)
+    } else {
+        Err(ReplyError::VersionNotAsked { chosen, asked })
     }
 }
 

@@ -48,6 +48,9 @@ impl LineDecoder {
 
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.compact();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (content, ends) = match piece {
@@ -132,4 +135,119 @@ impl LineDecoder {
 /// Ends a line. The content must not contain a line end; JSON as this crate writes it never does.
 pub fn end_line(out: &mut Vec<u8>) {
     out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 5;
+
+    /// Feeds the pieces and returns all lines, `None` for one that is too long.
+    fn lines(pieces: &[&[u8]]) -> Vec<Option<String>> {
+        let mut decoder = LineDecoder::new(MAX);
+        let mut lines = Vec::new();
+        for piece in pieces {
+            decoder.push(piece);
+            while let Some(line) = decoder.next_line() {
+                lines.push(
+                    line.ok()
+                        .map(|line| String::from_utf8(line.to_vec()).unwrap()),
+                );
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn every_split_yields_the_same_lines() {
+        let check = |stream: &str, expected: &[Option<&str>]| {
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|line| line.map(str::to_owned))
+                .collect();
+            let stream = stream.as_bytes();
+            assert_eq!(lines(&[stream]), expected);
+            for split in 0..=stream.len() {
+                let (a, b) = stream.split_at(split);
+                assert_eq!(lines(&[a, b]), expected, "split at {split}");
+            }
+            let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+            assert_eq!(lines(&bytes), expected, "byte by byte");
+        };
+        check("", &[]);
+        check("a", &[]);
+        check("a\nbc\nd", &[Some("a"), Some("bc")]);
+        check(
+            "12345\n123456\n12345\n",
+            &[Some("12345"), None, Some("12345")],
+        );
+        check("1234567890123\nab\n", &[None, Some("ab")]);
+        check("123456", &[None]);
+        check("\n\n a\r\n \t\r\nb\n", &[Some(" a\r"), Some("b")]);
+        check(
+            "123456\n1234567\n\n12345678\nx\n",
+            &[None, None, None, Some("x")],
+        );
+    }
+
+    #[test]
+    fn unread_lines_keep_their_order() {
+        let mut decoder = LineDecoder::new(MAX);
+        for piece in ["a\n123456", "789\nb\n1234", "5678", "9\nc\n"] {
+            decoder.push(piece.as_bytes());
+        }
+        let mut seen = Vec::new();
+        while let Some(line) = decoder.next_line() {
+            seen.push(line.map(<[u8]>::to_vec));
+        }
+        let long = Err(FrameError::TooLong { max: MAX });
+        assert_eq!(
+            seen,
+            [
+                Ok(b"a".to_vec()),
+                long.clone(),
+                Ok(b"b".to_vec()),
+                long,
+                Ok(b"c".to_vec())
+            ]
+        );
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_memory() {
+        let mut decoder = LineDecoder::new(1000);
+        let chunk = [b'x'; 8192];
+        let mut reports = 0;
+        for _ in 0..12_500 {
+            decoder.push(&chunk);
+            while let Some(line) = decoder.next_line() {
+                assert_eq!(line, Err(FrameError::TooLong { max: 1000 }));
+                reports += 1;
+            }
+            assert!(decoder.buffered() <= 1001);
+            assert!(decoder.buffer.capacity() <= 16_384);
+        }
+        assert_eq!(reports, 1);
+        decoder.push(b"\nok\n");
+        assert_eq!(decoder.next_line(), Some(Ok(b"ok".as_slice())));
+        assert_eq!(decoder.next_line(), None);
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut decoder = LineDecoder::new(1_000_000);
+        decoder.push(&[b'x'; 999_999]);
+        decoder.push(b"\n");
+        assert_eq!(decoder.next_line().unwrap().unwrap().len(), 999_999);
+        decoder.push(b"y");
+        assert!(decoder.buffer.capacity() <= IDLE_CAPACITY);
+    }
+
+    #[test]
+    fn a_limit_of_the_whole_address_space_does_not_overflow() {
+        let mut decoder = LineDecoder::new(usize::MAX);
+        decoder.push(b"a\n");
+        assert_eq!(decoder.next_line(), Some(Ok(b"a".as_slice())));
+    }
 }

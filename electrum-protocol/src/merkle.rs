@@ -225,3 +225,206 @@ fn parent(left: &sha256d::Hash, right: &sha256d::Hash) -> sha256d::Hash {
     engine.input(right.as_byte_array());
     sha256d::Hash::from_engine(engine)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(text: &str) -> sha256d::Hash {
+        text.parse().unwrap()
+    }
+
+    fn leaves(count: u32) -> Vec<sha256d::Hash> {
+        (0..count)
+            .map(|leaf| sha256d::Hash::hash(&leaf.to_le_bytes()))
+            .collect()
+    }
+
+    /// The example of "blockchain.block.header" with *cp_height* 8.
+    #[test]
+    fn specification_example() {
+        let header = "0100000085144a84488ea88d221c8bd6c059da090e88f8a2c99690ee55dbba4e00000000\
+                      e11c48fecdd9e72510ca84f023370c9a38bf91ac5cae88019bee94d24528526344c36649\
+                      ffff001d1d03e477";
+        let leaf = sha256d::Hash::hash(&crate::hex::decode(header).unwrap());
+        let proof = CheckpointProof {
+            branch: [
+                "000000004ebadb55ee9096c9a2f8880e09da59c0d68b1c228da88e48844a1485",
+                "96cbbc84783888e4cc971ae8acf86dd3c1a419370336bb3c634c97695a8c5ac9",
+                "965ac94082cebbcffe458075651e9cc33ce703ab0115c72d9e8b1a9906b2b636",
+                "89e5daa6950b895190716dd26054432b564ccdc2868188ba1da76de8e1dc7591",
+            ]
+            .map(hash)
+            .to_vec(),
+            root: hash("e347b1c43fd9b5415bf0d92708db8284b78daf4d0e24f9c3405f45feb85e25db"),
+        };
+        assert_eq!(proof.verify(leaf, 5), Ok(()));
+        for other in [0, 1, 4, 6, 7, 13] {
+            assert!(matches!(
+                proof.verify(leaf, other),
+                Err(VerifyError::OtherRoot { .. })
+            ));
+        }
+        assert_eq!(
+            proof.verify(leaf, 5 + 16),
+            Err(VerifyError::OutOfRange { pos: 21, length: 4 })
+        );
+    }
+
+    /// Block 100000 of the main chain: four transactions.
+    #[test]
+    fn a_real_block() {
+        let txids = [
+            "8c14f0db3df150123e6f3dbbf30f8b955a8249b62ac1d1ff16284aefa3d06d87",
+            "fff2525b8931402dd09222c50775608f75787bd2b87e56995a7bdd30f79702c4",
+            "6359f0868171b1d194cbee1af2f16ea598ae8fad666d9b012c8ed2b79a236ec4",
+            "e9a66845e05d5abc0ad04ec80f774a7e585c6e8db975962d069a522137b80c1d",
+        ]
+        .map(hash);
+        let expected = hash("f3e94742aca4b5ef85488dc37c06c3282295ffec960994b2c0d5ac2a25a95766");
+        assert_eq!(root(&txids), Some(expected));
+        for (pos, txid) in txids.iter().enumerate() {
+            let (branch, root) = branch(&txids, pos).unwrap();
+            assert_eq!(root, expected);
+            assert_eq!(verify(*txid, pos as u32, &branch, root), Ok(()));
+        }
+    }
+
+    /// The two proofs of block 2473 in the example of "Status": the second ends an odd row.
+    #[test]
+    fn proofs_of_one_block_lead_to_one_root() {
+        let climb = |leaf: &str, pos: u32, branch: [&str; 2]| {
+            let any = sha256d::Hash::all_zeros();
+            match verify(hash(leaf), pos, &branch.map(hash), any) {
+                Err(VerifyError::OtherRoot { computed, .. }) => computed,
+                outcome => panic!("{outcome:?}"),
+            }
+        };
+        let first = climb(
+            "9c42f84b2fcdaff676ba25d9d4941741cc0d1a01cce0c23fdc4c0b2afa38431c",
+            1,
+            [
+                "9b977e4cc0b2eb44cb5ea2adb30bf6eae892c9a838111031cb49c97d8ad57309",
+                "e7a2891bd8f96488681a596f619de4d88a22d3b08a8aee3b44bbdd913e3e3562",
+            ],
+        );
+        let second = climb(
+            "770f2d4371b3fabb902dd9a103e2dd005fcd3971181078fca4a2a1d6ff127b30",
+            2,
+            [
+                "770f2d4371b3fabb902dd9a103e2dd005fcd3971181078fca4a2a1d6ff127b30",
+                "ee43317b1b79a9a6b101df711a26d12a88b1419f63db15161a9fdb587fabae63",
+            ],
+        );
+        assert_eq!(first, second);
+    }
+
+    /// `bitcoin` computes roots too, by other code.
+    #[test]
+    fn every_leaf_of_small_trees() {
+        for count in 1..=40 {
+            let leaves = leaves(count);
+            let expected = bitcoin::merkle_tree::calculate_root(leaves.iter().copied());
+            assert_eq!(root(&leaves), expected);
+            for (pos, leaf) in leaves.iter().enumerate() {
+                let (branch, root) = branch(&leaves, pos).unwrap();
+                assert_eq!(Some(root), expected);
+                assert_eq!(branch.len(), (count as f64).log2().ceil() as usize);
+                assert_eq!(verify(*leaf, pos as u32, &branch, root), Ok(()));
+            }
+            assert_eq!(branch(&leaves, count as usize), None);
+        }
+        assert_eq!(root(&[]), None);
+        assert_eq!(branch(&[], 0), None);
+    }
+
+    #[test]
+    fn forged_branches_are_refused() {
+        let leaves = leaves(3);
+        let (branch, root) = branch(&leaves, 2).unwrap();
+        // The doubled leaf at the end of the odd row is not a fourth transaction.
+        assert_eq!(branch[0], leaves[2]);
+        assert_eq!(
+            verify(leaves[2], 3, &branch, root),
+            Err(VerifyError::DuplicateOnTheLeft { level: 0 })
+        );
+        let long = vec![leaves[0]; MAX_BRANCH + 1];
+        assert_eq!(
+            verify(leaves[0], 0, &long, root),
+            Err(VerifyError::TooLong { length: 31 })
+        );
+        assert!(verify(leaves[0], 1, &[], leaves[0]).is_err());
+        assert_eq!(verify(leaves[0], 0, &[], leaves[0]), Ok(()));
+        assert!(verify(leaves[0], u32::MAX, &long[..MAX_BRANCH], root).is_err());
+    }
+
+    #[test]
+    fn checkpoint_proofs_out_of_chunks_equal_those_out_of_all_leaves() {
+        let all = leaves(3 * CHUNK_HEADERS + 10);
+        let roots: Vec<_> = all
+            .chunks_exact(CHUNK_HEADERS as usize)
+            .map(|chunk| chunk_root(chunk).unwrap())
+            .collect();
+        let read = |range: Range<u32>| all[range.start as usize..range.end as usize].to_vec();
+        let chunk = CHUNK_HEADERS;
+        let heights = [
+            0,
+            1,
+            5,
+            chunk - 1,
+            chunk,
+            chunk + 1,
+            2 * chunk - 1,
+            2 * chunk,
+            3 * chunk,
+        ];
+        let checkpoints = [
+            0,
+            1,
+            8,
+            chunk - 2,
+            chunk - 1,
+            chunk,
+            chunk + 1,
+            2 * chunk - 1,
+            2 * chunk,
+            2 * chunk + 1000,
+            3 * chunk - 1,
+            3 * chunk,
+            3 * chunk + 9,
+        ];
+        for cp_height in checkpoints {
+            let tree = &all[..=cp_height as usize];
+            for height in heights.into_iter().filter(|height| *height <= cp_height) {
+                let (branch, root) = branch(tree, height as usize).unwrap();
+                assert_eq!(
+                    checkpoint_proof(height, cp_height, &roots, read),
+                    Some(CheckpointProof { branch, root }),
+                    "{height} under {cp_height}"
+                );
+            }
+            assert_eq!(
+                checkpoint_proof(cp_height + 1, cp_height, &roots, read),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn checkpoint_proofs_need_all_they_need() {
+        let none = |_: Range<u32>| Vec::new();
+        assert_eq!(checkpoint_proof(0, 0, &[], none), None);
+        assert_eq!(checkpoint_proof(0, u32::MAX, &[], none), None);
+        assert_eq!(
+            checkpoint_proof(
+                5,
+                3 * CHUNK_HEADERS,
+                &[],
+                |range| leaves(range.len() as u32)
+            ),
+            None
+        );
+        assert_eq!(chunk_root(&[]), None);
+        assert_eq!(chunk_root(&leaves(CHUNK_HEADERS + 1)), None);
+    }
+}

@@ -23,7 +23,7 @@ use crate::json::{DecodeError, FromJson, ToJson};
 use crate::jsonrpc::Params;
 use crate::raw_json::RawJson;
 use crate::status::Status;
-use crate::version::{ProtocolVersion, VersionRange};
+use crate::version::ProtocolVersion;
 
 /// The parameters of a method, as they cross the wire.
 pub trait Parameters: Sized {
@@ -56,8 +56,10 @@ pub trait Call: Parameters + Into<Request> {
 }
 
 macro_rules! methods {
+    (@end) => { None };
+    (@end $end:ident) => { Some(ProtocolVersion::$end) };
     ($(
-        $variant:ident, $name:literal, $first:ident..$last:ident, $params:path => $response:ty;
+        $variant:ident, $name:literal, $first:ident..$($end:ident)?, $params:path => $response:ty;
     )*) => {
         /// The name of a method in the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,13 +82,21 @@ macro_rules! methods {
                 match name { $($name => Some(Self::$variant),)* _ => None }
             }
 
-            /// Returns the first and the last version in which this crate serves the method.
-            pub const fn versions(self) -> VersionRange {
-                match self {
-                    $(Self::$variant => {
-                        VersionRange::new(ProtocolVersion::$first, ProtocolVersion::$last)
-                    })*
-                }
+            /// Returns the first version that has the method.
+            ///
+            /// Methods older than this crate have the oldest version that it speaks.
+            pub const fn added_in(self) -> ProtocolVersion {
+                match self { $(Self::$variant => ProtocolVersion::$first,)* }
+            }
+
+            /// Returns the first version that no longer has the method, if there is one.
+            pub const fn removed_in(self) -> Option<ProtocolVersion> {
+                match self { $(Self::$variant => methods!(@end $($end)?),)* }
+            }
+
+            /// Tells whether a session of `version` has the method.
+            pub fn exists_in(self, version: ProtocolVersion) -> bool {
+                self.added_in() <= version && self.removed_in().is_none_or(|end| version < end)
             }
         }
 
@@ -218,44 +228,44 @@ no_parameters! {
     headers::Subscribe, fee::RelayFee, mempool::GetFeeHistogram, mempool::GetInfo,
 }
 
-// Name, first and last version, parameters, result.
+// Name, the version that added it and the one that removed it, parameters, result.
 methods! {
-    ServerFeatures, "server.features", V1_4..V1_6, server::Features => server::ServerFeatures;
-    ServerAddPeer, "server.add_peer", V1_4..V1_6, server::AddPeer => bool;
-    ServerPeersSubscribe, "server.peers.subscribe", V1_4..V1_6,
+    ServerFeatures, "server.features", V1_4.., server::Features => server::ServerFeatures;
+    ServerAddPeer, "server.add_peer", V1_4.., server::AddPeer => bool;
+    ServerPeersSubscribe, "server.peers.subscribe", V1_4..,
         server::PeersSubscribe => Vec<server::Peer>;
-    ServerBanner, "server.banner", V1_4..V1_6, server::Banner => String;
-    ServerDonationAddress, "server.donation_address", V1_4..V1_6, server::DonationAddress => String;
-    ServerPing, "server.ping", V1_4..V1_6, server::Ping => ();
-    HeadersSubscribe, "blockchain.headers.subscribe", V1_4..V1_6, headers::Subscribe => headers::Tip;
-    BlockHeader, "blockchain.block.header", V1_4..V1_6, block::Header => block::HeaderResponse;
-    BlockHeaders, "blockchain.block.headers", V1_4..V1_6, block::Headers => block::HeadersResponse;
-    EstimateFee, "blockchain.estimatefee", V1_4..V1_6, fee::EstimateFee => fee::FeeEstimate;
-    RelayFee, "blockchain.relayfee", V1_4..V1_4_2, fee::RelayFee => fee::FeePerKvb;
-    ScripthashGetBalance, "blockchain.scripthash.get_balance", V1_4..V1_6,
+    ServerBanner, "server.banner", V1_4.., server::Banner => String;
+    ServerDonationAddress, "server.donation_address", V1_4.., server::DonationAddress => String;
+    ServerPing, "server.ping", V1_4.., server::Ping => ();
+    HeadersSubscribe, "blockchain.headers.subscribe", V1_4.., headers::Subscribe => headers::Tip;
+    BlockHeader, "blockchain.block.header", V1_4.., block::Header => block::HeaderResponse;
+    BlockHeaders, "blockchain.block.headers", V1_4.., block::Headers => block::HeadersResponse;
+    EstimateFee, "blockchain.estimatefee", V1_4.., fee::EstimateFee => fee::FeeEstimate;
+    RelayFee, "blockchain.relayfee", V1_4..V1_6, fee::RelayFee => fee::FeePerKvb;
+    ScripthashGetBalance, "blockchain.scripthash.get_balance", V1_4..,
         scripthash::GetBalance => scripthash::Balance;
-    ScripthashGetHistory, "blockchain.scripthash.get_history", V1_4..V1_6,
+    ScripthashGetHistory, "blockchain.scripthash.get_history", V1_4..,
         scripthash::GetHistory => Vec<scripthash::HistoryEntry>;
-    ScripthashGetMempool, "blockchain.scripthash.get_mempool", V1_4..V1_6,
+    ScripthashGetMempool, "blockchain.scripthash.get_mempool", V1_4..,
         scripthash::GetMempool => Vec<scripthash::HistoryEntry>;
-    ScripthashListUnspent, "blockchain.scripthash.listunspent", V1_4..V1_6,
+    ScripthashListUnspent, "blockchain.scripthash.listunspent", V1_4..,
         scripthash::ListUnspent => Vec<scripthash::Unspent>;
-    ScripthashSubscribe, "blockchain.scripthash.subscribe", V1_4..V1_6,
+    ScripthashSubscribe, "blockchain.scripthash.subscribe", V1_4..,
         scripthash::Subscribe => Option<Status>;
     // New in 1.4.2, but clients that ask for 1.4 call it too, and no server refuses.
-    ScripthashUnsubscribe, "blockchain.scripthash.unsubscribe", V1_4..V1_6,
+    ScripthashUnsubscribe, "blockchain.scripthash.unsubscribe", V1_4..,
         scripthash::Unsubscribe => bool;
-    TransactionBroadcast, "blockchain.transaction.broadcast", V1_4..V1_6,
+    TransactionBroadcast, "blockchain.transaction.broadcast", V1_4..,
         transaction::Broadcast => Txid;
-    TransactionBroadcastPackage, "blockchain.transaction.broadcast_package", V1_6..V1_6,
+    TransactionBroadcastPackage, "blockchain.transaction.broadcast_package", V1_6..,
         transaction::BroadcastPackage => transaction::BroadcastPackageResponse;
-    TransactionGet, "blockchain.transaction.get", V1_4..V1_6,
+    TransactionGet, "blockchain.transaction.get", V1_4..,
         transaction::Get => transaction::GetResponse;
-    TransactionGetMerkle, "blockchain.transaction.get_merkle", V1_4..V1_6,
+    TransactionGetMerkle, "blockchain.transaction.get_merkle", V1_4..,
         transaction::GetMerkle => transaction::MerkleResponse;
-    TransactionIdFromPos, "blockchain.transaction.id_from_pos", V1_4..V1_6,
+    TransactionIdFromPos, "blockchain.transaction.id_from_pos", V1_4..,
         transaction::IdFromPos => transaction::IdFromPosResponse;
-    MempoolGetFeeHistogram, "mempool.get_fee_histogram", V1_4..V1_6,
+    MempoolGetFeeHistogram, "mempool.get_fee_histogram", V1_4..,
         mempool::GetFeeHistogram => Vec<mempool::FeeBin>;
-    MempoolGetInfo, "mempool.get_info", V1_6..V1_6, mempool::GetInfo => mempool::MempoolFees;
+    MempoolGetInfo, "mempool.get_info", V1_6.., mempool::GetInfo => mempool::MempoolFees;
 }

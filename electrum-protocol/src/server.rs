@@ -263,42 +263,42 @@ impl Session {
                 return self.refuse(Some(address), invalid(&error));
             }
         };
-        let has_id = id.is_some();
         let address = id.map(|id| self.outbox.address(id, batch));
-        match self.request(&message, address) {
-            Ok(()) => {}
-            // Without a method and an id it is not even a notification, so the client is told.
-            Err((None, error)) if !has_id && message.method.is_none() => {
-                let address = self.outbox.address(Id::null(), batch);
-                self.refuse(Some(address), error);
+        let (name, params) = match envelope(&message) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                // Not even a notification, so the client is told in any case.
+                let address = address.unwrap_or_else(|| self.outbox.address(Id::null(), batch));
+                return self.refuse(Some(address), error);
             }
-            Err((address, error)) => self.refuse(address, error),
+        };
+        if let Err((address, error)) = self.request(&name, params, address) {
+            self.refuse(address, error);
         }
     }
 
     /// Reads a request and passes it on, or gives its address back together with what is wrong.
     fn request(
         &mut self,
-        message: &Message<'_>,
+        name: &str,
+        params: Params<'_>,
         address: Option<Address>,
     ) -> Result<(), (Option<Address>, ErrorObject)> {
+        let bad_request = |message| ErrorObject::new(ErrorCode::BAD_REQUEST, message);
         if self.closed {
-            let error = ErrorObject::new(ErrorCode::BAD_REQUEST, "the connection is closing");
-            return Err((address, error));
+            return Err((address, bad_request("the connection is closing")));
         }
-        let (name, params) = match envelope(message) {
-            Ok(envelope) => envelope,
-            Err(error) => return Err((address, error)),
-        };
         if name == Version::NAME {
             return self.introduce(params, address);
         }
         if self.config.version_first && self.negotiated.is_none() {
-            let message = "use server.version to identify client";
-            return Err((address, ErrorObject::new(ErrorCode::BAD_REQUEST, message)));
+            return Err((
+                address,
+                bad_request("use server.version to identify client"),
+            ));
         }
         let version = self.version();
-        match decode(&name, params, version) {
+        match decode(name, params, version) {
             Ok(request) => {
                 let token = Token { address, version };
                 self.events.push_back(Event::Request { token, request });
@@ -393,7 +393,7 @@ fn decode(
     let Some(method) = Method::from_name(name) else {
         return Err(unknown(format!("unknown method \"{}\"", excerpt(name))));
     };
-    if !method.versions().contains(version) {
+    if !method.exists_in(version) {
         return Err(unknown(format!(
             "unknown method \"{name}\" in protocol {version}"
         )));

@@ -180,3 +180,116 @@ pub fn displayed_order(a: &Txid, b: &Txid) -> Ordering {
         .rev()
         .cmp(b.to_byte_array().iter().rev())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitcoin::Amount;
+
+    const HASHES: [(&str, i64); 6] = [
+        (
+            "a6c9c361bd0bc536d6a22648efbf8f9b200e425ef6c3a7a9669dc444c532a347",
+            2472,
+        ),
+        (
+            "9c42f84b2fcdaff676ba25d9d4941741cc0d1a01cce0c23fdc4c0b2afa38431c",
+            2473,
+        ),
+        (
+            "770f2d4371b3fabb902dd9a103e2dd005fcd3971181078fca4a2a1d6ff127b30",
+            2473,
+        ),
+        (
+            "80b19848aed792565ab7c5a79b7c2a00fbf985741579396ebe0ab6098e607311",
+            0,
+        ),
+        (
+            "e02a1dadfa83b996b24175df807b271ea5d02937ef5b35c195fac1e1bdc3198f",
+            0,
+        ),
+        (
+            "bb4c8ab438c13b89ca80d1d5bee25b0b6b7f55673f4d801998ba97db161d9e85",
+            -1,
+        ),
+    ];
+
+    fn example() -> Vec<HistoryEntry> {
+        let entry = |(txid, height): (&str, i64)| HistoryEntry {
+            txid: txid.parse().unwrap(),
+            confirmation: Confirmation::from_wire_height(height).unwrap(),
+            fee: (height <= 0).then_some(Amount::from_sat(200)),
+        };
+        HASHES.map(entry).to_vec()
+    }
+
+    /// The example of "Status" in the protocol basics.
+    #[test]
+    fn specification_example() {
+        let expected = "78e96c6562cafa71c115503b9411fdfdc595a45031e2ab76ff75162fe1b0590d";
+        let status = status(&example()).unwrap();
+        assert_eq!(status.to_string(), expected);
+        assert_eq!(expected.parse(), Ok(status));
+        assert_eq!(Status::from_byte_array(status.to_byte_array()), status);
+    }
+
+    #[test]
+    fn no_history_has_no_status() {
+        assert_eq!(status(&[]), None);
+    }
+
+    /// Sorting any arrangement of the mempool part yields the order of the example.
+    #[test]
+    fn mempool_order_is_that_of_the_example() {
+        let expected = example();
+        for [a, b, c] in [
+            [3, 4, 5],
+            [3, 5, 4],
+            [4, 3, 5],
+            [4, 5, 3],
+            [5, 3, 4],
+            [5, 4, 3],
+        ] {
+            let mut history = expected.clone();
+            history[3..].copy_from_slice(&[expected[a], expected[b], expected[c]]);
+            history.sort_by(mempool_order);
+            assert_eq!(history, expected);
+        }
+    }
+
+    /// The order of `Txid` itself is another: the last byte as displayed decides.
+    #[test]
+    fn order_is_as_displayed() {
+        let hash = |first: &str, last: &str| format!("{first}{}{last}", "0".repeat(60));
+        let low: Txid = hash("01", "ff").parse().unwrap();
+        let high: Txid = hash("02", "00").parse().unwrap();
+        assert_eq!(displayed_order(&low, &high), Ordering::Less);
+        assert_eq!(low.cmp(&high), Ordering::Greater);
+        assert!(low.to_string() < high.to_string());
+        let entry = |txid, unconfirmed_parents| HistoryEntry {
+            txid,
+            confirmation: Confirmation::Mempool {
+                unconfirmed_parents,
+            },
+            fee: None,
+        };
+        assert_eq!(
+            mempool_order(&entry(low, false), &entry(high, false)),
+            Ordering::Less
+        );
+        assert_eq!(
+            mempool_order(&entry(low, true), &entry(high, false)),
+            Ordering::Greater
+        );
+    }
+
+    #[test]
+    fn heights_of_the_wire() {
+        for height in [-1, 0, 1, 2472, i64::from(u32::MAX)] {
+            let confirmation = Confirmation::from_wire_height(height).unwrap();
+            assert_eq!(confirmation.wire_height(), height);
+        }
+        for height in [i64::MIN, -2, 1 << 32, i64::MAX] {
+            assert_eq!(Confirmation::from_wire_height(height), None);
+        }
+    }
+}

@@ -121,13 +121,15 @@ impl VersionRange {
         self.min <= version && version <= self.max
     }
 
-    /// Returns the newest version that both sides and this crate speak, if there is one.
+    /// Returns the newest version that lies in both ranges, if there is one.
     ///
-    /// A client may ask for more than there is on either side: `["1.2", "2.0"]` meets a server of 1.4 to 1.6 at 1.6.
+    /// A client may ask for more than a server has: `["1.2", "2.0"]` meets a server of 1.4 to 1.6 at 1.6. A version
+    /// between those that are published, such as 1.5, is spoken like the published one below it.
+    ///
+    /// Specification: "server.version" in the protocol methods.
     pub fn negotiate(&self, asked: Self) -> Option<ProtocolVersion> {
-        let common =
-            |version: &ProtocolVersion| self.contains(*version) && asked.contains(*version);
-        ProtocolVersion::SPOKEN.into_iter().rev().find(common)
+        let newest = self.max.min(asked.max);
+        (newest >= self.min.max(asked.min)).then_some(newest)
     }
 }
 
@@ -190,12 +192,13 @@ mod tests {
         check("1.4", "1.6", Some(ProtocolVersion::V1_6));
         check("1.3", "1.4.2", Some(ProtocolVersion::V1_4_2));
         check("0.8", "9.9", Some(ProtocolVersion::V1_6));
-        check("1.4", "1.5", Some(ProtocolVersion::V1_4_2));
+        check("1.4", "1.5", Some(ProtocolVersion::new(1, 5, 0)));
+        check("1.4.3", "1.4.3", Some(ProtocolVersion::new(1, 4, 3)));
         check("1.6", "1.6", Some(ProtocolVersion::V1_6));
         check("1.2", "1.3", None);
-        check("1.5", "1.5.3", None);
         check("1.7", "1.7", None);
         check("1.6", "1.4", None);
+        check("1.6", "1.5", None);
         let narrow = VersionRange::exactly(ProtocolVersion::V1_4);
         assert_eq!(
             narrow.negotiate(VersionRange::SPOKEN),

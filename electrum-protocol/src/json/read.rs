@@ -272,8 +272,12 @@ impl FromJson for u64 {
     }
 }
 
+/// Some servers have `null` for a text that is empty.
 impl FromJson for String {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        if is_null(raw) {
+            return Ok(Self::new());
+        }
         text(raw)
             .map(Cow::into_owned)
             .ok_or_else(|| unexpected("a string", raw))
@@ -379,7 +383,7 @@ impl FromJson for RawJson {
 impl FromJson for ProtocolVersion {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
         text(raw)
-            .unwrap_or(Cow::Borrowed(raw.get()))
+            .unwrap_or_else(|| Cow::Borrowed(raw.get()))
             .parse()
             .map_err(|_| unexpected("a protocol version such as \"1.4\"", raw))
     }

@@ -152,3 +152,61 @@ impl FromJson for FeeEstimate {
         FeePerKvb::from_json(raw).map(|rate| Self(Some(rate)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_print_exactly() {
+        let check = |satoshis: u64, text: &str| {
+            let rate = FeePerKvb(Amount::from_sat(satoshis));
+            assert_eq!(rate.to_string(), text);
+            assert_eq!(FeePerKvb::from_btc(text.parse().unwrap()), Some(rate));
+        };
+        check(0, "0.0");
+        check(1, "0.00000001");
+        check(1000, "0.00001");
+        check(101_079, "0.00101079");
+        check(10_000_000, "0.1");
+        check(100_000_000, "1.0");
+        check(2_100_000_000_000_000, "21000000.0");
+        check(2_099_999_999_999_999, "20999999.99999999");
+    }
+
+    #[test]
+    fn rates_are_read_in_every_notation() {
+        let check = |text: &str, satoshis: Option<u64>| {
+            let raw = serde_json::from_str(text).unwrap();
+            let rate = FeePerKvb::from_json(raw).ok();
+            assert_eq!(
+                rate,
+                satoshis.map(Amount::from_sat).map(FeePerKvb),
+                "{text}"
+            );
+        };
+        check("1e-05", Some(1000));
+        check("1E-5", Some(1000));
+        check("0.00001000", Some(1000));
+        check("0", Some(0));
+        check("1", Some(100_000_000));
+        check("0.000010004", Some(1000));
+        check("0.1e-4", Some(1000));
+        check("-1e-5", None);
+        check("21000001", None);
+        check("1e400", None);
+        check("\"0.1\"", None);
+        check("null", None);
+    }
+
+    #[test]
+    fn no_estimate_is_minus_one() {
+        for text in ["-1", "-1.0", "-1e0"] {
+            let raw = serde_json::from_str(text).unwrap();
+            assert_eq!(FeeEstimate::from_json(raw), Ok(FeeEstimate(None)));
+        }
+        let mut out = Vec::new();
+        FeeEstimate(None).to_json(ProtocolVersion::V1_6, &mut out);
+        assert_eq!(out, b"-1");
+    }
+}
