@@ -126,14 +126,15 @@ impl Outbox {
         };
         let mut answer = Vec::new();
         envelope(&id, key, write, &mut answer);
-        if batch.bytes + answer.len() > self.max_response {
+        // With its comma, and both brackets of the array.
+        if batch.bytes + answer.len() + 3 > self.max_response {
             answer.clear();
             let error = too_large(self.max_response);
             envelope(&id, "error", |out| error.encode(out), &mut answer);
         }
-        batch.bytes += answer.len();
+        batch.bytes += answer.len() + 1;
         batch.missing -= 1;
-        self.batched += answer.len();
+        self.batched += answer.len() + 1;
         if let Some(slot) = batch.answers.get_mut(index) {
             *slot = Some(answer);
         }
