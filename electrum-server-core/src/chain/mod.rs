@@ -10,5 +10,6 @@ mod node;
 pub(crate) mod scripted;
 mod source;
 
+pub use headers::{HeaderChain, PushError};
 pub use node::{Node, NodeError, PackageOutcome};
 pub use source::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};

@@ -1,5 +1,55 @@
-//! (index)
+//! The index: which transactions touch which script, kept in a [`Store`].
+//!
+//! [`BlockRows::derive`] turns a block into rows and needs nothing but the block; it may run on any thread. The one
+//! [`Index`] applies them in chain order and undoes them in reverse. [`Reader`] answers from a snapshot.
+//!
+//! Rows are only ever added: what an output is worth stands in the row of the transaction that made it, and that it is
+//! spent stands in the row of the transaction that spends it. So there is no table of unspent outputs to keep up to
+//! date, and nothing is looked up while a block is indexed. The formats are in `docs/store-format.md`.
 
+mod open;
 mod reader;
 mod rows;
 mod writer;
+
+use std::sync::Arc;
+
+use crate::chain::HeaderChain;
+use crate::store::{Snapshot, Store};
+
+pub use open::OpenError;
+pub(crate) use reader::Reader;
+pub(crate) use rows::Delta;
+pub use rows::{BlockRows, RowKey, RowsError};
+pub use writer::{ApplyError, UndoError};
+
+/// How many blocks can be undone from the database alone.
+///
+/// The deepest reorganization that Bitcoin has seen undid 53 blocks (in 2010), and nodes count on no more than 100: so
+/// long a coinbase cannot be spent.
+pub const UNDO_DEPTH: u32 = 200;
+
+/// The index of one chain. There is one per database, and it is the only one that writes.
+#[derive(Debug)]
+pub struct Index {
+    store: Arc<dyn Store>,
+    key: RowKey,
+    headers: HeaderChain,
+}
+
+impl Index {
+    /// Returns the key with which rows for this index are derived.
+    pub fn key(&self) -> RowKey {
+        self.key
+    }
+
+    /// Returns the indexed chain.
+    pub fn headers(&self) -> &HeaderChain {
+        &self.headers
+    }
+
+    /// Returns the rows as they are now.
+    pub fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.store.snapshot()
+    }
+}

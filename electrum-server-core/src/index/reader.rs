@@ -1,1 +1,155 @@
-//! (reader)
+//! Reading rows from a snapshot.
+
+use std::ops::{ControlFlow, Range};
+
+use bitcoin::OutPoint;
+use bitcoin::Txid;
+use bitcoin::hashes::Hash;
+use electrum_protocol::ScriptHash;
+
+use super::RowKey;
+use super::rows::{Delta, HISTORY_KEY_LEN, PREFIX_LEN, decode_deltas};
+use crate::store::{ReadError, Snapshot, Table};
+
+/// How many bytes of a txid are in the keys of the table [`Table::TxNums`].
+const TXID_PREFIX_LEN: usize = 8;
+
+/// Returns the key of a row in the table [`Table::TxNums`].
+pub(super) fn tx_num_key(txid: &Txid, tx_num: u32) -> [u8; TXID_PREFIX_LEN + 4] {
+    let mut key = [0; TXID_PREFIX_LEN + 4];
+    let (prefix, number) = key.split_at_mut(TXID_PREFIX_LEN);
+    prefix.copy_from_slice(txid.as_byte_array().split_at(TXID_PREFIX_LEN).0);
+    number.copy_from_slice(&tx_num.to_be_bytes());
+    key
+}
+
+/// Answers from the rows of one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a> {
+    snapshot: &'a dyn Snapshot,
+    key: &'a RowKey,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(snapshot: &'a dyn Snapshot, key: &'a RowKey) -> Self {
+        Self { snapshot, key }
+    }
+
+    /// Shows `visit` the number of each transaction that touches a script, in chain order, and what it does, until it
+    /// breaks off.
+    pub(crate) fn history(
+        &self,
+        script_hash: &ScriptHash,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let prefix = self.key.prefix(script_hash);
+        let (first, last) = (history_key(prefix, 0), history_key(prefix, u32::MAX));
+        let mut damaged = false;
+        self.snapshot
+            .scan(Table::History, &first..=&last, &mut |key, deltas| match key
+                .get(PREFIX_LEN..)
+                .and_then(|tx_num| tx_num.try_into().ok())
+            {
+                Some(tx_num) => visit(u32::from_be_bytes(tx_num), deltas),
+                None => {
+                    damaged = true;
+                    ControlFlow::Break(())
+                }
+            })?;
+        if damaged {
+            return Err(ReadError::damaged(
+                Table::History,
+                "a key has the wrong length",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Decodes what a history row says.
+    pub(crate) fn deltas(&self, deltas: &[u8]) -> Result<Vec<Delta>, ReadError> {
+        decode_deltas(deltas)
+    }
+
+    /// Names an output as the rows of those who spend it do.
+    pub(crate) fn outpoint(&self, outpoint: &OutPoint) -> u64 {
+        self.key.outpoint(outpoint)
+    }
+
+    /// Returns the txid of a transaction.
+    pub(crate) fn txid(&self, tx_num: u32) -> Result<Txid, ReadError> {
+        let row = self.snapshot.get(Table::Txids, &tx_num.to_be_bytes())?;
+        let row = row.ok_or_else(|| {
+            ReadError::damaged(Table::Txids, format!("transaction {tx_num} is missing"))
+        })?;
+        decode_txid(&row)
+    }
+
+    /// Returns the txids of neighbouring transactions.
+    pub(crate) fn txids(&self, tx_nums: Range<u32>) -> Result<Vec<Txid>, ReadError> {
+        let mut txids = Vec::with_capacity(tx_nums.len());
+        let Some(last) = tx_nums.end.checked_sub(1) else {
+            return Ok(txids);
+        };
+        let (first, last) = (tx_nums.start.to_be_bytes(), last.to_be_bytes());
+        let mut problem = None;
+        self.snapshot.scan(
+            Table::Txids,
+            &first..=&last,
+            &mut |_, row| match decode_txid(row) {
+                Ok(txid) => {
+                    txids.push(txid);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    problem = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        match problem {
+            Some(error) => Err(error),
+            None if txids.len() == tx_nums.len() => Ok(txids),
+            None => {
+                let problem = format!("a transaction of {tx_nums:?} is missing");
+                Err(ReadError::damaged(Table::Txids, problem))
+            }
+        }
+    }
+
+    /// Returns the numbers of the transactions with a txid, in chain order.
+    ///
+    /// Two txids, both of 2010, stand for two transactions each; the outputs of the later replaced those of the earlier.
+    pub(crate) fn tx_nums(&self, txid: &Txid) -> Result<Vec<u32>, ReadError> {
+        let (first, last) = (tx_num_key(txid, 0), tx_num_key(txid, u32::MAX));
+        let mut candidates = Vec::new();
+        self.snapshot
+            .scan(Table::TxNums, &first..=&last, &mut |key, _| {
+                let tx_num = key
+                    .get(TXID_PREFIX_LEN..)
+                    .and_then(|tx_num| tx_num.try_into().ok());
+                candidates.extend(tx_num.map(u32::from_be_bytes));
+                ControlFlow::Continue(())
+            })?;
+        // The key has a part of the txid only, and anybody can make two that share it.
+        let mut tx_nums = Vec::with_capacity(1);
+        for tx_num in candidates {
+            if self.txid(tx_num)? == *txid {
+                tx_nums.push(tx_num);
+            }
+        }
+        Ok(tx_nums)
+    }
+}
+
+fn history_key(prefix: [u8; PREFIX_LEN], tx_num: u32) -> [u8; HISTORY_KEY_LEN] {
+    let mut key = [0; HISTORY_KEY_LEN];
+    let (head, tail) = key.split_at_mut(PREFIX_LEN);
+    head.copy_from_slice(&prefix);
+    tail.copy_from_slice(&tx_num.to_be_bytes());
+    key
+}
+
+fn decode_txid(row: &[u8]) -> Result<Txid, ReadError> {
+    Txid::from_slice(row)
+        .map_err(|_| ReadError::damaged(Table::Txids, "a row has the wrong length"))
+}

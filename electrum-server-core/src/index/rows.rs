@@ -1,1 +1,307 @@
-//! (rows)
+//! The rows that a block makes: a pure function of the block, the outputs that it spends, and the database's key.
+
+use std::fmt;
+use std::hash::Hasher;
+
+use bitcoin::block::Header;
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, BlockHash, OutPoint, Txid};
+use electrum_protocol::ScriptHash;
+use siphasher::sip::SipHasher24;
+
+use crate::chain::BlockWithSpent;
+use crate::store::{ReadError, Table};
+
+/// The secret key of a database: 16 random bytes that are made with it and never leave it.
+///
+/// Rows name scripts and spent outputs by short hashes under this key, so nobody outside can look for two that collide.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RowKey([u8; 16]);
+
+impl fmt::Debug for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RowKey(..)")
+    }
+}
+
+/// The length of a script's prefix in the keys of the history: 80 bits.
+pub(super) const PREFIX_LEN: usize = 10;
+
+/// The length of a key of the history: the script's prefix, then the transaction's number, big-endian.
+pub(super) const HISTORY_KEY_LEN: usize = PREFIX_LEN + 4;
+
+impl RowKey {
+    /// Takes 16 bytes.
+    pub const fn from_byte_array(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn to_byte_array(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// Names a script in the keys of the history: its first two bytes, then SipHash-2-4 over all of it.
+    pub(super) fn prefix(&self, script_hash: &ScriptHash) -> [u8; PREFIX_LEN] {
+        let bytes = script_hash.to_byte_array();
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(&bytes);
+        let [a, b, ..] = bytes;
+        let [c, d, e, f, g, h, i, j] = hasher.finish().to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j]
+    }
+
+    /// Names an output where it is spent: SipHash-2-4 over txid and index, as in the network encoding.
+    pub(super) fn outpoint(&self, outpoint: &OutPoint) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        let mut bytes = [0; 36];
+        let (txid, vout) = bytes.split_at_mut(32);
+        txid.copy_from_slice(outpoint.txid.as_byte_array());
+        vout.copy_from_slice(&outpoint.vout.to_le_bytes());
+        hasher.write(&bytes);
+        hasher.finish()
+    }
+}
+
+/// What one block adds to the index. Transactions are numbered by their position in the block; the
+/// [index](super::Index) adds the number of the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRows {
+    pub(super) header: Header,
+    pub(super) hash: BlockHash,
+    pub(super) txids: Vec<Txid>,
+    pub(super) history: Vec<HistoryRow>,
+}
+
+/// What one transaction does with one script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HistoryRow {
+    pub(super) script_hash: ScriptHash,
+    pub(super) prefix: [u8; PREFIX_LEN],
+    pub(super) position: u32,
+    pub(super) deltas: Vec<u8>,
+}
+
+/// A block whose rows cannot be derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("block {hash} comes without the outputs that it spends")]
+pub struct RowsError {
+    /// The hash of the block.
+    pub hash: BlockHash,
+}
+
+impl BlockRows {
+    /// Derives the rows of a block.
+    ///
+    /// Outputs that begin with `OP_RETURN` can never be spent and have no history. Neither has the coinbase of the
+    /// genesis block (the one without a predecessor), which the rules of the chain do not let anybody spend.
+    ///
+    /// # Errors
+    ///
+    /// When the spent outputs do not belong to the block's inputs, one by one.
+    pub fn derive(key: &RowKey, block: &BlockWithSpent) -> Result<Self, RowsError> {
+        let BlockWithSpent { block, spent } = block;
+        let hash = block.block_hash();
+        let genesis = block.header.prev_blockhash == BlockHash::all_zeros();
+        if spent.len() != block.txdata.len() {
+            return Err(RowsError { hash });
+        }
+        let mut rows = Self {
+            header: block.header,
+            hash,
+            txids: Vec::with_capacity(block.txdata.len()),
+            history: Vec::with_capacity(4 * block.txdata.len()),
+        };
+        let mut events = Vec::new();
+        for (position, (transaction, spent)) in (0..).zip(block.txdata.iter().zip(spent)) {
+            rows.txids.push(transaction.compute_txid());
+            if genesis {
+                continue;
+            }
+            let inputs = if transaction.is_coinbase() {
+                &[][..]
+            } else {
+                &transaction.input[..]
+            };
+            if inputs.len() != spent.len() {
+                return Err(RowsError { hash });
+            }
+            for (vout, output) in (0..).zip(&transaction.output) {
+                if !output.script_pubkey.is_op_return() {
+                    let script_hash = ScriptHash::from_script(&output.script_pubkey);
+                    events.push((
+                        script_hash,
+                        Delta::Funded {
+                            vout,
+                            value: output.value,
+                        },
+                    ));
+                }
+            }
+            for (input, spent) in inputs.iter().zip(spent) {
+                let script_hash = ScriptHash::from_script(&spent.script_pubkey);
+                let outpoint = key.outpoint(&input.previous_output);
+                events.push((script_hash, Delta::Spent { outpoint }));
+            }
+            // Stable: what was funded stays before what was spent, each in the transaction's order.
+            events.sort_by_key(|(script_hash, _)| *script_hash);
+            for of_script in events.chunk_by(|(a, _), (b, _)| a == b) {
+                if let Some((script_hash, _)) = of_script.first() {
+                    rows.history.push(HistoryRow {
+                        script_hash: *script_hash,
+                        prefix: key.prefix(script_hash),
+                        position,
+                        deltas: encode_deltas(of_script.iter().map(|(_, delta)| *delta)),
+                    });
+                }
+            }
+            events.clear();
+        }
+        Ok(rows)
+    }
+
+    /// Returns the hash of the block.
+    pub fn hash(&self) -> BlockHash {
+        self.hash
+    }
+
+    /// Returns the header of the block.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Returns the scripts that the block's transactions fund or spend; some more than once.
+    pub fn scripts(&self) -> impl Iterator<Item = ScriptHash> + '_ {
+        self.history.iter().map(|row| row.script_hash)
+    }
+}
+
+/// One thing that a transaction does with a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delta {
+    /// Makes an output that pays to it.
+    Funded {
+        /// The index of the output.
+        vout: u32,
+        /// Its worth.
+        value: Amount,
+    },
+    /// Spends an output that paid to it, named by [`RowKey::outpoint`].
+    Spent {
+        /// The short hash of the outpoint.
+        outpoint: u64,
+    },
+}
+
+/// Encodes the value of a history row: the number of funded outputs, the index and the worth of each, all as LEB128, then
+/// 8 bytes for each spent output.
+fn encode_deltas(deltas: impl Iterator<Item = Delta> + Clone) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16);
+    let funded = deltas
+        .clone()
+        .filter(|delta| matches!(delta, Delta::Funded { .. }))
+        .count();
+    push_leb128(&mut bytes, funded as u64);
+    for delta in deltas {
+        match delta {
+            Delta::Funded { vout, value } => {
+                push_leb128(&mut bytes, u64::from(vout));
+                push_leb128(&mut bytes, value.to_sat());
+            }
+            Delta::Spent { outpoint } => bytes.extend_from_slice(&outpoint.to_be_bytes()),
+        }
+    }
+    bytes
+}
+
+/// Decodes the value of a history row.
+pub(crate) fn decode_deltas(mut bytes: &[u8]) -> Result<Vec<Delta>, ReadError> {
+    let damaged = || ReadError::damaged(Table::History, "a row cannot be decoded");
+    let funded = pull_leb128(&mut bytes).ok_or_else(damaged)?;
+    let mut deltas = Vec::new();
+    for _ in 0..funded {
+        let vout = pull_leb128(&mut bytes).and_then(|vout| u32::try_from(vout).ok());
+        let value = pull_leb128(&mut bytes).map(Amount::from_sat);
+        let (Some(vout), Some(value)) = (vout, value) else {
+            return Err(damaged());
+        };
+        deltas.push(Delta::Funded { vout, value });
+    }
+    let (spent, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(damaged());
+    }
+    deltas.extend(spent.iter().map(|id| Delta::Spent {
+        outpoint: u64::from_be_bytes(*id),
+    }));
+    Ok(deltas)
+}
+
+fn push_leb128(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn pull_leb128(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let bits = u64::from(byte & 0x7f);
+        let shifted = bits << shift;
+        if shifted >> shift != bits {
+            return None;
+        }
+        number |= shifted;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn deltas_have_the_documented_bytes() {
+        let deltas = [
+            Delta::Funded {
+                vout: 0,
+                value: Amount::from_sat(1),
+            },
+            Delta::Funded {
+                vout: 300,
+                value: Amount::from_sat(5_000_000_000),
+            },
+            Delta::Spent {
+                outpoint: 0x0102_0304_0506_0708,
+            },
+        ];
+        let bytes = encode_deltas(deltas.into_iter());
+        let expected = [
+            2, 0, 1, 0xac, 2, 0x80, 0xe4, 0x97, 0xd0, 0x12, 1, 2, 3, 4, 5, 6, 7, 8,
+        ];
+        assert_eq!(bytes, expected);
+        assert_eq!(decode_deltas(&bytes).unwrap(), deltas);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(number: u64) {
+            let mut bytes = Vec::new();
+            push_leb128(&mut bytes, number);
+            prop_assert_eq!(pull_leb128(&mut &bytes[..]), Some(number));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = decode_deltas(&bytes);
+        }
+    }
+}

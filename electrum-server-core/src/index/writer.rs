@@ -1,1 +1,191 @@
-//! (writer)
+//! Applying blocks and undoing them: the same rows, put or deleted.
+
+use std::collections::HashSet;
+
+use bitcoin::BlockHash;
+use bitcoin::consensus::encode::serialize;
+use bitcoin::hashes::Hash;
+use electrum_protocol::ScriptHash;
+
+use super::reader::{Reader, tx_num_key};
+use super::rows::{HISTORY_KEY_LEN, HistoryRow};
+use super::{BlockRows, Index, UNDO_DEPTH};
+use crate::chain::{BlockId, PushError};
+use crate::store::{Batch, CommitError, Durability, ReadError, Table};
+
+/// Blocks that could not be applied.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// A block does not follow the one before it.
+    #[error(transparent)]
+    NotLinked(#[from] PushError),
+    /// There are more transactions than numbers.
+    #[error("block {hash} has transaction number 2^32")]
+    NumbersExhausted {
+        /// The hash of the block.
+        hash: BlockHash,
+    },
+    /// The rows could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// A block that could not be undone.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UndoError {
+    /// There is no block.
+    #[error("there is no block to undo")]
+    Empty,
+    /// The block lies too deep: its rows must be derived anew from the block itself.
+    #[error("{tip} is more than {UNDO_DEPTH} blocks deep: it is needed to undo it")]
+    NoRecord {
+        /// The block.
+        tip: BlockId,
+    },
+    /// The given rows are those of another block.
+    #[error("rows of block {given} cannot undo {tip}")]
+    OtherBlock {
+        /// The block that is to be undone.
+        tip: BlockId,
+        /// The block that the rows are of.
+        given: BlockHash,
+    },
+    /// The rows could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The rows could not be deleted.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Index {
+    /// Applies blocks on top of the tip, all or none, and returns the scripts that they touch.
+    ///
+    /// `target` is the height that the chain is known to have: blocks that are already too deep below it to be undone from
+    /// the database leave no record for that.
+    ///
+    /// # Errors
+    ///
+    /// When a block does not follow the one before, or when the rows cannot be written. The index is as before then.
+    pub fn apply(
+        &mut self,
+        blocks: &[BlockRows],
+        target: u32,
+        durability: Durability,
+    ) -> Result<HashSet<ScriptHash>, ApplyError> {
+        let mut headers = self.headers.clone();
+        let mut batch = Batch::default();
+        let mut touched = HashSet::new();
+        let mut history = Vec::new();
+        for block in blocks {
+            let height = headers.len();
+            let first = headers.next_tx_num();
+            let exhausted = ApplyError::NumbersExhausted { hash: block.hash };
+            let Some(next) = u32::try_from(block.txids.len())
+                .ok()
+                .and_then(|count| first.checked_add(count))
+            else {
+                return Err(exhausted);
+            };
+            headers.push(block.header, next)?;
+
+            let mut row = serialize(&block.header);
+            row.extend_from_slice(&next.to_be_bytes());
+            batch.put(Table::Headers, height.to_be_bytes(), row);
+            for (tx_num, txid) in (first..next).zip(&block.txids) {
+                batch.put(Table::Txids, tx_num.to_be_bytes(), txid.to_byte_array());
+                batch.put(Table::TxNums, tx_num_key(txid, tx_num), []);
+            }
+            let keys = block.history.iter().map(|row| history_key(row, first));
+            if height.saturating_add(UNDO_DEPTH) > target {
+                let record: Vec<u8> = keys.clone().flatten().collect();
+                batch.put(Table::Undo, height.to_be_bytes(), record);
+            }
+            if let Some(old) = height.checked_sub(UNDO_DEPTH) {
+                batch.delete(Table::Undo, old.to_be_bytes());
+            }
+            history.extend(keys.zip(block.history.iter().map(|row| row.deltas.as_slice())));
+            touched.extend(block.scripts());
+        }
+        // Sorted rows go into the engine's sorted buffers several times as fast.
+        history.sort_unstable();
+        for (key, deltas) in history {
+            batch.put(Table::History, key, deltas);
+        }
+        self.store.commit(batch, durability)?;
+        self.headers = headers;
+        Ok(touched)
+    }
+
+    /// Undoes the block at the tip.
+    ///
+    /// `stale` are its rows, if the caller has them; without them the block must be one of the last [`UNDO_DEPTH`].
+    ///
+    /// # Errors
+    ///
+    /// [`UndoError::NoRecord`] when the rows are needed. The index is as before after any error.
+    pub fn undo_tip(&mut self, stale: Option<&BlockRows>) -> Result<(), UndoError> {
+        let tip = self.headers.tip().ok_or(UndoError::Empty)?;
+        let tx_nums = self.headers.tx_nums(tip.height).ok_or(UndoError::Empty)?;
+        let snapshot = self.store.snapshot();
+        let history = match (stale, snapshot.get(Table::Undo, &tip.height.to_be_bytes())?) {
+            (Some(rows), _) if rows.hash != tip.hash => {
+                return Err(UndoError::OtherBlock {
+                    tip,
+                    given: rows.hash,
+                });
+            }
+            (Some(rows), _) => rows
+                .history
+                .iter()
+                .map(|row| history_key(row, tx_nums.start))
+                .collect(),
+            (None, Some(record)) => split_record(&record)?,
+            (None, None) => return Err(UndoError::NoRecord { tip }),
+        };
+        let mut batch = Batch::default();
+        for key in history {
+            batch.delete(Table::History, key);
+        }
+        let reader = Reader::new(snapshot.as_ref(), &self.key);
+        for (tx_num, txid) in tx_nums.clone().zip(reader.txids(tx_nums)?) {
+            batch.delete(Table::TxNums, tx_num_key(&txid, tx_num));
+            batch.delete(Table::Txids, tx_num.to_be_bytes());
+        }
+        batch.delete(Table::Undo, tip.height.to_be_bytes());
+        batch.delete(Table::Headers, tip.height.to_be_bytes());
+        self.store.commit(batch, Durability::Process)?;
+        self.headers.pop();
+        Ok(())
+    }
+
+    /// Makes everything that was applied survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn persist(&self) -> Result<(), CommitError> {
+        self.store.persist()
+    }
+}
+
+fn history_key(row: &HistoryRow, first_tx_num: u32) -> [u8; HISTORY_KEY_LEN] {
+    let mut key = [0; HISTORY_KEY_LEN];
+    let (prefix, tx_num) = key.split_at_mut(row.prefix.len());
+    prefix.copy_from_slice(&row.prefix);
+    // The sum is below the number of the next block's first transaction.
+    tx_num.copy_from_slice(&first_tx_num.wrapping_add(row.position).to_be_bytes());
+    key
+}
+
+fn split_record(record: &[u8]) -> Result<Vec<[u8; HISTORY_KEY_LEN]>, ReadError> {
+    match record.as_chunks() {
+        (keys, []) => Ok(keys.to_vec()),
+        _ => Err(ReadError::damaged(
+            Table::Undo,
+            "a row has the wrong length",
+        )),
+    }
+}

@@ -1,1 +1,215 @@
-//! (fjall)
+//! The store on disk: one fjall database, one keyspace per table.
+
+use std::fmt;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::path::Path;
+use std::sync::Arc;
+
+use ::fjall::config::{
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+};
+use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+
+use super::{
+    Batch, CommitError, Durability, OpenStoreError, ReadError, Snapshot, Store, Table, Visit,
+};
+
+/// How much memory the database may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FjallOptions {
+    /// For rows that are read often, in bytes.
+    pub cache: u64,
+    /// For rows that are not yet in their final place, in bytes, for each table.
+    pub write_buffer: u64,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self {
+            cache: 128 << 20,
+            write_buffer: 64 << 20,
+        }
+    }
+}
+
+/// The store on disk.
+#[derive(Clone)]
+pub struct FjallStore {
+    database: Database,
+    tables: Arc<Tables>,
+}
+
+impl fmt::Debug for FjallStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallStore").finish_non_exhaustive()
+    }
+}
+
+impl FjallStore {
+    /// Opens the database in a folder, or makes one. It stays locked until the store and its snapshots are dropped.
+    ///
+    /// # Errors
+    ///
+    /// When another process has it open, when it cannot be read or written, or when it is damaged.
+    pub fn open(path: &Path, options: FjallOptions) -> Result<Self, OpenStoreError> {
+        let unusable = |error: ::fjall::Error| match error {
+            ::fjall::Error::Locked => OpenStoreError::InUse {
+                path: path.to_owned(),
+            },
+            error => OpenStoreError::Unusable {
+                path: path.to_owned(),
+                message: error.to_string(),
+            },
+        };
+        let database = Database::builder(path)
+            .cache_size(options.cache)
+            .max_journaling_size((4 * options.write_buffer).max(512 << 20))
+            .open()
+            .map_err(unusable)?;
+        let mut tables = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL {
+            let keyspace = database
+                .keyspace(table.name(), || keyspace_options(table, options))
+                .map_err(unusable)?;
+            tables.push(keyspace);
+        }
+        let wrong = || OpenStoreError::Unusable {
+            path: path.to_owned(),
+            message: "a table is missing".to_owned(),
+        };
+        let tables = Tables(tables.try_into().map_err(|_| wrong())?);
+        Ok(Self {
+            database,
+            tables: Arc::new(tables),
+        })
+    }
+
+    /// Returns how many bytes the files take, by table.
+    pub fn disk_space(&self) -> Vec<(Table, u64)> {
+        Table::ALL
+            .into_iter()
+            .zip(self.tables.0.iter().map(Keyspace::disk_space))
+            .collect()
+    }
+}
+
+/// Chooses how a table is laid out.
+///
+/// Rows of hashes do not compress; the values of the history and the headers do a little. Only the history is asked for
+/// scripts that were never used, so only there a filter saves reads. Blocks are small, because reads are for a few
+/// neighbouring rows at a random place.
+fn keyspace_options(table: Table, options: FjallOptions) -> KeyspaceCreateOptions {
+    let compression = match table {
+        Table::Txids | Table::TxNums => CompressionType::None,
+        Table::Headers | Table::History | Table::Undo | Table::Meta => CompressionType::Lz4,
+    };
+    let filter = match table {
+        Table::Headers | Table::Txids | Table::Meta | Table::Undo => FilterPolicy::disabled(),
+        Table::TxNums | Table::History => FilterPolicy::all(FilterPolicyEntry::Bloom(
+            BloomConstructionPolicy::BitsPerKey(10.0),
+        )),
+    };
+    KeyspaceCreateOptions::default()
+        .data_block_compression_policy(CompressionPolicy::all(compression))
+        .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+        .filter_policy(filter)
+        .max_memtable_size(options.write_buffer)
+}
+
+struct Tables([Keyspace; Table::ALL.len()]);
+
+impl Tables {
+    fn table(&self, table: Table) -> Option<&Keyspace> {
+        self.0.get(table as usize)
+    }
+}
+
+impl Store for FjallStore {
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<(), CommitError> {
+        let mode = match durability {
+            Durability::Process => PersistMode::Buffer,
+            Durability::Disk => PersistMode::SyncData,
+        };
+        let mut writes = self.database.batch().durability(Some(mode));
+        for (table, key, value) in batch.changes {
+            let Some(keyspace) = self.tables.table(table) else {
+                continue;
+            };
+            match value {
+                Some(value) => writes.insert(keyspace, key, value),
+                None => writes.remove(keyspace, key),
+            }
+        }
+        writes.commit().map_err(commit_error)
+    }
+
+    fn persist(&self) -> Result<(), CommitError> {
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(commit_error)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(FjallSnapshot {
+            rows: self.database.snapshot(),
+            tables: self.tables.clone(),
+        })
+    }
+}
+
+fn commit_error(error: ::fjall::Error) -> CommitError {
+    CommitError {
+        message: error.to_string(),
+    }
+}
+
+struct FjallSnapshot {
+    rows: ::fjall::Snapshot,
+    tables: Arc<Tables>,
+}
+
+impl fmt::Debug for FjallSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl Snapshot for FjallSnapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(keyspace) = self.tables.table(table) else {
+            return Ok(None);
+        };
+        let value = self
+            .rows
+            .get(keyspace, key)
+            .map_err(|error| read_error(table, &error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        range: RangeInclusive<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), ReadError> {
+        let Some(keyspace) = self.tables.table(table) else {
+            return Ok(());
+        };
+        for row in self.rows.range(keyspace, range) {
+            let (key, value) = row
+                .into_inner()
+                .map_err(|error| read_error(table, &error))?;
+            if let ControlFlow::Break(()) = visit(&key, &value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_error(table: Table, error: &::fjall::Error) -> ReadError {
+    ReadError::Engine {
+        table,
+        message: error.to_string(),
+    }
+}

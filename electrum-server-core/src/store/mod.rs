@@ -1,6 +1,215 @@
-//! (store)
+//! Where rows are kept.
+//!
+//! A [`Store`] takes atomic batches and gives out [`Snapshot`]s, which later batches do not change. What the rows mean
+//! is the affair of the [index](crate::index); their formats are in `docs/store-format.md`. There are two
+//! implementations: [`FjallStore`] on disk, and [`MemoryStore`], its twin for tests and short lives.
 
 #[cfg(feature = "fjall")]
 mod fjall;
 mod memory;
-mod schema;
+
+use std::fmt;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[cfg(feature = "fjall")]
+pub use self::fjall::{FjallOptions, FjallStore};
+pub use memory::MemoryStore;
+
+/// One sorted table of rows. Keys sort as bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// The chain: one row per block.
+    Headers,
+    /// Transaction number to txid.
+    Txids,
+    /// Txid to transaction number.
+    TxNums,
+    /// Script to what transactions did with it.
+    History,
+    /// Which history rows the newest blocks made.
+    Undo,
+    /// What the database is.
+    Meta,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 6] = [
+        Self::Headers,
+        Self::Txids,
+        Self::TxNums,
+        Self::History,
+        Self::Undo,
+        Self::Meta,
+    ];
+
+    /// The tables whose rows follow from the chain alone (and from the database's secret key): they are the same however
+    /// the database was built.
+    pub const CONTENT: [Self; 4] = [Self::Headers, Self::Txids, Self::TxNums, Self::History];
+
+    /// Returns the name of the table on disk.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Txids => "txids",
+            Self::TxNums => "tx_nums",
+            Self::History => "history",
+            Self::Undo => "undo",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Changes that happen together or not at all. Of several changes to one key the last counts.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    changes: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+    size: usize,
+}
+
+impl Batch {
+    /// Puts a row, in the place of one with the same key.
+    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        let (key, value) = (key.into(), value.into());
+        self.size += key.len() + value.len();
+        self.changes.push((table, key, Some(value)));
+    }
+
+    /// Deletes a row, if there is one.
+    pub fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        let key = key.into();
+        self.size += key.len();
+        self.changes.push((table, key, None));
+    }
+
+    /// Returns the number of bytes in the keys and values.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Returns whether there is nothing to change.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// What a committed batch survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process. After a power cut the newest batches may be gone, whole and newest first.
+    Process,
+    /// A power cut as well.
+    Disk,
+}
+
+/// A database of sorted tables.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Makes all changes of a batch.
+    ///
+    /// # Errors
+    ///
+    /// When the batch could not be written; none of it is there then, or all of it.
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<(), CommitError>;
+
+    /// Makes everything that was committed survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written.
+    fn persist(&self) -> Result<(), CommitError>;
+
+    /// Returns the rows of now.
+    fn snapshot(&self) -> Arc<dyn Snapshot>;
+}
+
+/// The rows of a moment.
+pub trait Snapshot: fmt::Debug + Send + Sync {
+    /// Returns the value of a row.
+    ///
+    /// # Errors
+    ///
+    /// When the row could not be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Shows `visit` the rows with keys in `range`, in the order of their keys, until it breaks off.
+    ///
+    /// # Errors
+    ///
+    /// When a row could not be read.
+    fn scan(
+        &self,
+        table: Table,
+        range: RangeInclusive<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), ReadError>;
+}
+
+/// What a scan calls with the key and the value of each row.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// A database that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenStoreError {
+    /// Another process has it open.
+    #[error("the database in {} is in use by another process", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("cannot open the database in {}: {message}", path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// What the engine says.
+        message: String,
+    },
+}
+
+/// A batch that could not be written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot write to the database: {message}")]
+pub struct CommitError {
+    /// What the engine says.
+    pub message: String,
+}
+
+/// A row that could not be read, or that is not what it should be.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The engine failed.
+    #[error("cannot read from the table {table}: {message}")]
+    Engine {
+        /// The table.
+        table: Table,
+        /// What the engine says.
+        message: String,
+    },
+    /// A row has another length or content than its table's rows have, or is missing where another row refers to it.
+    #[error("the table {table} is damaged: {problem}")]
+    Damaged {
+        /// The table.
+        table: Table,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl ReadError {
+    pub(crate) fn damaged(table: Table, problem: impl Into<String>) -> Self {
+        Self::Damaged {
+            table,
+            problem: problem.into(),
+        }
+    }
+}

@@ -1,7 +1,141 @@
-//! (view)
+//! The read model: index and mempool at one tip.
+//!
+//! A [`View`] never changes. Everything that clients are told is computed from one, so no answer mixes two states of the
+//! chain. `sync` makes a new one after every change; sessions take the newest when they begin to answer.
 
-mod balance;
 mod history;
 mod proof;
 mod transaction;
 mod unspent;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bitcoin::BlockHash;
+use bitcoin::block::Header;
+use electrum_protocol::Tip;
+use electrum_protocol::method::mempool::FeeBin;
+
+use crate::chain::HeaderChain;
+use crate::index::{Index, Reader, RowKey};
+use crate::mempool::Mempool;
+use crate::store::{ReadError, Snapshot};
+
+pub use transaction::Position;
+
+/// Index and mempool at one tip; a clone costs next to nothing.
+#[derive(Clone)]
+pub struct View(Arc<Inner>);
+
+struct Inner {
+    snapshot: Arc<dyn Snapshot>,
+    key: RowKey,
+    headers: HeaderChain,
+    tip: Tip,
+    mempool: Mempool,
+    sequence: u64,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("height", &self.height())
+            .field("mempool", &self.0.mempool)
+            .field("sequence", &self.0.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a question about a script or a transaction has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The history has more entries than the caller wants.
+    #[error("more than {limit} transactions")]
+    TooLong {
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// The database could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl View {
+    /// Takes the index as it is now together with a mempool of the same tip; nothing while there is no block.
+    ///
+    /// `sequence` must grow from view to view.
+    pub fn new(index: &Index, mempool: Mempool, sequence: u64) -> Option<Self> {
+        let headers = index.headers().clone();
+        let height = headers.tip()?.height;
+        let tip = Tip {
+            height,
+            header: headers.header(height)?,
+        };
+        let snapshot = index.snapshot();
+        Some(Self(Arc::new(Inner {
+            snapshot,
+            key: index.key(),
+            headers,
+            tip,
+            mempool,
+            sequence,
+        })))
+    }
+
+    /// Returns the same chain with another mempool. `sequence` must be larger than before.
+    pub fn with_mempool(&self, mempool: Mempool, sequence: u64) -> Self {
+        Self(Arc::new(Inner {
+            snapshot: self.0.snapshot.clone(),
+            key: self.0.key,
+            headers: self.0.headers.clone(),
+            tip: self.0.tip,
+            mempool,
+            sequence,
+        }))
+    }
+
+    /// Returns the tip.
+    pub fn tip(&self) -> Tip {
+        self.0.tip
+    }
+
+    /// Returns the height of the tip.
+    pub fn height(&self) -> u32 {
+        self.0.tip.height
+    }
+
+    /// Returns the number of this view: larger than that of every earlier one.
+    pub fn sequence(&self) -> u64 {
+        self.0.sequence
+    }
+
+    /// Returns the header at a height; nothing above the tip.
+    pub fn header(&self, height: u32) -> Option<Header> {
+        self.0.headers.header(height)
+    }
+
+    /// Returns the hash of the block at a height; nothing above the tip.
+    pub fn block_hash(&self, height: u32) -> Option<BlockHash> {
+        self.0.headers.hash(height)
+    }
+
+    /// Returns the chain.
+    pub fn headers(&self) -> &HeaderChain {
+        &self.0.headers
+    }
+
+    /// Returns the mempool.
+    pub fn mempool(&self) -> &Mempool {
+        &self.0.mempool
+    }
+
+    /// Returns how much of the mempool pays how well, best first.
+    pub fn fee_histogram(&self) -> Vec<FeeBin> {
+        self.0.mempool.fee_histogram().to_vec()
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader::new(self.0.snapshot.as_ref(), &self.0.key)
+    }
+}

@@ -1,1 +1,62 @@
-//! (transaction)
+//! Where transactions are.
+
+use bitcoin::{BlockHash, Txid};
+
+use super::{QueryError, View};
+
+/// The place of a confirmed transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The height of its block.
+    pub height: u32,
+    /// The hash of its block.
+    pub block_hash: BlockHash,
+    /// Its index in the block; 0 is the coinbase.
+    pub pos: u32,
+}
+
+impl View {
+    /// Finds a confirmed transaction; nothing when there is none with this txid.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn position(&self, txid: &Txid) -> Result<Option<Position>, QueryError> {
+        Ok(self.positions(txid)?.pop())
+    }
+
+    /// Returns the places of all transactions with a txid, lowest first: two of 2010 share theirs with an earlier one.
+    pub(super) fn positions(&self, txid: &Txid) -> Result<Vec<Position>, QueryError> {
+        let mut positions = Vec::with_capacity(1);
+        for tx_num in self.reader().tx_nums(txid)? {
+            let (height, pos) = self.locate(tx_num)?;
+            if let Some(block_hash) = self.block_hash(height) {
+                positions.push(Position {
+                    height,
+                    block_hash,
+                    pos,
+                });
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Returns the txid of the transaction at a position of the block at a height; nothing when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn txid_at(&self, height: u32, pos: u32) -> Result<Option<Txid>, QueryError> {
+        let tx_nums = self.headers().tx_nums(height);
+        let tx_num = tx_nums.and_then(|tx_nums| {
+            tx_nums
+                .start
+                .checked_add(pos)
+                .filter(|tx_num| tx_nums.contains(tx_num))
+        });
+        match tx_num {
+            Some(tx_num) => Ok(Some(self.reader().txid(tx_num)?)),
+            None => Ok(None),
+        }
+    }
+}

@@ -138,7 +138,12 @@ fn package_outcome(json: RawJson) -> Result<PackageOutcome, serde_json::Error> {
         error: Option<String>,
     }
     let package: Package = serde_json::from_str(json.get())?;
-    let refused = |tx: Transaction| Some(PackageError { txid: tx.txid, error: tx.error? });
+    let refused = |tx: Transaction| {
+        Some(PackageError {
+            txid: tx.txid,
+            error: tx.error?,
+        })
+    };
     Ok(PackageOutcome {
         success: package.package_msg == "success",
         errors: package.results.into_values().filter_map(refused).collect(),
@@ -169,6 +174,12 @@ mod tests {
         let outcome = package_outcome(RawJson::parse(&json).unwrap()).unwrap();
         assert!(!outcome.success);
         let error = "bad-txns-inputs-missingorspent".to_owned();
-        assert_eq!(outcome.errors, [PackageError { txid: bad.parse().unwrap(), error }]);
+        assert_eq!(
+            outcome.errors,
+            [PackageError {
+                txid: bad.parse().unwrap(),
+                error
+            }]
+        );
     }
 }
