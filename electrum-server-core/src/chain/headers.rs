@@ -136,13 +136,13 @@ impl HeaderChain {
     /// When it does not follow the tip.
     pub fn push(&mut self, header: Header, next_tx_num: u32) -> Result<(), PushError> {
         let hash = header.block_hash();
-        if let Some(tip) = self.tip() {
-            if header.prev_blockhash != tip.hash {
-                return Err(PushError::NotLinked {
-                    hash,
-                    height: tip.height,
-                });
-            }
+        if let Some(tip) = self.tip()
+            && header.prev_blockhash != tip.hash
+        {
+            return Err(PushError::NotLinked {
+                hash,
+                height: tip.height,
+            });
         }
         if next_tx_num < self.next_tx_num() {
             return Err(PushError::NumberedBackwards { hash, next_tx_num });
@@ -152,7 +152,7 @@ impl HeaderChain {
             next_tx_num,
         });
         self.tip_hash = Some(hash);
-        if self.len() % CHUNK_HEADERS == 0 {
+        if self.len().is_multiple_of(CHUNK_HEADERS) {
             let leaves = self.leaves(self.len() - CHUNK_HEADERS..self.len());
             if let Some(root) = merkle::chunk_root(&leaves) {
                 self.chunk_roots.push_back(root);
