@@ -10,6 +10,7 @@ mod node;
 pub(crate) mod scripted;
 mod source;
 
+pub use follower::{Plan, plan};
 pub use headers::{HeaderChain, PushError};
 pub use node::{Node, NodeError, PackageOutcome};
 pub use source::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};

@@ -32,6 +32,8 @@ pub(crate) struct State {
     failures: Vec<SourceError>,
     /// What happens right after the mempool was listed.
     after_listing: Option<Ambush>,
+    /// What happens right after headers were fetched.
+    after_headers: Option<Ambush>,
     /// What happens right after a block was fetched.
     after_block: Option<Ambush>,
     /// How often anything was asked.
@@ -107,7 +109,7 @@ impl State {
 
     /// Drops what spends from nowhere, until nothing does.
     fn sweep(&mut self) {
-        loop {
+        while !self.mempool.is_empty() {
             let coins = self.coins();
             let there = |outpoint: &OutPoint| {
                 coins.contains_key(outpoint) || self.mempool.contains_key(&outpoint.txid)
@@ -160,7 +162,11 @@ impl State {
             .chain(transactions.iter().cloned())
             .collect();
 
-        let mut coins = self.coins();
+        let mut coins = if transactions.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.coins()
+        };
         let mut spent = vec![vec![]];
         for tx in &txdata {
             let txid = tx.compute_txid();
@@ -268,6 +274,7 @@ impl ScriptedNode {
                 salt: 0,
                 failures: Vec::new(),
                 after_listing: None,
+                after_headers: None,
                 after_block: None,
                 questions: 0,
             }),
@@ -306,6 +313,11 @@ impl ScriptedNode {
         self.state().after_listing = Some(Box::new(ambush));
     }
 
+    /// Does something right after the next headers were fetched.
+    pub(crate) fn after_headers(&self, ambush: impl FnOnce(&mut State) + Send + 'static) {
+        self.state().after_headers = Some(Box::new(ambush));
+    }
+
     /// Does something right after the next block was fetched.
     pub(crate) fn after_block(&self, ambush: impl FnOnce(&mut State) + Send + 'static) {
         self.state().after_block = Some(Box::new(ambush));
@@ -327,13 +339,17 @@ impl ChainSource for ScriptedNode {
     }
 
     fn headers(&self, start_height: u32, count: u32) -> Result<Vec<Header>, SourceError> {
-        let state = self.ask()?;
+        let mut state = self.ask()?;
         let hashes = state
             .active
             .iter()
             .skip(start_height as usize)
             .take(count as usize);
-        Ok(hashes.map(|hash| state.blocks[hash].block.header).collect())
+        let headers = hashes.map(|hash| state.blocks[hash].block.header).collect();
+        if let Some(ambush) = state.after_headers.take() {
+            ambush(&mut state);
+        }
+        Ok(headers)
     }
 
     fn block(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError> {

@@ -100,6 +100,11 @@ impl RegtestNode {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Changes the arguments for the next [`launch`](Self::launch).
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
     /// Asks the node to stop and waits until it has: the mempool is saved.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -108,7 +113,7 @@ impl RegtestNode {
         }
     }
 
-    /// Ends the node at once: nothing is saved that was not yet on disk.
+    /// Ends the node at once. What it had not written is lost: usually all blocks since its start, and the mempool.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
