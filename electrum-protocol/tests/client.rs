@@ -1,5 +1,11 @@
 //! What a client makes of servers that are unusual, wrong or hostile.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
 mod common;
 
 use electrum_protocol::client::{Event, ReplyError, RequestId, UnexpectedMessage};

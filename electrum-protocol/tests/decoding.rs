@@ -1,5 +1,11 @@
 //! Params and results that are right in an unusual way, and those that are wrong, for every method.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
 use electrum_protocol::jsonrpc::Params;
 use electrum_protocol::{Method, ProtocolVersion, RawJson, Request, Response};
 

@@ -1,5 +1,11 @@
 //! Client and server joined in memory, with their bytes cut in every way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
 mod common;
 
 use electrum_protocol::client::{Event, ReplyError, RequestId};

@@ -1,5 +1,11 @@
 //! What holds for all bytes and all values.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,11 @@
 //! The examples of the specification's page "Protocol methods", read and written, at every version that has them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
 use electrum_protocol::jsonrpc::Params;
 use electrum_protocol::{Method, ProtocolVersion, RawJson, Request, Response};
 use serde_json::{Value, json};

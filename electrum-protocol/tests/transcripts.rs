@@ -4,6 +4,12 @@
 //! reports to its caller, `!` a setting of the server, `#` a remark. What the client's next line does is compared as a
 //! whole.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
 mod common;
 
 use electrum_protocol::{ErrorObject, Server, ServerConfig};
