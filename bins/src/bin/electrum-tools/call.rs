@@ -34,10 +34,13 @@ pub(crate) fn run(
 
     let mut connection = Connection::open(&server.address, server.timeout())?;
     let negotiated = connection.introduce(versions)?.protocol_version;
-    if !known.versions().contains(negotiated) {
+    if !known.exists_in(negotiated) {
+        let until = known
+            .removed_in()
+            .map_or_else(String::new, |end| format!(" and before {end}"));
         return Err(Failure::refused(format!(
-            "{method} exists in protocol {}, but {} speaks {negotiated}",
-            known.versions(),
+            "{method} exists from protocol {} on{until}, but {} speaks {negotiated}",
+            known.added_in(),
             server.address
         )));
     }
