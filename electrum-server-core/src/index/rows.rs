@@ -12,6 +12,9 @@ use siphasher::sip::SipHasher24;
 use crate::chain::BlockWithSpent;
 use crate::store::{ReadError, Table};
 
+/// What each transaction takes in the tables [`Table::Txids`] and [`Table::TxNums`], keys and all.
+const TX_SIZE: usize = 4 + 32 + 12;
+
 /// The secret key of a database: 16 random bytes that are made with it and never leave it.
 ///
 /// Rows name scripts and spent outputs by short hashes under this key, so nobody outside can look for two that collide.
@@ -167,6 +170,12 @@ impl BlockRows {
     /// Returns the header of the block.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Returns roughly how many bytes the rows take in the database.
+    pub(crate) fn size(&self) -> usize {
+        let deltas: usize = self.history.iter().map(|row| row.deltas.len()).sum();
+        deltas + self.history.len() * HISTORY_KEY_LEN + self.txids.len() * TX_SIZE
     }
 
     /// Returns the scripts that the block's transactions fund or spend; some more than once.

@@ -1,6 +1,268 @@
-//! (session)
+//! One client: the protocol's state, its subscriptions, its limits.
+//!
+//! Bytes enter through [`Session::receive`], changes of the chain and the mempool through [`Session::on_update`];
+//! [`Session::run`] acts on both, and what it has to say leaves through [`Session::take_output`]. There is no I/O here,
+//! no clock and no thread: the [network](crate::net) decides when and where a session runs.
+//!
+//! Three rules hold whatever a client does. Requests are answered one after the other, in order. Every answer comes from
+//! one view, and what was pipelined together from the same view; the view only ever moves forward, and when it moves,
+//! the new tip is told before anything else that comes from it. What waits to be sent is bounded: a client that does not
+//! read is not answered, and changes become marks.
 
+mod fees;
 mod handlers;
 mod limits;
 mod reply;
+mod services;
 mod subscriptions;
+
+use electrum_protocol::server::{Event, Token};
+use electrum_protocol::{ErrorCode, ErrorObject, Notification, Request, Server};
+use tracing::{debug, error};
+
+pub use limits::{Limits, Place};
+pub use services::{About, Refresh, Services};
+
+use crate::notify::Update;
+use crate::view::View;
+use handlers::Turn;
+use limits::Conduct;
+use subscriptions::Subscriptions;
+
+/// The server's side of one client.
+#[derive(Debug)]
+pub struct Session {
+    server: Server,
+    subscriptions: Subscriptions,
+    conduct: Conduct,
+    /// A request that waits for a place where it may be handled.
+    held: Option<(Token, Request)>,
+    /// The view that the requests of a group are answered from.
+    view: Option<View>,
+    /// Whether there is a view that the client may not have been told about.
+    news: bool,
+    /// Whole lines that can be sent.
+    output: Vec<u8>,
+    /// Why the conversation is over, once it is.
+    over: Option<String>,
+}
+
+/// What a session needs in order to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Bytes from the client, or an update.
+    Input,
+    /// A client that reads: too much waits to be sent.
+    Output,
+    /// To run in another place, before it is given anything else.
+    Needs(Place),
+    /// To run again; it may be given other things first.
+    Pause,
+    /// Nothing: send the output, then close.
+    Close(String),
+}
+
+/// How many statuses are computed before other work gets its turn.
+const STATUSES_AT_A_TIME: usize = 512;
+
+impl Session {
+    /// Begins a session.
+    ///
+    /// To miss nothing, listen to updates before.
+    pub fn new(services: &Services) -> Self {
+        Self {
+            server: Server::new(services.protocol.clone()),
+            subscriptions: Subscriptions::default(),
+            conduct: Conduct::default(),
+            held: None,
+            view: None,
+            news: false,
+            output: Vec::new(),
+            over: None,
+        }
+    }
+
+    /// Takes bytes from the client, in any portions. They are acted upon by [`run`](Self::run).
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.server.receive(bytes);
+    }
+
+    /// Takes note of an update whose view is published already. It is acted upon by [`run`](Self::run).
+    pub fn on_update(&mut self, update: &Update) {
+        self.subscriptions.touch(&update.touched);
+        self.news = true;
+    }
+
+    /// Takes note that updates were lost: anything may have changed.
+    pub fn on_missed_updates(&mut self) {
+        self.subscriptions.touch_all();
+        self.news = true;
+    }
+
+    /// Takes what there is to send: whole lines, in order.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let output = self.server.take_output();
+        if self.output.is_empty() {
+            return output;
+        }
+        let mut all = std::mem::take(&mut self.output);
+        all.extend_from_slice(&output);
+        all
+    }
+
+    /// Acts on what was received, as far as that is possible here and now.
+    ///
+    /// `place` says what may be waited for, `unsent` how many bytes were taken from the session but not by the client.
+    /// In [`Place::Reactor`] it returns within microseconds; in the others it blocks.
+    pub fn run(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+        let next = self.answer_all(place, services, unsent);
+        match next {
+            // What comes next belongs to the same group.
+            Next::Needs(_) => {}
+            Next::Input | Next::Output | Next::Pause | Next::Close(_) => self.view = None,
+        }
+        next
+    }
+
+    /// Answers requests until there are none, then tells what changed.
+    fn answer_all(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+        loop {
+            if let Some(reason) = &self.over {
+                return Next::Close(reason.clone());
+            }
+            if self.is_full(services, unsent) {
+                return Next::Output;
+            }
+            if let Some((token, request)) = self.held.take() {
+                let needed = limits::place(&request);
+                if needed > place {
+                    self.held = Some((token, request));
+                    return Next::Needs(needed);
+                }
+                self.answer(token, request, services);
+                continue;
+            }
+            match self.server.poll_event() {
+                Some(event) => self.note(event, services),
+                None => return self.tell_news(place, services, unsent),
+            }
+        }
+    }
+
+    /// Tells whether a client that reads so slowly gets no more for now.
+    fn is_full(&mut self, services: &Services, unsent: usize) -> bool {
+        let ceiling = services.limits.output_ceiling;
+        if unsent + self.output.len() + self.server.pending_output() < ceiling {
+            return false;
+        }
+        // What waits for the end of its batch must not count: only going on ends the batch.
+        let ready = self.server.take_output();
+        self.output.extend_from_slice(&ready);
+        unsent + self.output.len() >= ceiling
+    }
+
+    fn note(&mut self, event: Event, services: &Services) {
+        match event {
+            Event::Request { token, request } => {
+                self.conduct.accepted();
+                self.held = Some((token, request));
+            }
+            Event::Negotiated {
+                client_name,
+                version,
+            } => {
+                debug!(client_name, %version, "negotiated");
+            }
+            Event::Refused { code } => {
+                if self.conduct.refused(&services.limits) {
+                    let reason = "too many invalid messages";
+                    debug!(%code, reason);
+                    self.server
+                        .close(&ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, reason));
+                    self.over = Some(reason.to_owned());
+                }
+            }
+            Event::Close { reason } => self.over = Some(reason),
+        }
+    }
+
+    fn answer(&mut self, token: Token, request: Request, services: &Services) {
+        let view = self.view(services);
+        let sequence = view.sequence();
+        let mut turn = Turn {
+            services,
+            view,
+            subscriptions: &mut self.subscriptions,
+        };
+        let result = handlers::handle(request, &mut turn);
+        if turn.view.sequence() != sequence {
+            let view = turn.view;
+            self.adopt(view);
+        }
+        self.server
+            .reply(token, result.map_err(|error| reply::to_wire(&error)));
+    }
+
+    /// Returns the view of this group: the newest one when the group began.
+    fn view(&mut self, services: &Services) -> View {
+        match &self.view {
+            Some(view) => view.clone(),
+            None => {
+                let view = services.view();
+                self.adopt(view.clone());
+                view
+            }
+        }
+    }
+
+    /// Goes on with a view. Whoever subscribed to headers hears of its tip before anything else of it.
+    fn adopt(&mut self, view: View) {
+        let tip = view.tip();
+        if self.subscriptions.is_news(&tip) {
+            self.server.notify(&Notification::Headers(tip));
+        }
+        self.view = Some(view);
+    }
+
+    /// Tells the client what changed.
+    fn tell_news(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+        if std::mem::take(&mut self.news) {
+            self.view(services);
+        }
+        while self.subscriptions.has_marks() {
+            if place < Place::Store {
+                return Next::Needs(Place::Store);
+            }
+            if self.is_full(services, unsent) {
+                return Next::Output;
+            }
+            let view = self.view(services);
+            for script_hash in self.subscriptions.take_marks(STATUSES_AT_A_TIME) {
+                // Without a limit: a history that outgrows it is still news, and an error to whoever asks for it.
+                match view.status(&script_hash, None) {
+                    Ok(status) => {
+                        if self.subscriptions.is_change(&script_hash, status) {
+                            self.server.notify(&Notification::ScriptHash {
+                                script_hash,
+                                status,
+                            });
+                        }
+                    }
+                    Err(error) => {
+                        // A client that is not told would trust what it knows. A new connection asks again.
+                        error!(%error, "cannot compute the status of a subscription");
+                        let reason = "internal server error";
+                        self.server
+                            .close(&ErrorObject::new(ErrorCode::INTERNAL_ERROR, reason));
+                        self.over = Some(reason.to_owned());
+                        return Next::Close(reason.to_owned());
+                    }
+                }
+            }
+            if self.subscriptions.has_marks() {
+                return Next::Pause;
+            }
+        }
+        Next::Input
+    }
+}

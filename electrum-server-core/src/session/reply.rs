@@ -1,1 +1,116 @@
-//! (reply)
+//! The one place where an error becomes an error on the wire.
+//!
+//! Codes and words are those of ElectrumX where it has them: clients compare both. What went wrong inside the server
+//! goes to its log, never to a client.
+
+use bitcoin::Txid;
+use electrum_protocol::{ErrorCode, ErrorObject};
+use thiserror::Error;
+use tracing::error;
+
+use crate::chain::NodeError;
+use crate::view::QueryError;
+
+/// Why a request has no result.
+#[derive(Debug, Error)]
+pub(super) enum MethodError {
+    #[error("height {} out of range", grouped(*height))]
+    HeightOutOfRange { height: u32 },
+    #[error(
+        "require header height {} <= cp_height {} <= chain height {}",
+        grouped(*height), grouped(*cp_height), grouped(*tip)
+    )]
+    CheckpointOutOfRange {
+        height: u32,
+        cp_height: u32,
+        tip: u32,
+    },
+    #[error("tx {txid} not in block at height {}", grouped(*height))]
+    NotInBlock { txid: Txid, height: u32 },
+    #[error("no tx at position {} in block at height {}", grouped(*pos), grouped(*height))]
+    NoTransactionAt { height: u32, pos: u32 },
+    #[error("Subscription limit reached: {max} scripts")]
+    TooManySubscriptions { max: usize },
+    #[error("the transaction was rejected by network rules.\n\n{message}\n[{raw_tx}]")]
+    Rejected { message: String, raw_tx: String },
+    #[error("the tx package was rejected by network rules.\n\n{message}.")]
+    PackageRejected { message: String },
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// Says an error in the words of the protocol.
+pub(super) fn to_wire(error: &MethodError) -> ErrorObject {
+    let (code, message) = match error {
+        MethodError::HeightOutOfRange { .. }
+        | MethodError::CheckpointOutOfRange { .. }
+        | MethodError::NotInBlock { .. }
+        | MethodError::NoTransactionAt { .. }
+        | MethodError::Rejected { .. }
+        | MethodError::PackageRejected { .. } => (ErrorCode::BAD_REQUEST, error.to_string()),
+        MethodError::TooManySubscriptions { .. } => (ErrorCode::LIMIT_EXCEEDED, error.to_string()),
+        MethodError::Query(QueryError::TooLong { .. }) => {
+            (ErrorCode::HISTORY_TOO_LARGE, "history too large".to_owned())
+        }
+        MethodError::Query(error) => internal(error),
+        MethodError::Node(NodeError::Rpc { code, message }) => (
+            ErrorCode::DAEMON_ERROR,
+            format!(
+                "daemon error: DaemonError({{'code': {code}, 'message': {}}})",
+                quoted(message)
+            ),
+        ),
+        MethodError::Node(error) => {
+            error!(%error, "the node did not answer a client's request");
+            (
+                ErrorCode::DAEMON_ERROR,
+                "daemon error: the node is not available".to_owned(),
+            )
+        }
+    };
+    ErrorObject::new(code, message)
+}
+
+fn internal(error: &(dyn std::error::Error + 'static)) -> (ErrorCode, String) {
+    error!(error, "a request failed");
+    (
+        ErrorCode::INTERNAL_ERROR,
+        "internal server error".to_owned(),
+    )
+}
+
+/// Prints a number with a comma before every third digit, as the messages that clients know have it.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Quotes a text as Python shows it: the message that clients search is a Python object, printed.
+fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(quote);
+    for character in text.chars() {
+        match character {
+            '\n' => quoted.push_str("\\n"),
+            '\\' => quoted.push_str("\\\\"),
+            _ if character == quote => quoted.extend(['\\', quote]),
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push(quote);
+    quoted
+}

@@ -1,0 +1,147 @@
+//! The bytes of one connection.
+//!
+//! Bytes that arrive go to whoever wants them at once and are not kept; bytes to send wait here until the peer takes
+//! them. A connection at rest costs no buffer.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, timeout};
+
+/// A stream, and what waits to be written to it.
+pub(super) struct Wire<S> {
+    stream: S,
+    outbound: Vec<u8>,
+    /// How much of `outbound` the peer has taken.
+    taken: usize,
+    /// When the peer last took something, or when the first byte began to wait.
+    progress: Instant,
+}
+
+/// What a step of the wire did.
+#[derive(Debug)]
+pub(super) enum Moved {
+    /// Bytes arrived, and were handed over.
+    Read,
+    /// The peer sends no more. It may still read.
+    End,
+    /// The peer took bytes.
+    Wrote,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self {
+            stream,
+            outbound: Vec::new(),
+            taken: 0,
+            progress: Instant::now(),
+        }
+    }
+
+    /// Returns how many bytes wait to be taken by the peer.
+    pub(super) fn unsent(&self) -> usize {
+        self.outbound.len().saturating_sub(self.taken)
+    }
+
+    /// Returns since when the peer has taken nothing although there was something to take.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        (self.unsent() > 0).then_some(self.progress)
+    }
+
+    /// Queues bytes.
+    pub(super) fn send(&mut self, bytes: Vec<u8>) {
+        if self.unsent() == 0 {
+            self.outbound = bytes;
+            self.taken = 0;
+            self.progress = Instant::now();
+        } else if !bytes.is_empty() {
+            self.outbound.drain(..self.taken);
+            self.taken = 0;
+            self.outbound.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Waits until bytes move: out whenever some wait, in only when somebody wants them.
+    ///
+    /// Nothing is lost when the future is dropped before it is ready.
+    pub(super) async fn step(
+        &mut self,
+        mut sink: Option<&mut (dyn FnMut(&[u8]) + Send)>,
+    ) -> io::Result<Moved> {
+        poll_fn(|cx| {
+            if self.unsent() > 0
+                && let Poll::Ready(result) = self.poll_write(cx)
+            {
+                return Poll::Ready(result.map(|()| Moved::Wrote));
+            }
+            match &mut sink {
+                Some(sink) => self.poll_read(cx, sink),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waiting = self.outbound.get(self.taken..).unwrap_or_default();
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, waiting))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.taken += written;
+        self.progress = Instant::now();
+        if self.unsent() == 0 {
+            // Gives the memory of a large answer back.
+            self.outbound = Vec::new();
+            self.taken = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Poll<io::Result<Moved>> {
+        let mut space = [MaybeUninit::uninit(); READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Ok(Moved::End));
+        }
+        sink(buffer.filled());
+        Poll::Ready(Ok(Moved::Read))
+    }
+
+    /// Says goodbye: no more bytes will be sent.
+    ///
+    /// Then reads on for a moment, into nothing. A socket that is closed while unread bytes lie in it makes the peer's
+    /// system throw away what the peer has not read yet, and with it the message that says why.
+    pub(super) async fn close(mut self) {
+        let goodbye = async {
+            poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+            for _ in 0..LINGER_READS {
+                let mut discard = |_: &[u8]| {};
+                if let Moved::End = poll_fn(|cx| self.poll_read(cx, &mut discard)).await? {
+                    break;
+                }
+            }
+            io::Result::Ok(())
+        };
+        // Whether the peer heard it is not our concern any more.
+        let _ = timeout(LINGER, goodbye).await;
+    }
+}
+
+/// How much is read at a time. Lives on the stack while it is read, and never longer.
+const READ_SIZE: usize = 32 * 1024;
+
+/// How long, and how much, is read after the goodbye.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_READS: usize = 64;

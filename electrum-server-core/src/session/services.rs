@@ -1,0 +1,114 @@
+//! What all sessions of a server share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use electrum_protocol::method::server::HostPorts;
+use electrum_protocol::{ServerConfig, VersionRange};
+
+use super::fees::Fees;
+use super::limits::Limits;
+use crate::chain::Node;
+use crate::notify::Published;
+use crate::view::View;
+
+/// What a server says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The name and version of the software.
+    pub software: String,
+    /// The protocol versions on offer.
+    pub versions: VersionRange,
+    /// Whether a client must introduce itself with `server.version` before it asks for anything else.
+    ///
+    /// Protocol 1.6 demands it, but clients exist that never do.
+    pub version_first: bool,
+    /// The text that wallets show to their users.
+    pub banner: String,
+    /// Where to say thanks; may be empty.
+    pub donation_address: String,
+    /// Under which names the server can be reached.
+    pub hosts: BTreeMap<String, HostPorts>,
+}
+
+impl Default for About {
+    fn default() -> Self {
+        let software = concat!("electrum-server ", env!("CARGO_PKG_VERSION"));
+        Self {
+            software: software.to_owned(),
+            versions: VersionRange::SPOKEN,
+            version_first: false,
+            banner: format!("Welcome to {software}"),
+            donation_address: String::new(),
+            hosts: BTreeMap::new(),
+        }
+    }
+}
+
+/// Makes the published view current with the node; returns when it is, or when that takes too long.
+pub type Refresh = Box<dyn Fn() + Send + Sync>;
+
+/// What all sessions of a server share.
+pub struct Services {
+    /// What the server says about itself.
+    pub about: About,
+    /// What a session may cost.
+    pub limits: Limits,
+    pub(super) protocol: Arc<ServerConfig>,
+    pub(super) node: Arc<dyn Node>,
+    pub(super) fees: Fees,
+    published: Arc<Published>,
+    refresh: Refresh,
+}
+
+impl Services {
+    /// Serves the views of `published`, and `node` where views do not suffice.
+    pub fn new(
+        published: Arc<Published>,
+        node: Arc<dyn Node>,
+        refresh: Refresh,
+        about: About,
+        limits: Limits,
+    ) -> Self {
+        let protocol = Arc::new(ServerConfig {
+            software: about.software.clone(),
+            versions: about.versions,
+            version_first: about.version_first,
+            max_line: limits.max_line,
+            max_response: limits.max_response,
+            max_batch: limits.max_batch,
+        });
+        Self {
+            about,
+            limits,
+            protocol,
+            node,
+            fees: Fees::default(),
+            published,
+            refresh,
+        }
+    }
+
+    /// Returns the newest view.
+    pub(super) fn view(&self) -> View {
+        self.published.view()
+    }
+
+    /// Waits until the node's blocks and mempool of now are in the published view, and returns that.
+    ///
+    /// When the node is away it is the view of before: what is known is served.
+    pub(super) fn refreshed_view(&self) -> View {
+        (self.refresh)();
+        self.view()
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services")
+            .field("about", &self.about)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

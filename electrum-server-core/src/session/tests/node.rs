@@ -1,0 +1,104 @@
+//! A node that says what a test told it to say.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bitcoin::{Amount, BlockHash, Txid};
+use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::{EstimateMode, FeePerKvb, RawJson};
+
+use crate::chain::{Node, NodeError, PackageOutcome, SourceError};
+
+/// Where the node has a transaction: in a block, or in its mempool.
+type Place = Option<BlockHash>;
+
+#[derive(Default)]
+pub(crate) struct TestNode {
+    pub(crate) away: AtomicBool,
+    pub(crate) transactions: Mutex<HashMap<(Txid, Place), Vec<u8>>>,
+    /// What it says to the next broadcast.
+    pub(crate) broadcast: Mutex<Option<Result<Txid, NodeError>>>,
+    pub(crate) package: Mutex<Option<Result<PackageOutcome, NodeError>>>,
+    /// Every question, in order.
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl TestNode {
+    fn ask(&self, question: String) -> Result<(), NodeError> {
+        self.asked.lock().unwrap().push(question);
+        if self.away.load(Ordering::Relaxed) {
+            let error = SourceError::transient("cannot read /home/satoshi/.bitcoin/.cookie");
+            return Err(NodeError::Unavailable(error));
+        }
+        Ok(())
+    }
+
+    fn find(&self, txid: &Txid, block: Option<&BlockHash>) -> Result<Vec<u8>, NodeError> {
+        let transactions = self.transactions.lock().unwrap();
+        transactions.get(&(*txid, block.copied())).cloned().ok_or_else(|| NodeError::Rpc {
+            code: -5,
+            message: "No such mempool transaction. Use -txindex or provide a block hash".to_owned(),
+        })
+    }
+}
+
+impl Node for TestNode {
+    fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
+        self.ask(format!("broadcast {} bytes", raw_tx.len()))?;
+        self.broadcast.lock().unwrap().take().unwrap()
+    }
+
+    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
+        self.ask(format!("package of {}", raw_txs.len()))?;
+        self.package.lock().unwrap().take().unwrap()
+    }
+
+    /// Estimates one satoshi per target, and nothing for more than 100 blocks.
+    fn estimate_fee(
+        &self,
+        blocks: u32,
+        mode: Option<EstimateMode>,
+    ) -> Result<Option<FeePerKvb>, NodeError> {
+        self.ask(format!("estimate {blocks} {mode:?}"))?;
+        Ok((blocks <= 100).then(|| FeePerKvb(Amount::from_sat(blocks.into()))))
+    }
+
+    fn relay_fee(&self) -> Result<FeePerKvb, NodeError> {
+        self.ask("relay fee".to_owned())?;
+        Ok(FeePerKvb(Amount::from_sat(100)))
+    }
+
+    fn mempool_fees(&self) -> Result<MempoolFees, NodeError> {
+        self.ask("mempool".to_owned())?;
+        Ok(MempoolFees {
+            mempool_min_fee: FeePerKvb(Amount::from_sat(300)),
+            min_relay_tx_fee: FeePerKvb(Amount::from_sat(200)),
+            incremental_relay_fee: FeePerKvb(Amount::from_sat(100)),
+        })
+    }
+
+    fn raw_transaction(
+        &self,
+        txid: &Txid,
+        block: Option<&BlockHash>,
+    ) -> Result<Vec<u8>, NodeError> {
+        self.ask(format!("raw {txid} {block:?}"))?;
+        self.find(txid, block)
+    }
+
+    fn verbose_transaction(
+        &self,
+        txid: &Txid,
+        block: Option<&BlockHash>,
+    ) -> Result<RawJson, NodeError> {
+        self.ask(format!("verbose {txid} {block:?}"))?;
+        let raw_tx = self.find(txid, block)?;
+        Ok(RawJson::parse(&format!("{{\"size\": {}}}", raw_tx.len())).unwrap())
+    }
+
+    fn user_agent(&self) -> Result<String, NodeError> {
+        self.ask("user agent".to_owned())?;
+        Ok("/Satoshi:31.99.0/".to_owned())
+    }
+}

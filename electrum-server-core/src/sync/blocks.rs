@@ -1,0 +1,118 @@
+//! Fetching blocks and making rows of them, on several threads, handed over in chain order.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use bitcoin::BlockHash;
+use bitcoin::block::Header;
+
+use super::SyncError;
+use crate::chain::ChainSource;
+use crate::index::{BlockRows, RowKey};
+
+/// How many blocks' rows each thread may be ahead.
+const AHEAD: usize = 16;
+/// How many bytes of rows are committed at once, roughly.
+const BATCH_SIZE: usize = 16 << 20;
+/// How many blocks are committed at once: what is lost when a catch-up is cut off.
+const BATCH_BLOCKS: usize = 1000;
+/// Fewer blocks than this are fetched on the thread of the writer.
+const WORTH_THREADS: usize = 4;
+
+/// Fetches the blocks of `headers`, makes rows of them, and gives these to `commit` in chain order, some at a time.
+///
+/// Ends early, and in order, when `stop` says so or when anything fails.
+///
+/// # Errors
+///
+/// Those of the source and of `commit`. Blocks before the one that failed are committed.
+pub(super) fn fetch(
+    source: &dyn ChainSource,
+    key: &RowKey,
+    headers: &[Header],
+    threads: usize,
+    stop: &dyn Fn() -> bool,
+    commit: &mut dyn FnMut(&[BlockRows]) -> Result<(), SyncError>,
+) -> Result<(), SyncError> {
+    let rows = |header: &Header| rows(source, key, header.block_hash());
+    if headers.len() < WORTH_THREADS {
+        return collect(&mut headers.iter().map(rows), stop, commit);
+    }
+    let threads = threads.clamp(1, headers.len());
+    std::thread::scope(|scope| {
+        // Each thread takes every n-th block, so that taking from each in turn restores the order, and a bounded channel
+        // for each bounds the memory.
+        let mut lanes = Vec::with_capacity(threads);
+        for lane in 0..threads {
+            let (sender, receiver) = sync_channel(AHEAD);
+            lanes.push(receiver);
+            scope.spawn(move || {
+                work(
+                    headers.iter().skip(lane).step_by(threads).map(rows),
+                    &sender,
+                );
+            });
+        }
+        let mut lane = 0;
+        let mut in_order = std::iter::from_fn(|| {
+            let next = lanes
+                .get(lane)
+                .and_then(|lane: &Receiver<_>| lane.recv().ok());
+            lane = (lane + 1) % threads;
+            next
+        });
+        // When this returns the receivers are dropped, and the threads find nobody to send to.
+        collect(&mut in_order, stop, commit)
+    })
+}
+
+/// Sends rows until there are no more, one fails, or nobody wants them.
+fn work(
+    rows: impl Iterator<Item = Result<BlockRows, SyncError>>,
+    sender: &SyncSender<Result<BlockRows, SyncError>>,
+) {
+    for rows in rows {
+        let failed = rows.is_err();
+        if sender.send(rows).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn rows(source: &dyn ChainSource, key: &RowKey, hash: BlockHash) -> Result<BlockRows, SyncError> {
+    let block = source.block(&hash)?;
+    Ok(BlockRows::derive(key, &block)?)
+}
+
+fn collect(
+    rows: &mut dyn Iterator<Item = Result<BlockRows, SyncError>>,
+    stop: &dyn Fn() -> bool,
+    commit: &mut dyn FnMut(&[BlockRows]) -> Result<(), SyncError>,
+) -> Result<(), SyncError> {
+    let mut batch = Vec::new();
+    let mut size = 0;
+    let mut ended = Ok(());
+    for rows in rows {
+        match rows {
+            Ok(rows) => {
+                size += rows.size();
+                batch.push(rows);
+            }
+            Err(error) => {
+                ended = Err(error);
+                break;
+            }
+        }
+        if size >= BATCH_SIZE || batch.len() >= BATCH_BLOCKS {
+            commit(&batch)?;
+            batch.clear();
+            size = 0;
+        }
+        if stop() {
+            break;
+        }
+    }
+    if !batch.is_empty() {
+        commit(&batch)?;
+    }
+    ended
+}

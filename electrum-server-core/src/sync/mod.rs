@@ -1,0 +1,281 @@
+//! The one writer: follows the node, and publishes a view after every change.
+//!
+//! [`Sync::run`] takes over a thread. In rounds it asks the node for its tip, undoes what is not in the node's chain any
+//! more, applies what is new, fetches the mempool at that tip, and publishes all of it as one [`View`]: nobody ever sees
+//! blocks without the mempool that belongs to them. A second thread waits for the node's next block, so that a round
+//! begins as soon as there is one. [`SyncHandle`] begins one from outside.
+//!
+//! A node that is away is waited for. What was published stays published meanwhile.
+
+mod blocks;
+mod round;
+#[cfg(test)]
+mod tests;
+mod wake;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::chain::{ChainSource, MempoolFingerprint, SourceError};
+use crate::index::{ApplyError, Index, RowsError, UndoError};
+use crate::mempool::Mempool;
+use crate::notify::{Published, Update};
+use crate::store::CommitError;
+use crate::view::View;
+use round::Outcome;
+pub use wake::SyncHandle;
+use wake::{Wakes, Watcher};
+
+/// How the node is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncOptions {
+    /// How many threads fetch blocks when there are many; at least 1.
+    pub threads: usize,
+    /// Between two looks at whether the mempool has changed. When reading it takes long, the pause is longer, so that the
+    /// node spends no more than a tenth of its time on it.
+    pub mempool_interval: Duration,
+    /// After so long the mempool is read even if it seems unchanged, and the node is asked for its tip even if it has not
+    /// announced one.
+    pub full_interval: Duration,
+    /// Whether unconfirmed transactions are left out.
+    pub ignore_mempool: bool,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism()
+                .map_or(2, |cores| cores.get().clamp(2, 8)),
+            mempool_interval: Duration::from_millis(500),
+            full_interval: Duration::from_secs(10),
+            ignore_mempool: false,
+        }
+    }
+}
+
+/// What whoever runs a [`Sync`] is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SyncEvent<'a> {
+    /// Blocks up to `height` are in the index, of a chain that has `target`.
+    Progress {
+        /// The height of the newest block in the index.
+        height: u32,
+        /// The height of the node's tip.
+        target: u32,
+    },
+    /// The first view is published: from here on there is something to serve.
+    Ready(&'a Arc<Published>),
+    /// A newer view is published.
+    Update(Update),
+    /// The node does not answer, or not as it should. It is asked again and again.
+    Away(&'a SourceError),
+    /// The node answers again.
+    Back,
+}
+
+/// Why a [`Sync`] ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// The node cannot be used, and that will not change by itself.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A block of the node makes no sense.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// A block could not be applied.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A block could not be undone.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+    /// The index could not be written to disk.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// The one writer of an index.
+pub struct Sync {
+    index: Index,
+    source: Arc<dyn ChainSource>,
+    options: SyncOptions,
+    mempool: Mempool,
+    /// What the mempool's summary was before it was last read.
+    fingerprint: Option<MempoolFingerprint>,
+    published: Option<Arc<Published>>,
+    sequence: u64,
+    /// What happened since the last view.
+    changes: round::Changes,
+    wakes: Wakes,
+    handle: SyncHandle,
+}
+
+impl fmt::Debug for Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sync")
+            .field("index", &self.index)
+            .field("options", &self.options)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The pause before a node that is away is asked again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// The mempool is read for no more than this part of the time.
+const MEMPOOL_SHARE: u32 = 10;
+
+impl Sync {
+    /// Prepares to bring `index` to where `source` is, and to keep it there.
+    pub fn new(index: Index, source: Arc<dyn ChainSource>, options: SyncOptions) -> Self {
+        let (handle, wakes) = wake::channel();
+        Self {
+            index,
+            source,
+            options,
+            mempool: Mempool::new(),
+            fingerprint: None,
+            published: None,
+            sequence: 0,
+            changes: round::Changes::default(),
+            wakes,
+            handle,
+        }
+    }
+
+    /// Returns the way to reach this writer while it runs.
+    pub fn handle(&self) -> SyncHandle {
+        self.handle.clone()
+    }
+
+    /// Follows the node until [`SyncHandle::stop`]; then everything that was indexed is on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; when the node is found unusable before there was anything to serve. After that, an
+    /// unusable node is told as [`SyncEvent::Away`], and asked again.
+    pub fn run(mut self, on_event: &mut dyn FnMut(SyncEvent<'_>)) -> Result<(), SyncError> {
+        let mut watcher = Watcher::new(self.source.clone(), self.handle.clone());
+        let result = self.follow(Some(&mut watcher), on_event);
+        self.finish(result)
+    }
+
+    /// Brings the index to the node's tip, and ends there, without looking at the mempool. Everything that was indexed is
+    /// on disk then.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub fn run_once(mut self, on_event: &mut dyn FnMut(SyncEvent<'_>)) -> Result<(), SyncError> {
+        self.options.ignore_mempool = true;
+        let result = self.follow(None, on_event);
+        self.finish(result)
+    }
+
+    fn finish(self, result: Result<(), SyncError>) -> Result<(), SyncError> {
+        // Whoever waits for a round, or holds a handle, sees that there are no more.
+        self.handle.stop();
+        let persisted = self.index.persist();
+        result.and(persisted.map_err(SyncError::Commit))
+    }
+
+    /// Goes round after round; only until the first that succeeds when there is no `watcher`.
+    fn follow(
+        &mut self,
+        mut watcher: Option<&mut Watcher>,
+        on_event: &mut dyn FnMut(SyncEvent<'_>),
+    ) -> Result<(), SyncError> {
+        let mut away = false;
+        let mut retry = RETRY.0;
+        let mut full = None;
+        while !self.wakes.is_stopped() {
+            // Whoever asked before the round began is answered when it has ended, however it ended.
+            let waiting = self.wakes.take();
+            let started = Instant::now();
+            let is_full =
+                full.is_none_or(|last| started.duration_since(last) >= self.options.full_interval);
+            let outcome = self.round(is_full, on_event);
+            drop(waiting);
+            let pause = match outcome {
+                Ok(outcome) => {
+                    if std::mem::take(&mut away) {
+                        on_event(SyncEvent::Back);
+                    }
+                    retry = RETRY.0;
+                    let Some(watcher) = watcher.as_deref_mut() else {
+                        return Ok(());
+                    };
+                    if outcome == Outcome::Stopped {
+                        return Ok(());
+                    }
+                    if outcome == Outcome::Read {
+                        full = Some(started);
+                    }
+                    if let Some(tip) = self.index.headers().tip() {
+                        watcher.caught_up(tip.hash);
+                    }
+                    self.pause(started.elapsed(), outcome)
+                }
+                Err(SyncError::Source(error))
+                    if error.is_transient() || self.published.is_some() =>
+                {
+                    if !std::mem::replace(&mut away, true) {
+                        on_event(SyncEvent::Away(&error));
+                    }
+                    let pause = retry;
+                    retry = (retry * 2).min(RETRY.1);
+                    pause
+                }
+                Err(error) => return Err(error),
+            };
+            self.wakes.wait(pause);
+        }
+        Ok(())
+    }
+
+    /// Returns how long to wait after a round that took so long.
+    fn pause(&self, took: Duration, outcome: Outcome) -> Duration {
+        let interval = match (self.options.ignore_mempool, outcome) {
+            (true, _) => self.options.full_interval,
+            (false, Outcome::Read) => self
+                .options
+                .mempool_interval
+                .max(took * (MEMPOOL_SHARE - 1)),
+            (false, Outcome::Unchanged | Outcome::Stopped) => self.options.mempool_interval,
+        };
+        interval.min(self.options.full_interval)
+    }
+
+    /// Publishes what is in the index and the mempool, if that is news.
+    fn publish(&mut self, on_event: &mut dyn FnMut(SyncEvent<'_>)) {
+        let changes = std::mem::take(&mut self.changes);
+        let sequence = self.sequence + 1;
+        let Some(published) = &self.published else {
+            let view = View::new(&self.index, self.mempool.clone(), sequence);
+            let Some(view) = view else { return };
+            self.sequence = sequence;
+            let published = self.published.insert(Arc::new(Published::new(view)));
+            on_event(SyncEvent::Ready(published));
+            return;
+        };
+        if changes.is_empty() {
+            return;
+        }
+        let view = match changes.has_blocks() {
+            true => View::new(&self.index, self.mempool.clone(), sequence),
+            false => Some(
+                published
+                    .view()
+                    .with_mempool(self.mempool.clone(), sequence),
+            ),
+        };
+        // A chain that has begun does not become empty: the genesis block is never undone.
+        let Some(view) = view else { return };
+        self.sequence = sequence;
+        published.publish(view);
+        let touched = changes.touched();
+        on_event(SyncEvent::Update(Update { sequence, touched }));
+    }
+}
