@@ -22,6 +22,7 @@ fn config(node: &RegtestNode) -> Config {
         network: Network::Regtest,
         address: node.rpc_address(),
         auth: Auth::Cookie(cookie_path(node.daemon_dir(), Network::Regtest)),
+        timeout: Config::DEFAULT_TIMEOUT,
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
-use super::wire::{Moved, Wire};
+use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
 use crate::notify::Update;
 use crate::session::{Next, Place, Services, Session};
@@ -152,8 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             session.receive(bytes);
         };
-        let sink: Option<&mut (dyn FnMut(&[u8]) + Send)> =
-            if reading { Some(&mut receive) } else { None };
+        let sink: Option<Sink<'_>> = if reading { Some(&mut receive) } else { None };
         tokio::select! {
             biased;
             () = passed(deadline) => return Err(self.overdue()),

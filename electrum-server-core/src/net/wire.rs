@@ -23,6 +23,9 @@ pub(super) struct Wire<S> {
     progress: Instant,
 }
 
+/// Whoever wants the bytes that arrive.
+pub(super) type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
 /// What a step of the wire did.
 #[derive(Debug)]
 pub(super) enum Moved {
@@ -70,10 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Waits until bytes move: out whenever some wait, in only when somebody wants them.
     ///
     /// Nothing is lost when the future is dropped before it is ready.
-    pub(super) async fn step(
-        &mut self,
-        mut sink: Option<&mut (dyn FnMut(&[u8]) + Send)>,
-    ) -> io::Result<Moved> {
+    pub(super) async fn step(&mut self, mut sink: Option<Sink<'_>>) -> io::Result<Moved> {
         poll_fn(|cx| {
             if self.unsent() > 0
                 && let Poll::Ready(result) = self.poll_write(cx)
@@ -104,11 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        sink: &mut (dyn FnMut(&[u8]) + Send),
-    ) -> Poll<io::Result<Moved>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, sink: Sink<'_>) -> Poll<io::Result<Moved>> {
         let mut space = [MaybeUninit::uninit(); READ_SIZE];
         let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;

@@ -178,7 +178,8 @@ impl Sync {
         // Whoever waits for a round, or holds a handle, sees that there are no more.
         self.handle.stop();
         let persisted = self.index.persist();
-        result.and(persisted.map_err(SyncError::Commit))
+        result?;
+        Ok(persisted?)
     }
 
     /// Goes round after round; only until the first that succeeds when there is no `watcher`.

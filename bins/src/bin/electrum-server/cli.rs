@@ -90,7 +90,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) wait_duration_secs: Option<u64>,
 
-    /// Seconds until a request to the node is given up [default: 15]
+    /// Seconds until a request to the node is given up [default: 120]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) jsonrpc_timeout_secs: Option<u64>,
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bitcoin::Network;
-use electrum_server_core::chain::bitcoind::{Auth, cookie_path};
+use electrum_server_core::chain::bitcoind::{self as node, Auth, cookie_path};
 
 use crate::cli::Options;
 use crate::layers::Layered;
@@ -100,7 +100,11 @@ impl Config {
             ignore_mempool: options.ignore_mempool.unwrap_or(false),
             history_limit: options.index_lookup_limit.filter(|limit| *limit > 0),
             poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
-            rpc_timeout: seconds("jsonrpc-timeout-secs", options.jsonrpc_timeout_secs, 15)?,
+            rpc_timeout: seconds(
+                "jsonrpc-timeout-secs",
+                options.jsonrpc_timeout_secs,
+                NODE_TIMEOUT,
+            )?,
             banner: options.server_banner.clone().unwrap_or_else(default_banner),
             donation_address: options.donation_address.clone().unwrap_or_default(),
             log_filters: options
@@ -113,6 +117,10 @@ impl Config {
         })
     }
 }
+
+/// In seconds. Longer than that of electrs: blocks are asked for in the same way as everything else, and questions come in
+/// large batches.
+const NODE_TIMEOUT: u64 = node::Config::DEFAULT_TIMEOUT.as_secs();
 
 /// Default ports of a network.
 struct Ports {

@@ -19,7 +19,9 @@ pub(crate) struct Console {
 impl Console {
     /// Standard error of this process.
     pub(crate) fn new() -> Self {
-        Self { bars: io::stderr().is_terminal().then(MultiProgress::new) }
+        Self {
+            bars: io::stderr().is_terminal().then(MultiProgress::new),
+        }
     }
 }
 
@@ -44,6 +46,12 @@ pub(crate) fn start(config: &Config, console: &Console) -> anyhow::Result<()> {
         false => lines.without_time().init(),
     }
     Ok(())
+}
+
+/// Says on standard error why the program does not start, before there is a log.
+#[expect(clippy::print_stderr, reason = "there is no log yet")]
+pub(crate) fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
 }
 
 impl<'a> MakeWriter<'a> for Console {

@@ -1,17 +1,61 @@
-//! The program `electrum-server`.
+//! The program `electrum-server`: reads its options, connects the parts, and reports.
 
 mod cli;
 mod config;
 mod layers;
+mod logging;
+mod node;
+mod progress;
+mod run;
+mod signals;
 mod value;
+mod writer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::{debug, error, info, warn};
 
-fn main() {
+use config::Config;
+use logging::Console;
+
+/// Exit status for wrong options or configuration, as for wrong arguments.
+const MISCONFIGURED: u8 = 2;
+
+fn main() -> ExitCode {
+    let console = Console::new();
+    let config = match configure(&console) {
+        Ok(config) => config,
+        Err(error) => {
+            logging::complain(&error);
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
+    info!(
+        "electrum-server {} on {}",
+        env!("CARGO_PKG_VERSION"),
+        config.network
+    );
+    config
+        .warnings
+        .iter()
+        .for_each(|warning| warn!("{warning}"));
+    config.notes.iter().for_each(|note| debug!("{note}"));
+    match run::run(&config, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configure(console: &Console) -> anyhow::Result<Config> {
     let around = layers::Surroundings::of_this_process();
-    let home = around.environment.get("HOME").map(std::path::PathBuf::from);
-    let layered =
-        layers::load(cli::Options::parse(), &around).unwrap_or_else(|_| std::process::exit(2));
-    let config = config::Config::new(layered, home.as_deref());
-    let _ = config;
+    let home = around.environment.get("HOME").map(PathBuf::from);
+    let layered = layers::load(cli::Options::parse(), &around)?;
+    let config = Config::new(layered, home.as_deref())?;
+    logging::start(&config, console)?;
+    Ok(config)
 }

@@ -24,7 +24,12 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(console: Console) -> Self {
-        Self { console, bar: None, start: None, last_line: None }
+        Self {
+            console,
+            bar: None,
+            start: None,
+            last_line: None,
+        }
     }
 
     /// Shows that the index is at `height` of a chain that ends at `tip`.
@@ -35,7 +40,11 @@ impl Progress {
                 info!("indexing {left} blocks, from height {height} to {tip}");
                 self.start = Some((height, now));
                 self.last_line = Some(now);
-                self.bar = self.console.bars.as_ref().map(|bars| bars.add(bar(height, tip)));
+                self.bar = self
+                    .console
+                    .bars
+                    .as_ref()
+                    .map(|bars| bars.add(bar(height, tip)));
             }
             return;
         };
@@ -50,12 +59,17 @@ impl Progress {
             if let Some(bar) = self.bar.take() {
                 bar.finish_and_clear();
             }
-            info!("indexed {} blocks in {seconds:.1} s", height.saturating_sub(from));
+            info!(
+                "indexed {} blocks in {seconds:.1} s",
+                height.saturating_sub(from)
+            );
         } else if self.bar.is_none() && self.last_line.is_none_or(|last| now - last >= PAUSE) {
             self.last_line = Some(now);
             let percent = f64::from(height) / f64::from(tip) * 100.0;
             let eta = f64::from(left) / rate.max(0.001);
-            info!("indexed height {height} of {tip} ({percent:.1} %), {rate:.0} blocks/s, about {eta:.0} s left");
+            info!(
+                "indexed height {height} of {tip} ({percent:.1} %), {rate:.0} blocks/s, about {eta:.0} s left"
+            );
         }
     }
 }

@@ -13,8 +13,6 @@ use crate::chain::SourceError;
 const MAX_BODY: u64 = 1 << 30;
 /// How long a connection may take to open: the node is on this machine, or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take. A node that writes its caches to a slow disk is silent for a while.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bitcoin Core closes connections that were idle for 30 seconds (`-rpcservertimeout`); ours are gone before.
 const MAX_IDLE: Duration = Duration::from_secs(20);
 
@@ -33,14 +31,15 @@ pub(super) struct Answer {
 }
 
 impl Http {
-    /// Makes a client for a node at `host:port`, with connections of its own. Nothing is sent yet.
-    pub(super) fn new(address: &str) -> Self {
+    /// Makes a client for a node at `host:port`, with connections of its own, that waits `timeout` for each answer. Nothing
+    /// is sent yet.
+    pub(super) fn new(address: &str, timeout: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(ANSWER_TIMEOUT))
+            .timeout_global(Some(timeout))
             .max_idle_age(MAX_IDLE)
             .max_idle_connections_per_host(8)
             .user_agent(concat!("electrum-server/", env!("CARGO_PKG_VERSION")))

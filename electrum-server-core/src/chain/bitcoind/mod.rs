@@ -14,6 +14,7 @@ mod source;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bitcoin::constants::genesis_block;
 use bitcoin::{BlockHash, Network};
@@ -39,6 +40,14 @@ pub struct Config {
     pub address: String,
     /// The credentials.
     pub auth: Auth,
+    /// How long an answer may take. Questions come in large batches, and a node that writes its caches to a slow disk is
+    /// silent for a while: see [`DEFAULT_TIMEOUT`](Self::DEFAULT_TIMEOUT).
+    pub timeout: Duration,
+}
+
+impl Config {
+    /// Long enough for a small machine with a slow disk.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 }
 
 /// A connection to a node of Bitcoin Core. Cheap to clone; clones share their HTTP connections, and may be used from
@@ -84,11 +93,12 @@ impl Bitcoind {
     /// refuses our credentials, or has pruned blocks.
     pub fn connect(config: &Config) -> Result<Self, SourceError> {
         let genesis = genesis_block(config.network).block_hash();
-        let rpc = || Rpc::new(&config.address, config.auth.clone());
+        let rpc = |timeout| Rpc::new(&config.address, config.auth.clone(), timeout);
         let shared = Shared {
-            rpc: rpc(),
-            waiting: rpc(),
-            rest: Rest::new(&config.address),
+            rpc: rpc(config.timeout),
+            // How long it waits is told with each call.
+            waiting: rpc(source::MAX_WAIT + config.timeout),
+            rest: Rest::new(&config.address, config.timeout),
             use_rest: AtomicBool::new(false),
             genesis,
             network: config.network,

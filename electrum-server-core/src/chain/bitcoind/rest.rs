@@ -1,5 +1,7 @@
 //! The node's REST interface: blocks, what they spend, and headers as bytes, without credentials.
 
+use std::time::Duration;
+
 use bitcoin::BlockHash;
 use bitcoin::block::Header;
 
@@ -18,9 +20,9 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn new(address: &str) -> Self {
+    pub(super) fn new(address: &str, timeout: Duration) -> Self {
         Self {
-            http: Http::new(address),
+            http: Http::new(address, timeout),
         }
     }
 

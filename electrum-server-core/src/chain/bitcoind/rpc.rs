@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -103,9 +104,9 @@ struct Reply<'a> {
 }
 
 impl Rpc {
-    pub(super) fn new(address: &str, auth: Auth) -> Self {
+    pub(super) fn new(address: &str, auth: Auth, timeout: Duration) -> Self {
         Self {
-            http: Http::new(address),
+            http: Http::new(address, timeout),
             auth,
             accepted: Mutex::default(),
         }

@@ -21,6 +21,8 @@ const HEADERS_PER_BATCH: u32 = 500;
 const TRANSACTIONS_PER_BATCH: usize = 250;
 /// How many outputs one batch asks for.
 const OUTPUTS_PER_BATCH: usize = 1000;
+/// The longest that the node is asked to wait for a block.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How often a node that cannot tell us of a new block is asked.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -271,9 +273,9 @@ impl Shared {
         }
         // 0 would be no limit at all.
         let milliseconds = |timeout: Duration| {
-            u32::try_from(timeout.as_millis())
+            u32::try_from(timeout.min(MAX_WAIT).as_millis())
                 .unwrap_or(u32::MAX)
-                .clamp(1, 1 << 30)
+                .max(1)
         };
         let method = "waitfornewblock";
         let params = [json!(milliseconds(timeout)), json!(known_tip)];

@@ -1,0 +1,174 @@
+//! Connects the parts: node, index, writer, sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bitcoin::constants::genesis_block;
+use electrum_server_core::chain::bitcoind::Bitcoind;
+use electrum_server_core::index::Index;
+use electrum_server_core::net;
+use electrum_server_core::notify::Published;
+use electrum_server_core::session::{About, Limits, Services};
+use electrum_server_core::store::{FjallOptions, FjallStore};
+use electrum_server_core::sync::SyncHandle;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::logging::Console;
+use crate::node;
+use crate::signals::{Signals, Wish};
+use crate::writer::Writer;
+
+/// How long a client that has broadcast a transaction waits for it to be in the index.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the writer may take to finish what it is at: the node may be silent in the middle of an answer. What was
+/// committed is in the database in any case.
+const WRITER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs until a signal says stop, or, with `--sync-once`, until everything is indexed.
+///
+/// # Errors
+///
+/// Whatever keeps the program from doing what it is for.
+pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let result = runtime.block_on(run_parts(config, console));
+    // A thread that waits for the node keeps nobody waiting.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
+    let mut signals = Signals::install().context("cannot listen to signals")?;
+    // A port that somebody else has is found out now, not after hours of indexing.
+    drop(bind(&config.listen).await?);
+    let index = open_index(config)?;
+    let Some(node) = node::connect(config, &mut signals).await? else {
+        return Ok(());
+    };
+    let updates = net::updates();
+    let mut writer = Writer::start(index, node.clone(), config, console, updates.clone())?;
+
+    // The end of this future is the wish of everybody who serves to stop serving.
+    let (stop_serving, stopped) = oneshot::channel::<()>();
+    let mut stopped = Some(stopped);
+    let mut serving = None;
+    let mut is_ready = false;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut writer.ended => break ended.context("the writer has panicked")?,
+            published = &mut writer.ready, if !is_ready => {
+                is_ready = true;
+                let (Ok(published), Some(stopped)) = (published, stopped.take()) else { continue };
+                if config.listen.is_empty() || config.sync_once {
+                    continue;
+                }
+                let services = services(config, published, node.clone(), writer.handle.clone());
+                let listeners = bind(&config.listen).await?;
+                info!("serving on {}", config.listen.join(", "));
+                let shutdown = async move { drop(stopped.await) };
+                serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
+            },
+            wish = signals.next() => match wish {
+                Wish::Look => writer.handle.look(),
+                Wish::Stop(signal) => {
+                    info!("{signal}: stopping");
+                    break Ok(());
+                }
+            },
+        }
+    };
+
+    // Clients get what is ready for them while the writer finishes.
+    drop(stop_serving);
+    writer.handle.stop();
+    if let Some(serving) = serving {
+        serving.await.context("serving has panicked")?;
+    }
+    ended?;
+    finish(writer).await
+}
+
+/// Waits for the writer to put everything on disk.
+async fn finish(writer: Writer) -> anyhow::Result<()> {
+    let Writer { ended, thread, .. } = writer;
+    // Whether it has told already how it ended, or not.
+    let told = tokio::time::timeout(WRITER_PATIENCE, async {
+        if ended.is_terminated() {
+            Ok(Ok(()))
+        } else {
+            ended.await
+        }
+    });
+    match told.await {
+        Ok(ended) => {
+            ended.context("the writer has panicked")??;
+            thread.join().ok();
+            info!("stopped");
+        }
+        Err(_) => warn!("stopped while the node was silent; what was indexed is in the database"),
+    }
+    Ok(())
+}
+
+fn open_index(config: &Config) -> anyhow::Result<Index> {
+    let folder = &config.db_dir;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let store = FjallStore::open(folder, FjallOptions::default())?;
+    let genesis = genesis_block(config.network).block_hash();
+    let index = Index::open(Arc::new(store), genesis)
+        .with_context(|| format!("cannot use the index in {}", folder.display()))?;
+    match index.headers().tip() {
+        Some(tip) => info!("the index in {} ends with {tip}", folder.display()),
+        None => info!("beginning an index in {}", folder.display()),
+    }
+    Ok(index)
+}
+
+async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn services(
+    config: &Config,
+    published: Arc<Published>,
+    node: Bitcoind,
+    writer: SyncHandle,
+) -> Arc<Services> {
+    let about = About {
+        banner: config.banner.clone(),
+        donation_address: config.donation_address.clone(),
+        ..About::default()
+    };
+    let mut limits = Limits::default();
+    if let Some(limit) = config.history_limit {
+        limits.max_history = limits
+            .max_history
+            .map(|fits| fits.min(limit))
+            .or(Some(limit));
+    }
+    let refresh = Box::new(move || {
+        writer.refresh(REFRESH_TIMEOUT);
+    });
+    Arc::new(Services::new(
+        published,
+        Arc::new(node),
+        refresh,
+        about,
+        limits,
+    ))
+}
