@@ -274,7 +274,8 @@ fn unknown_versions(server: &Server) {
         json!("9.0"),
         json!(["2.0", "3.0"]),
         json!("new"),
-        json!(1.4),
+        json!(14),
+        json!(true),
         json!([]),
     ] {
         let mut wire = server.connect_silently().unwrap();

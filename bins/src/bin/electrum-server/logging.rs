@@ -9,6 +9,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::Config;
 
+/// The store's engine tells of its own housekeeping at `info`.
+const DEFAULT_FILTERS: &str = "info,fjall=warn,lsm_tree=warn";
+
 /// Standard error, shared between log lines and progress bars.
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
@@ -34,7 +37,9 @@ pub(crate) fn start(config: &Config, console: &Console) -> anyhow::Result<()> {
     let filter = match &config.log_filters {
         Some(filters) => EnvFilter::try_new(filters)
             .with_context(|| format!("--log-filters `{filters}` cannot be read"))?,
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+        None => {
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTERS))
+        }
     };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
