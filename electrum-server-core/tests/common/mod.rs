@@ -18,25 +18,25 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::unwrap_used
 )]
 
-use std::io::{Read, Write};
+mod coins;
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
-use bitcoin::opcodes::all::{OP_DROP, OP_PUSHNUM_1};
-use bitcoin::script::Builder;
-use bitcoin::{
-    Address, Amount, Block, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
-    TxOut, Txid, Witness, absolute, transaction,
-};
+use bitcoin::{Block, BlockHash, Transaction, Txid};
 use serde_json::{Value, json};
+
+pub use coins::{Coin, Script, pay, spend};
 
 /// How long a node may take to start, to stop, or to reach an awaited state.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -202,12 +202,9 @@ impl RegtestNode {
             body.len(),
         );
         stream.write_all(request.as_bytes()).map_err(text)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).map_err(text)?;
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let mut reply: Value = serde_json::from_str(body)
-            .map_err(|_| Value::String(format!("not an RPC reply: {head}\n{body}")))?;
+        let (head, body) = read_answer(stream).map_err(text)?;
+        let mut reply: Value = serde_json::from_slice(&body)
+            .map_err(|_| Value::String(format!("not an RPC reply: {head}")))?;
         match reply["error"].take() {
             Value::Null => Ok(reply["result"].take()),
             error => Err(error),
@@ -336,6 +333,25 @@ impl RegtestNode {
     }
 }
 
+/// Reads an answer up to its end as its head tells it: the node takes its time to close the connection.
+fn read_answer(stream: TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((head, body))
+}
+
 impl Drop for RegtestNode {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -372,99 +388,6 @@ pub fn free_port() -> u16 {
         .local_addr()
         .unwrap()
         .port()
-}
-
-/// An output script without a key: pay-to-witness-script-hash of `<number> OP_DROP OP_1`, which standardness
-/// rules accept and anybody can spend. Each number is another script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Script(u32);
-
-impl Script {
-    /// The script with this number.
-    pub fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// What is revealed to spend.
-    pub fn witness_script(&self) -> ScriptBuf {
-        // From 17 on, so that the number is never one that has an opcode of its own.
-        let number = i64::from(self.0) + 17;
-        Builder::new()
-            .push_int(number)
-            .push_opcode(OP_DROP)
-            .push_opcode(OP_PUSHNUM_1)
-            .into_script()
-    }
-
-    /// The script in the output.
-    pub fn output_script(&self) -> ScriptBuf {
-        self.witness_script().to_p2wsh()
-    }
-
-    /// The same as an address of regtest.
-    pub fn address(&self) -> Address {
-        Address::p2wsh(&self.witness_script(), Network::Regtest)
-    }
-}
-
-/// An output that [`spend`] can spend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Coin {
-    /// Where it is.
-    pub outpoint: OutPoint,
-    /// What it is worth.
-    pub value: Amount,
-    /// What it pays to.
-    pub script: Script,
-}
-
-impl Coin {
-    /// Output `vout` of a transaction, which must pay to `script`.
-    #[track_caller]
-    pub fn of(transaction: &Transaction, vout: u32, script: &Script) -> Self {
-        let output = &transaction.output[vout as usize];
-        assert_eq!(
-            output.script_pubkey,
-            script.output_script(),
-            "the output pays to another script"
-        );
-        let outpoint = OutPoint::new(transaction.compute_txid(), vout);
-        Self {
-            outpoint,
-            value: output.value,
-            script: *script,
-        }
-    }
-}
-
-/// A valid transaction that spends `coins` into `outputs`; what remains is its fee. Replaceable.
-pub fn spend(coins: &[Coin], outputs: &[(ScriptBuf, Amount)]) -> Transaction {
-    let input = |coin: &Coin| {
-        let mut witness = Witness::new();
-        witness.push(coin.script.witness_script());
-        let sequence = Sequence::ENABLE_RBF_NO_LOCKTIME;
-        TxIn {
-            previous_output: coin.outpoint,
-            script_sig: ScriptBuf::new(),
-            sequence,
-            witness,
-        }
-    };
-    let output = |(script, value): &(ScriptBuf, Amount)| TxOut {
-        script_pubkey: script.clone(),
-        value: *value,
-    };
-    Transaction {
-        version: transaction::Version::TWO,
-        lock_time: absolute::LockTime::ZERO,
-        input: coins.iter().map(input).collect(),
-        output: outputs.iter().map(output).collect(),
-    }
-}
-
-/// Spends one coin into one output that pays to `to`, less `fee`.
-pub fn pay(coin: Coin, to: &Script, fee: Amount) -> Transaction {
-    spend(&[coin], &[(to.output_script(), coin.value - fee)])
 }
 
 fn base64(bytes: &[u8]) -> String {
