@@ -53,3 +53,6 @@ impl Index {
         self.store.snapshot()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Random chains with reorganizations: the database and the views against the plain blocks, after every step.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bitcoin::constants::genesis_block;
+use bitcoin::hashes::Hash;
+use bitcoin::{Network, Transaction, TxOut};
+use proptest::prelude::*;
+
+use super::chain::{Chain, Payment, Plan, payment, plan};
+use super::check::check;
+use super::{KEY, rows};
+use crate::index::{BlockRows, Index, UNDO_DEPTH, UndoError};
+use crate::mempool::{Delta, Entry, Mempool};
+use crate::store::{Batch, Durability, MemoryStore, Store, Table};
+use crate::view::View;
+
+/// One thing that happens to a database.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Blocks come, in one batch, while the chain is known to be `ahead` blocks longer.
+    Apply { plans: Vec<Plan>, ahead: u32 },
+    /// Blocks go. `stale`: with their rows derived anew.
+    Undo { blocks: u32, stale: bool },
+    /// All undo rows get lost.
+    Forget,
+    /// The program starts again.
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ahead = prop_oneof![3 => Just(0), 1 => 0..2 * UNDO_DEPTH];
+    prop_oneof![
+        6 => (prop::collection::vec(plan(), 1..6), ahead)
+            .prop_map(|(plans, ahead)| Step::Apply { plans, ahead }),
+        4 => (1u32..6, any::<bool>()).prop_map(|(blocks, stale)| Step::Undo { blocks, stale }),
+        1 => Just(Step::Forget),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// A view, and what it was made of.
+struct Old {
+    view: View,
+    chain: Chain,
+    unconfirmed: Vec<(Transaction, Vec<TxOut>)>,
+}
+
+/// A database and the chain that it should hold.
+struct World<'a> {
+    open: &'a dyn Fn() -> Arc<dyn Store>,
+    store: Arc<dyn Store>,
+    index: Index,
+    chain: Chain,
+    /// By height: whether the block can be undone from the database alone.
+    recorded: Vec<bool>,
+    old: Vec<Old>,
+    sequence: u64,
+}
+
+fn derive(chain: &Chain, from: usize) -> Vec<BlockRows> {
+    let blocks = chain.blocks.iter().skip(from);
+    blocks
+        .map(|block| BlockRows::derive(&KEY, block).unwrap())
+        .collect()
+}
+
+fn open_index(store: Arc<dyn Store>) -> Index {
+    let genesis = genesis_block(Network::Regtest).block_hash();
+    Index::open_with_key(store, genesis, KEY).unwrap()
+}
+
+impl<'a> World<'a> {
+    fn new(open: &'a dyn Fn() -> Arc<dyn Store>) -> Self {
+        let store = open();
+        let chain = Chain::new();
+        let mut index = open_index(store.clone());
+        let touched = index
+            .apply(&derive(&chain, 0), 0, Durability::Process)
+            .unwrap();
+        assert!(touched.is_empty(), "the genesis block has no history");
+        Self {
+            open,
+            store,
+            index,
+            chain,
+            recorded: vec![true],
+            old: Vec::new(),
+            sequence: 0,
+        }
+    }
+
+    fn step(self, step: Step) -> Self {
+        match step {
+            Step::Apply { plans, ahead } => self.apply(&plans, ahead),
+            Step::Undo { blocks, stale } => self.undo(blocks, stale),
+            Step::Forget => self.forget(),
+            Step::Reopen => self.reopen(),
+        }
+    }
+
+    fn apply(mut self, plans: &[Plan], ahead: u32) -> Self {
+        let first = self.chain.blocks.len();
+        let mut expected = BTreeSet::new();
+        for plan in plans {
+            let oracle = self.chain.oracle();
+            self.chain.mine(plan);
+            expected.extend(oracle.touched(&self.chain.blocks.last().unwrap().block));
+        }
+        let target = self.chain.height() + ahead;
+        let blocks = derive(&self.chain, first);
+        let touched = self
+            .index
+            .apply(&blocks, target, Durability::Process)
+            .unwrap();
+        assert_eq!(touched.into_iter().collect::<BTreeSet<_>>(), expected);
+        for height in first..self.chain.blocks.len() {
+            let height = u32::try_from(height).unwrap();
+            self.recorded.push(height + UNDO_DEPTH > target);
+        }
+        self
+    }
+
+    fn undo(mut self, blocks: u32, stale: bool) -> Self {
+        for _ in 0..blocks.min(self.chain.height()) {
+            let block = self.chain.blocks.pop().unwrap();
+            let rows = BlockRows::derive(&KEY, &block).unwrap();
+            let recorded = self.recorded.pop().unwrap();
+            if !stale && recorded {
+                self.index.undo_tip(None).unwrap();
+                continue;
+            }
+            if !recorded {
+                let refused = self.index.undo_tip(None).unwrap_err();
+                assert!(matches!(refused, UndoError::NoRecord { .. }), "{refused}");
+            }
+            self.index.undo_tip(Some(&rows)).unwrap();
+        }
+        self
+    }
+
+    fn forget(mut self) -> Self {
+        let mut batch = Batch::default();
+        for (table, key) in rows(self.store.snapshot().as_ref(), &[Table::Undo]).into_keys() {
+            batch.delete(table, key);
+        }
+        self.store.commit(batch, Durability::Process).unwrap();
+        self.recorded.fill(false);
+        self
+    }
+
+    fn reopen(self) -> Self {
+        let Self {
+            open,
+            store,
+            index,
+            chain,
+            recorded,
+            sequence,
+            old,
+        } = self;
+        // Snapshots keep the database open.
+        drop((index, store, old));
+        let store = open();
+        Self {
+            open,
+            index: open_index(store.clone()),
+            store,
+            chain,
+            recorded,
+            old: Vec::new(),
+            sequence,
+        }
+    }
+
+    /// Everything that must hold after every step.
+    fn inspect(&mut self, payments: &[Payment]) {
+        let fresh = Arc::new(MemoryStore::new());
+        open_index(fresh.clone())
+            .apply(&derive(&self.chain, 0), u32::MAX, Durability::Process)
+            .unwrap();
+        assert_eq!(
+            rows(self.store.snapshot().as_ref(), &Table::CONTENT),
+            rows(fresh.snapshot().as_ref(), &Table::CONTENT),
+            "the content is that of a new database"
+        );
+        let undo = rows(self.store.snapshot().as_ref(), &[Table::Undo]);
+        let recorded = self.recorded.iter().filter(|recorded| **recorded).count();
+        assert_eq!(undo.len(), recorded);
+
+        let unconfirmed = self.chain.unconfirmed(payments);
+        let mut mempool = Mempool::new();
+        let added = unconfirmed
+            .iter()
+            .map(|(tx, spent)| Entry::new(tx.clone(), spent).unwrap())
+            .collect();
+        mempool.apply(Delta {
+            added,
+            removed: vec![],
+        });
+        self.sequence += 1;
+        let view = View::new(&self.index, mempool, self.sequence).unwrap();
+        assert_eq!(view.sequence(), self.sequence);
+        if self.old.len() == 3 {
+            self.old.remove(0);
+        }
+        self.old.push(Old {
+            view,
+            chain: self.chain.clone(),
+            unconfirmed,
+        });
+        for old in &self.old {
+            check(&old.view, &old.chain, &old.unconfirmed);
+        }
+    }
+}
+
+/// A history of a database, with a mempool for each moment.
+fn life(steps: usize) -> impl Strategy<Value = Vec<(Step, Vec<Payment>)>> {
+    let mempool = prop::collection::vec(payment(), 0..6);
+    prop::collection::vec((step(), mempool), 1..steps)
+}
+
+fn live(open: &dyn Fn() -> Arc<dyn Store>, life: Vec<(Step, Vec<Payment>)>) {
+    let mut world = World::new(open);
+    world.inspect(&[]);
+    for (step, payments) in life {
+        world = world.step(step);
+        world.inspect(&payments);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn every_answer_in_memory_is_that_of_the_plain_blocks(life in life(14)) {
+        let store = Arc::new(MemoryStore::new());
+        live(&|| store.clone(), life);
+    }
+}
+
+#[cfg(feature = "fjall")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_answer_on_disk_is_that_of_the_plain_blocks(life in life(14)) {
+        use crate::store::{FjallOptions, FjallStore};
+        let folder = tempfile::tempdir().unwrap();
+        let open = || -> Arc<dyn Store> {
+            Arc::new(FjallStore::open(folder.path(), FjallOptions::default()).unwrap())
+        };
+        live(&open, life);
+    }
+}
