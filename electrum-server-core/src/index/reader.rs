@@ -122,14 +122,24 @@ impl<'a> Reader<'a> {
     pub(crate) fn tx_nums(&self, txid: &Txid) -> Result<Vec<u32>, ReadError> {
         let (first, last) = (tx_num_key(txid, 0), tx_num_key(txid, u32::MAX));
         let mut candidates = Vec::new();
+        let mut damaged = false;
         self.snapshot
             .scan(Table::TxNums, &first..=&last, &mut |key, _| {
-                let tx_num = key
+                match key
                     .get(TXID_PREFIX_LEN..)
-                    .and_then(|tx_num| tx_num.try_into().ok());
-                candidates.extend(tx_num.map(u32::from_be_bytes));
+                    .and_then(|tx_num| tx_num.try_into().ok())
+                {
+                    Some(tx_num) => candidates.push(u32::from_be_bytes(tx_num)),
+                    None => damaged = true,
+                }
                 ControlFlow::Continue(())
             })?;
+        if damaged {
+            return Err(ReadError::damaged(
+                Table::TxNums,
+                "a key has the wrong length",
+            ));
+        }
         // The key has a part of the txid only, and anybody can make two that share it.
         let mut tx_nums = Vec::with_capacity(1);
         for tx_num in candidates {
