@@ -1,6 +1,7 @@
 //! The store on disk: one fjall database, one keyspace per table.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ impl FjallStore {
                 message: error.to_string(),
             },
         };
+        check_folder(path)?;
         let database = Database::builder(path)
             .cache_size(options.cache)
             .max_journaling_size((4 * options.write_buffer).max(512 << 20))
@@ -90,6 +92,41 @@ impl FjallStore {
             .into_iter()
             .zip(self.tables.0.iter().map(Keyspace::disk_space))
             .collect()
+    }
+}
+
+/// Refuses a folder that holds something else: the engine would put its files among what is there.
+fn check_folder(path: &Path) -> Result<(), OpenStoreError> {
+    let unusable = |message: String| OpenStoreError::Unusable {
+        path: path.to_owned(),
+        message,
+    };
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unusable(error.to_string())),
+    };
+    let (mut stranger, mut database) = (None, false);
+    for entry in entries {
+        let name = entry
+            .map_err(|error| unusable(error.to_string()))?
+            .file_name();
+        let name = name.to_string_lossy();
+        // A folder that is a file system of its own has one that is not ours.
+        let ours = ["lock", "keyspaces", "lost+found"].contains(&&*name)
+            || name.ends_with(".jnl")
+            || name.starts_with('.');
+        if name == "version" {
+            database = true;
+        } else if !ours {
+            stranger = Some(name.into_owned());
+        }
+    }
+    match stranger {
+        Some(name) if !database => Err(unusable(format!(
+            "the folder holds {name:?} and no database: choose an empty one"
+        ))),
+        Some(_) | None => Ok(()),
     }
 }
 
