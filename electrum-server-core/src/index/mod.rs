@@ -14,6 +14,8 @@ mod writer;
 
 use std::sync::Arc;
 
+use bitcoin::BlockHash;
+
 use crate::chain::HeaderChain;
 use crate::store::{Snapshot, Store};
 
@@ -34,6 +36,7 @@ pub const UNDO_DEPTH: u32 = 200;
 pub struct Index {
     store: Arc<dyn Store>,
     key: RowKey,
+    genesis: BlockHash,
     headers: HeaderChain,
 }
 

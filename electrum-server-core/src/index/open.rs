@@ -94,6 +94,7 @@ impl Index {
     ) -> Result<Self, OpenError> {
         let snapshot = store.snapshot();
         let Some(format) = snapshot.get(Table::Meta, META_FORMAT)? else {
+            check_empty(snapshot.as_ref())?;
             let mut batch = Batch::default();
             batch.put(Table::Meta, META_FORMAT, FORMAT.to_be_bytes());
             batch.put(Table::Meta, META_GENESIS, genesis.to_byte_array());
@@ -102,6 +103,7 @@ impl Index {
             return Ok(Self {
                 store,
                 key: new_key,
+                genesis,
                 headers: HeaderChain::default(),
             });
         };
@@ -124,9 +126,27 @@ impl Index {
         Ok(Self {
             store,
             key,
+            genesis,
             headers,
         })
     }
+}
+
+/// A database without a format must be new: with a new key, the rows of an old one would be lost without a word.
+fn check_empty(snapshot: &dyn Snapshot) -> Result<(), ReadError> {
+    for table in Table::ALL {
+        let mut empty = true;
+        snapshot.scan(table, &[]..=&[0xff; 16], &mut |_, _| {
+            empty = false;
+            ControlFlow::Break(())
+        })?;
+        if !empty {
+            let problem =
+                format!("the row of the format is missing, but the table {table} has rows");
+            return Err(ReadError::damaged(Table::Meta, problem));
+        }
+    }
+    Ok(())
 }
 
 fn meta<const N: usize>(value: &[u8]) -> Result<[u8; N], ReadError> {

@@ -69,6 +69,7 @@ impl RowKey {
 /// [index](super::Index) adds the number of the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRows {
+    pub(super) key: RowKey,
     pub(super) header: Header,
     pub(super) hash: BlockHash,
     pub(super) txids: Vec<Txid>,
@@ -109,6 +110,7 @@ impl BlockRows {
             return Err(RowsError { hash });
         }
         let mut rows = Self {
+            key: *key,
             header: block.header,
             hash,
             txids: Vec::with_capacity(block.txdata.len()),

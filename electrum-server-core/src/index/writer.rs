@@ -20,6 +20,18 @@ pub enum ApplyError {
     /// A block does not follow the one before it.
     #[error(transparent)]
     NotLinked(#[from] PushError),
+    /// The first block is not the genesis block of the chain that the index is for.
+    #[error("block {hash} is not the genesis block")]
+    OtherGenesis {
+        /// The hash of the block.
+        hash: BlockHash,
+    },
+    /// The rows of a block were derived with the key of another index.
+    #[error("the rows of block {hash} belong to another index")]
+    OtherKey {
+        /// The hash of the block.
+        hash: BlockHash,
+    },
     /// There are more transactions than numbers.
     #[error("block {hash} has transaction number 2^32")]
     NumbersExhausted {
@@ -38,13 +50,14 @@ pub enum UndoError {
     /// There is no block.
     #[error("there is no block to undo")]
     Empty,
-    /// The block lies too deep: its rows must be derived anew from the block itself.
-    #[error("{tip} is more than {UNDO_DEPTH} blocks deep: it is needed to undo it")]
+    /// The database does not say which rows the block made, because it lies too deep, or lay so when it was applied: they
+    /// must be derived anew from the block.
+    #[error("there is no record of the rows of {tip}: the block is needed to undo it")]
     NoRecord {
         /// The block.
         tip: BlockId,
     },
-    /// The given rows are those of another block.
+    /// The given rows are those of another block, or were derived with the key of another index.
     #[error("rows of block {given} cannot undo {tip}")]
     OtherBlock {
         /// The block that is to be undone.
@@ -81,13 +94,19 @@ impl Index {
         let mut history = Vec::new();
         for block in blocks {
             let height = headers.len();
+            let hash = block.hash;
+            if block.key != self.key {
+                return Err(ApplyError::OtherKey { hash });
+            }
+            if height == 0 && hash != self.genesis {
+                return Err(ApplyError::OtherGenesis { hash });
+            }
             let first = headers.next_tx_num();
-            let exhausted = ApplyError::NumbersExhausted { hash: block.hash };
             let Some(next) = u32::try_from(block.txids.len())
                 .ok()
                 .and_then(|count| first.checked_add(count))
             else {
-                return Err(exhausted);
+                return Err(ApplyError::NumbersExhausted { hash });
             };
             headers.push(block.header, next)?;
 
@@ -121,7 +140,8 @@ impl Index {
 
     /// Undoes the block at the tip.
     ///
-    /// `stale` are its rows, if the caller has them; without them the block must be one of the last [`UNDO_DEPTH`].
+    /// `stale` are its rows, if the caller has them; without them the database must have a record of the block, as it
+    /// has of the last [`UNDO_DEPTH`].
     ///
     /// # Errors
     ///
@@ -131,7 +151,7 @@ impl Index {
         let tx_nums = self.headers.tx_nums(tip.height).ok_or(UndoError::Empty)?;
         let snapshot = self.store.snapshot();
         let history = match (stale, snapshot.get(Table::Undo, &tip.height.to_be_bytes())?) {
-            (Some(rows), _) if rows.hash != tip.hash => {
+            (Some(rows), _) if rows.hash != tip.hash || rows.key != self.key => {
                 return Err(UndoError::OtherBlock {
                     tip,
                     given: rows.hash,
