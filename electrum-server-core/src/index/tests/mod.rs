@@ -5,9 +5,11 @@
 
 mod chain;
 mod check;
+mod damage;
 mod golden;
 mod oracle;
 mod properties;
+mod undo;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

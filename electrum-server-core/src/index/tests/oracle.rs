@@ -101,10 +101,7 @@ impl Oracle {
             ..Self::default()
         };
         next.push(block);
-        next.histories
-            .keys()
-            .map(|script| script_hash(script))
-            .collect()
+        next.histories.keys().map(script_hash).collect()
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bitcoin::constants::genesis_block;
-use bitcoin::hashes::Hash;
 use bitcoin::{Network, Transaction, TxOut};
 use proptest::prelude::*;
 
