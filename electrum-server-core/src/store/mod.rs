@@ -139,7 +139,8 @@ pub trait Snapshot: fmt::Debug + Send + Sync {
     /// When the row could not be read.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError>;
 
-    /// Shows `visit` the rows with keys in `range`, in the order of their keys, until it breaks off.
+    /// Shows `visit` the rows with keys in `range`, in the order of their keys, until it breaks off. A range that ends
+    /// before it begins has none.
     ///
     /// # Errors
     ///
@@ -213,3 +214,6 @@ impl ReadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 
 mod chain;
 mod check;
+#[cfg(feature = "fjall")]
+mod crash;
 mod damage;
 mod golden;
 mod oracle;
