@@ -1,7 +1,6 @@
 //! What both stores promise, and what only the one on disk can get wrong.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::{Batch, Durability, MemoryStore, Snapshot, Store, Table};
 
@@ -103,6 +102,7 @@ fn the_store_in_memory_keeps_its_promises() {
 mod disk {
     use std::fs;
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
 
     use super::super::{FjallOptions, FjallStore, OpenStoreError};
     use super::*;
