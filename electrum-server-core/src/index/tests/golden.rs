@@ -90,3 +90,17 @@ fn a_database_of_the_documented_bytes_can_be_read() {
     assert!(left.keys().all(|(table, _)| *table == Table::Meta));
     assert_eq!(left.len(), 3);
 }
+
+/// Runs where the whole repository is: the page is no part of the package.
+#[test]
+fn the_page_on_the_format_shows_these_bytes() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/store-format.md");
+    let Ok(page) = std::fs::read_to_string(page) else {
+        return;
+    };
+    for line in include_str!("golden.txt").lines() {
+        if let Some(row) = line.strip_prefix("row ") {
+            assert!(page.contains(row), "{row}");
+        }
+    }
+}
