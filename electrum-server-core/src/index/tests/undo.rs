@@ -1,10 +1,13 @@
 //! How deep blocks can be undone, and what is refused.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network};
+use electrum_protocol::ScriptHash;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -12,8 +15,12 @@ use proptest::test_runner::TestRunner;
 use super::chain::{Chain, plan};
 use super::{KEY, Rows, rows};
 use crate::chain::PushError;
-use crate::index::{ApplyError, BlockRows, Index, RowKey, UNDO_DEPTH, UndoError};
-use crate::store::{Durability, MemoryStore, Store, Table};
+use crate::index::{ApplyError, BlockRows, Index, OpenError, RowKey, UNDO_DEPTH, UndoError};
+use crate::mempool::Mempool;
+use crate::store::{
+    Batch, CommitError, Durability, MemoryStore, ReadError, Snapshot, Store, Table, Visit,
+};
+use crate::view::{QueryError, View};
 
 /// A chain up to a height, always the same.
 pub(super) fn chain(height: u32) -> Chain {
@@ -160,4 +167,96 @@ fn blocks_without_what_they_spend_have_no_rows() {
             assert_eq!(error.hash, block.block.block_hash());
         }
     }
+}
+
+/// A store that can be told to fail.
+#[derive(Debug, Default)]
+struct Failing {
+    store: MemoryStore,
+    broken: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Unreadable;
+
+impl Store for Failing {
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<(), CommitError> {
+        match self.broken.load(Ordering::Relaxed) {
+            true => Err(CommitError {
+                message: "no space".to_owned(),
+            }),
+            false => self.store.commit(batch, durability),
+        }
+    }
+
+    fn persist(&self) -> Result<(), CommitError> {
+        self.commit(Batch::default(), Durability::Disk)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        match self.broken.load(Ordering::Relaxed) {
+            true => Arc::new(Unreadable),
+            false => self.store.snapshot(),
+        }
+    }
+}
+
+impl Snapshot for Unreadable {
+    fn get(&self, table: Table, _: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let message = "no disk".to_owned();
+        Err(ReadError::Engine { table, message })
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        _: RangeInclusive<&[u8]>,
+        _: &mut Visit<'_>,
+    ) -> Result<(), ReadError> {
+        self.get(table, &[]).map(drop)
+    }
+}
+
+#[test]
+fn a_store_that_fails_leaves_the_index_as_it_was() {
+    let store = Arc::new(Failing::default());
+    let chain = chain(4);
+    let blocks = derive(&KEY, &chain);
+    let mut index = open(store.clone());
+    index.apply(&blocks[..4], 4, Durability::Process).unwrap();
+    let before = all(store.as_ref());
+
+    store.broken.store(true, Ordering::Relaxed);
+    let refused = index.apply(&blocks[4..], 4, Durability::Process);
+    assert!(matches!(refused, Err(ApplyError::Commit(_))));
+    assert!(matches!(index.undo_tip(None), Err(UndoError::Read(_))));
+    assert!(index.persist().is_err());
+    let genesis = genesis_block(Network::Regtest).block_hash();
+    assert!(matches!(
+        Index::open(store.clone(), genesis),
+        Err(OpenError::Read(_))
+    ));
+    let view = View::new(&index, Mempool::new(), 0).unwrap();
+    let txid = chain.blocks[2].block.txdata[0].compute_txid();
+    let hash = ScriptHash::from_byte_array([0; 32]);
+    for error in [
+        view.history(&hash, None).err(),
+        view.status(&hash, None).err(),
+        view.balance(&hash, None).err(),
+        view.unspent(&hash, None).err(),
+        view.position(&txid).err(),
+        view.txid_at(2, 0).err(),
+        view.merkle_branch(&txid, 2).err(),
+        view.merkle_branch_at(2, 0).err(),
+    ] {
+        let error = error.expect("nothing can be read");
+        assert!(matches!(error, QueryError::Read(_)), "{error}");
+    }
+
+    store.broken.store(false, Ordering::Relaxed);
+    assert_eq!(all(store.as_ref()), before);
+    assert_eq!(index.headers().tip().unwrap().height, 3);
+    index.apply(&blocks[4..], 4, Durability::Process).unwrap();
+    index.undo_tip(None).unwrap();
+    assert_eq!(all(store.as_ref()), before);
 }
