@@ -9,6 +9,7 @@ mod check;
 mod crash;
 mod damage;
 mod golden;
+mod node;
 mod oracle;
 mod properties;
 mod undo;

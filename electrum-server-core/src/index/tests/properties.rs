@@ -7,7 +7,7 @@ use bitcoin::constants::genesis_block;
 use bitcoin::{Network, Transaction, TxOut};
 use proptest::prelude::*;
 
-use super::chain::{Chain, Payment, Plan, payment, plan};
+use super::chain::{Chain, Payment, Plan, SCRIPTS, payment, plan, script};
 use super::check::check;
 use super::{KEY, rows};
 use crate::index::{BlockRows, Index, UNDO_DEPTH, UndoError};
@@ -209,8 +209,9 @@ impl<'a> World<'a> {
             chain: self.chain.clone(),
             unconfirmed,
         });
+        let scripts: Vec<_> = (0..SCRIPTS).map(script).collect();
         for old in &self.old {
-            check(&old.view, &old.chain, &old.unconfirmed);
+            check(&old.view, &old.chain, &old.unconfirmed, &scripts);
         }
     }
 }
@@ -231,7 +232,7 @@ fn live(open: &dyn Fn() -> Arc<dyn Store>, life: Vec<(Step, Vec<Payment>)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_answer_in_memory_is_that_of_the_plain_blocks(life in life(14)) {
@@ -242,7 +243,7 @@ proptest! {
 
 #[cfg(feature = "fjall")]
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn every_answer_on_disk_is_that_of_the_plain_blocks(life in life(14)) {
