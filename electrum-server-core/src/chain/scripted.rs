@@ -34,8 +34,6 @@ pub(crate) struct State {
     after_listing: Option<Ambush>,
     /// What happens right after headers were fetched.
     after_headers: Option<Ambush>,
-    /// What happens right after a block was fetched.
-    after_block: Option<Ambush>,
     /// How often anything was asked.
     pub(crate) questions: usize,
 }
@@ -275,7 +273,6 @@ impl ScriptedNode {
                 failures: Vec::new(),
                 after_listing: None,
                 after_headers: None,
-                after_block: None,
                 questions: 0,
             }),
         }
@@ -318,11 +315,6 @@ impl ScriptedNode {
         self.state().after_headers = Some(Box::new(ambush));
     }
 
-    /// Does something right after the next block was fetched.
-    pub(crate) fn after_block(&self, ambush: impl FnOnce(&mut State) + Send + 'static) {
-        self.state().after_block = Some(Box::new(ambush));
-    }
-
     fn ask(&self) -> Result<MutexGuard<'_, State>, SourceError> {
         let mut state = self.state();
         state.questions += 1;
@@ -353,11 +345,7 @@ impl ChainSource for ScriptedNode {
     }
 
     fn block(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError> {
-        let mut state = self.ask()?;
-        let block = state.blocks.get(hash).cloned();
-        if let Some(ambush) = state.after_block.take() {
-            ambush(&mut state);
-        }
+        let block = self.ask()?.blocks.get(hash).cloned();
         block.ok_or(SourceError::Missing { hash: *hash })
     }
 
