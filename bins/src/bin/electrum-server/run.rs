@@ -1,5 +1,6 @@
 //! Connects the parts: node, index, writer, sessions.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use electrum_server_core::notify::Published;
 use electrum_server_core::session::{About, Limits, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore};
 use electrum_server_core::sync::SyncHandle;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -47,7 +48,7 @@ pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
 async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     // A port that somebody else has is found out now, not after hours of indexing.
-    drop(bind(&config.listen).await?);
+    check_free(&config.listen).await?;
     let index = open_index(config)?;
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
@@ -130,6 +131,26 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
         None => info!("beginning an index in {}", folder.display()),
     }
     Ok(index)
+}
+
+/// Finds out whether the addresses can be listened on, without listening: an open port means a server that can answer.
+async fn check_free(addresses: &[String]) -> anyhow::Result<()> {
+    for address in addresses {
+        let context = || format!("cannot listen on {address}");
+        for address in tokio::net::lookup_host(address)
+            .await
+            .with_context(context)?
+        {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4(),
+                SocketAddr::V6(_) => TcpSocket::new_v6(),
+            };
+            let socket = socket.with_context(context)?;
+            socket.set_reuseaddr(true).with_context(context)?;
+            socket.bind(address).with_context(context)?;
+        }
+    }
+    Ok(())
 }
 
 async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
