@@ -1,6 +1,6 @@
 //! A node for tests that does what it is told: a chain, stale blocks, a mempool, and failures on demand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -25,11 +25,19 @@ type Ambush = Box<dyn FnOnce(&mut State) + Send>;
 pub(crate) struct State {
     blocks: HashMap<BlockHash, BlockWithSpent>,
     active: Vec<BlockHash>,
+    /// Blocks that the node does not have any more.
+    forgotten: HashSet<BlockHash>,
     mempool: BTreeMap<Txid, Transaction>,
     /// Makes blocks of the same height differ.
     salt: u32,
     /// Answers to come before any other.
     failures: Vec<SourceError>,
+    /// Answers to the questions with these numbers.
+    pub(crate) failing: BTreeMap<usize, SourceError>,
+    /// The answer to everything, while there is one.
+    pub(crate) away: Option<SourceError>,
+    /// What happens right after a block was fetched.
+    after_block: Option<Ambush>,
     /// What happens right after the mempool was listed.
     after_listing: Option<Ambush>,
     /// What happens right after headers were fetched.
@@ -127,6 +135,11 @@ impl State {
     /// The height of the tip.
     pub(crate) fn height(&self) -> u32 {
         self.tip().height
+    }
+
+    /// Forgets what is in a block, as a node that prunes does.
+    pub(crate) fn forget(&mut self, hash: &BlockHash) {
+        self.forgotten.insert(*hash);
     }
 
     /// How many blocks there ever were.
@@ -236,6 +249,11 @@ impl State {
         self.sweep();
     }
 
+    /// Puts blocks that were taken off the tip back, without their transactions leaving the mempool.
+    pub(crate) fn reconnect(&mut self, headers: &[Header]) {
+        self.active.extend(headers.iter().map(Header::block_hash));
+    }
+
     /// Adds a transaction to the mempool; what it conflicts with is replaced.
     pub(crate) fn add(&mut self, tx: &Transaction) -> Txid {
         let spends: Vec<OutPoint> = tx.input.iter().map(|input| input.previous_output).collect();
@@ -268,9 +286,13 @@ impl ScriptedNode {
             state: Mutex::new(State {
                 blocks: HashMap::from([(hash, BlockWithSpent { block, spent })]),
                 active: vec![hash],
+                forgotten: HashSet::new(),
                 mempool: BTreeMap::new(),
                 salt: 0,
                 failures: Vec::new(),
+                failing: BTreeMap::new(),
+                away: None,
+                after_block: None,
                 after_listing: None,
                 after_headers: None,
                 questions: 0,
@@ -315,10 +337,20 @@ impl ScriptedNode {
         self.state().after_headers = Some(Box::new(ambush));
     }
 
+    /// Does something right after the next block was fetched.
+    pub(crate) fn after_block(&self, ambush: impl FnOnce(&mut State) + Send + 'static) {
+        self.state().after_block = Some(Box::new(ambush));
+    }
+
     fn ask(&self) -> Result<MutexGuard<'_, State>, SourceError> {
         let mut state = self.state();
         state.questions += 1;
-        match state.failures.pop() {
+        let number = state.questions;
+        let failure = state
+            .failing
+            .remove(&number)
+            .or_else(|| state.failures.pop());
+        match failure.or_else(|| state.away.clone()) {
             Some(failure) => Err(failure),
             None => Ok(state),
         }
@@ -345,7 +377,12 @@ impl ChainSource for ScriptedNode {
     }
 
     fn block(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError> {
-        let block = self.ask()?.blocks.get(hash).cloned();
+        let mut state = self.ask()?;
+        let there = !state.forgotten.contains(hash);
+        let block = state.blocks.get(hash).filter(|_| there).cloned();
+        if let Some(ambush) = state.after_block.take() {
+            ambush(&mut state);
+        }
         block.ok_or(SourceError::Missing { hash: *hash })
     }
 

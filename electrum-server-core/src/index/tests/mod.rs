@@ -21,12 +21,13 @@ use super::RowKey;
 use crate::store::{Snapshot, Table};
 
 /// The key of every database here.
-const KEY: RowKey = RowKey::from_byte_array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+pub(crate) const KEY: RowKey =
+    RowKey::from_byte_array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 
-type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+pub(crate) type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// Returns all rows of some tables.
-fn rows(snapshot: &dyn Snapshot, tables: &[Table]) -> Rows {
+pub(crate) fn rows(snapshot: &dyn Snapshot, tables: &[Table]) -> Rows {
     let mut rows = Rows::new();
     for table in tables {
         let mut last: Option<Vec<u8>> = None;
