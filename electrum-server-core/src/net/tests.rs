@@ -29,7 +29,10 @@ impl Running {
         for _ in 0..2 {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
         }
-        let addresses = listeners.iter().map(|tcp| tcp.local_addr().unwrap()).collect();
+        let addresses = listeners
+            .iter()
+            .map(|tcp| tcp.local_addr().unwrap())
+            .collect();
         let updates = updates();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(serve(
@@ -38,7 +41,12 @@ impl Running {
             updates.clone(),
             async move { drop(stopped.await) },
         ));
-        Self { addresses, updates, stop, served }
+        Self {
+            addresses,
+            updates,
+            stop,
+            served,
+        }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -53,7 +61,9 @@ impl Running {
 
 /// No test waits for long.
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future).await.expect("it does not take so long")
+    timeout(Duration::from_secs(20), future)
+        .await
+        .expect("it does not take so long")
 }
 
 /// Reads until the server closes.
@@ -75,11 +85,15 @@ async fn read_line(stream: &mut TcpStream) -> String {
 }
 
 fn pings(count: usize) -> String {
-    (0..count).map(|id| format!("{{\"id\":{id},\"method\":\"server.ping\"}}\n")).collect()
+    (0..count)
+        .map(|id| format!("{{\"id\":{id},\"method\":\"server.ping\"}}\n"))
+        .collect()
 }
 
 fn pongs(count: usize) -> String {
-    (0..count).map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":null}}\n")).collect()
+    (0..count)
+        .map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":null}}\n"))
+        .collect()
 }
 
 #[tokio::test]
@@ -116,18 +130,35 @@ async fn notifications_reach_the_client() {
             script_hash(1)
         );
     stream.write_all(subscribe.as_bytes()).await.unwrap();
-    assert!(read_line(&mut stream).await.contains("\"id\":1,\"result\":{\"hex\":"));
-    assert!(read_line(&mut stream).await.contains("\"id\":2,\"result\":null"));
+    assert!(
+        read_line(&mut stream)
+            .await
+            .contains("\"id\":1,\"result\":{\"hex\":")
+    );
+    assert!(
+        read_line(&mut stream)
+            .await
+            .contains("\"id\":2,\"result\":null")
+    );
     // More at once than the channel holds: nothing is lost for good.
     for _ in 0..100 {
         stage.mine(1, &[]);
-        running.updates.send(Arc::new(stage.last_update().clone())).unwrap();
+        running
+            .updates
+            .send(Arc::new(stage.last_update().clone()))
+            .unwrap();
     }
-    let status = stage.view().status(&script_hash(1)).unwrap().unwrap().to_string();
+    let status = stage
+        .view()
+        .status(&script_hash(1), None)
+        .unwrap()
+        .unwrap()
+        .to_string();
     let mut seen_tip = false;
     loop {
         let line = read_line(&mut stream).await;
-        seen_tip |= line.contains("blockchain.headers.subscribe") && line.contains("\"height\":100}");
+        seen_tip |=
+            line.contains("blockchain.headers.subscribe") && line.contains("\"height\":100}");
         if line.contains(&status) {
             break;
         }
@@ -141,7 +172,10 @@ async fn garbage_is_answered_and_the_connection_goes_on() {
     let stage = Stage::new();
     let running = Running::start(&stage).await;
     let mut stream = running.connect().await;
-    stream.write_all(b"GET / HTTP/1.1\r\n\xff\xfe\n{}\n\n[]\n1\n").await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\n\xff\xfe\n{}\n\n[]\n1\n")
+        .await
+        .unwrap();
     stream.write_all(pings(1).as_bytes()).await.unwrap();
     let mut codes = Vec::new();
     loop {
@@ -158,14 +192,21 @@ async fn garbage_is_answered_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn an_endless_line_is_refused_once() {
-    let limits = Limits { max_line: 10_000, ..Limits::default() };
+    let limits = Limits {
+        max_line: 10_000,
+        ..Limits::default()
+    };
     let stage = Stage::with(About::default(), limits);
     let running = Running::start(&stage).await;
     let mut stream = running.connect().await;
     for _ in 0..100 {
         stream.write_all(&[b'x'; 10_000]).await.unwrap();
     }
-    assert!(read_line(&mut stream).await.contains("line too long (over 10000 bytes)"));
+    assert!(
+        read_line(&mut stream)
+            .await
+            .contains("line too long (over 10000 bytes)")
+    );
     stream.write_all(b"\n").await.unwrap();
     stream.write_all(pings(1).as_bytes()).await.unwrap();
     assert_eq!(read_line(&mut stream).await + "\n", pongs(1));
@@ -178,7 +219,10 @@ async fn who_speaks_tls_is_left() {
     let running = Running::start(&stage).await;
     let mut stream = running.connect().await;
     // The beginning of a ClientHello.
-    stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]).await.unwrap();
+    stream
+        .write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00])
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     // An end or a reset, but no answer.
     let _ = within(stream.read_to_end(&mut answer)).await;
@@ -188,13 +232,22 @@ async fn who_speaks_tls_is_left() {
 
 #[tokio::test]
 async fn abuse_ends_with_a_reason() {
-    let limits = Limits { max_refusals: 20, ..Limits::default() };
+    let limits = Limits {
+        max_refusals: 20,
+        ..Limits::default()
+    };
     let stage = Stage::with(About::default(), limits);
     let running = Running::start(&stage).await;
     let mut stream = running.connect().await;
-    stream.write_all("x\n".repeat(10_000).as_bytes()).await.unwrap();
+    stream
+        .write_all("x\n".repeat(10_000).as_bytes())
+        .await
+        .unwrap();
     let text = rest(&mut stream).await;
-    assert!(text.ends_with("\"message\":\"too many invalid messages\"}}\n"), "{text}");
+    assert!(
+        text.ends_with("\"message\":\"too many invalid messages\"}}\n"),
+        "{text}"
+    );
     running.stop().await;
 }
 
@@ -230,8 +283,13 @@ async fn silence_and_deafness_end() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed() {
-    let stage =
-        Stage::with(About::default(), Limits { max_connections: 1, ..Limits::default() });
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            max_connections: 1,
+            ..Limits::default()
+        },
+    );
     let running = Running::start(&stage).await;
     let mut first = running.connect().await;
     first.write_all(pings(1).as_bytes()).await.unwrap();
@@ -283,7 +341,10 @@ async fn shutting_down_sends_what_is_left() {
     let (text, ()) = within(async { tokio::join!(read, write) }).await;
     // Whole lines, to the end.
     assert!(text.ends_with("}\n"));
-    assert!(text.lines().all(|line| line.starts_with("{\"jsonrpc\"") && line.ends_with("}")));
+    assert!(
+        text.lines()
+            .all(|line| line.starts_with("{\"jsonrpc\"") && line.ends_with("}"))
+    );
     within(running.served).await.unwrap();
     drop(idle);
     assert!(TcpStream::connect(running.addresses[0]).await.is_err());

@@ -15,6 +15,8 @@ mod limits;
 mod reply;
 mod services;
 mod subscriptions;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use electrum_protocol::server::{Event, Token};
 use electrum_protocol::{ErrorCode, ErrorObject, Notification, Request, Server};

@@ -40,7 +40,10 @@ pub(crate) fn pay(inputs: &[OutPoint], outputs: &[(u8, u64)]) -> Transaction {
             .collect(),
         output: outputs
             .iter()
-            .map(|(n, value)| TxOut { value: Amount::from_sat(*value), script_pubkey: script(*n) })
+            .map(|(n, value)| TxOut {
+                value: Amount::from_sat(*value),
+                script_pubkey: script(*n),
+            })
             .collect(),
     }
 }
@@ -52,7 +55,9 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new() -> Self {
-        Self { blocks: vec![bitcoin::constants::genesis_block(Network::Regtest)] }
+        Self {
+            blocks: vec![bitcoin::constants::genesis_block(Network::Regtest)],
+        }
     }
 
     /// Returns the height of the tip.
@@ -68,8 +73,10 @@ impl Chain {
     pub(crate) fn mine(&mut self, miner: u8, transactions: &[Transaction]) -> OutPoint {
         let height = self.height() + 1;
         let mut coinbase = pay(&[OutPoint::null()], &[(miner, 50_0000_0000)]);
-        coinbase.input[0].script_sig =
-            script::Builder::new().push_int(i64::from(height)).push_int(7).into_script();
+        coinbase.input[0].script_sig = script::Builder::new()
+            .push_int(i64::from(height))
+            .push_int(7)
+            .into_script();
         let txid = coinbase.compute_txid();
         let mut txdata = vec![coinbase];
         txdata.extend_from_slice(transactions);
@@ -95,7 +102,10 @@ impl Chain {
     /// Finds an output.
     pub(crate) fn output(&self, outpoint: &OutPoint) -> TxOut {
         let tx = self.blocks.iter().flat_map(|block| &block.txdata);
-        let tx = tx.filter(|tx| tx.compute_txid() == outpoint.txid).next_back().unwrap();
+        let tx = tx
+            .filter(|tx| tx.compute_txid() == outpoint.txid)
+            .next_back()
+            .unwrap();
         tx.output[outpoint.vout as usize].clone()
     }
 
@@ -107,7 +117,11 @@ impl Chain {
             .iter()
             .map(|tx| match tx.is_coinbase() {
                 true => Vec::new(),
-                false => tx.input.iter().map(|input| self.output(&input.previous_output)).collect(),
+                false => tx
+                    .input
+                    .iter()
+                    .map(|input| self.output(&input.previous_output))
+                    .collect(),
             })
             .collect();
         BlockWithSpent { block, spent }
@@ -117,7 +131,9 @@ impl Chain {
     pub(crate) fn history(&self, n: u8) -> Vec<(Txid, u32)> {
         let script = script(n);
         let touches = |tx: &&Transaction| {
-            tx.output.iter().any(|output| output.script_pubkey == script)
+            tx.output
+                .iter()
+                .any(|output| output.script_pubkey == script)
                 || !tx.is_coinbase()
                     && tx
                         .input
@@ -127,7 +143,11 @@ impl Chain {
         (0..)
             .zip(&self.blocks)
             .flat_map(|(height, block)| {
-                let txids = block.txdata.iter().filter(touches).map(Transaction::compute_txid);
+                let txids = block
+                    .txdata
+                    .iter()
+                    .filter(touches)
+                    .map(Transaction::compute_txid);
                 txids.map(move |txid| (txid, height)).collect::<Vec<_>>()
             })
             .collect()

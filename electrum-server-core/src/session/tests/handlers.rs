@@ -15,7 +15,6 @@ use electrum_protocol::{
 
 use super::chain::{pay, script_hash};
 use super::stage::Stage;
-use super::talk::Talk;
 use crate::chain::{NodeError, PackageOutcome};
 use crate::session::{About, Limits};
 
@@ -44,7 +43,10 @@ fn stage() -> Stage {
 #[test]
 fn the_server_says_what_it_is() {
     let stage = Stage::with(
-        About { donation_address: "bc1qthanks".to_owned(), ..About::default() },
+        About {
+            donation_address: "bc1qthanks".to_owned(),
+            ..About::default()
+        },
         Limits::default(),
     );
     let mut talk = stage.talk();
@@ -57,7 +59,11 @@ fn the_server_says_what_it_is() {
     assert_eq!(features.protocol_max, ProtocolVersion::V1_6);
     assert_eq!(features.pruning, None);
     assert!(features.server_version.starts_with("electrum-server "));
-    assert!(talk.ask(server::Banner).unwrap().starts_with("Welcome to electrum-server "));
+    assert!(
+        talk.ask(server::Banner)
+            .unwrap()
+            .starts_with("Welcome to electrum-server ")
+    );
     assert_eq!(talk.ask(server::DonationAddress).unwrap(), "bc1qthanks");
     assert_eq!(talk.ask(server::PeersSubscribe).unwrap(), []);
     assert!(!talk.ask(server::AddPeer { features }).unwrap());
@@ -69,9 +75,17 @@ fn headers_by_height() {
     let stage = stage();
     let mut talk = stage.talk();
     let tip = talk.ask(headers::Subscribe).unwrap();
-    assert_eq!((tip.height, tip.header), (12, stage.chain.blocks[12].header));
+    assert_eq!(
+        (tip.height, tip.header),
+        (12, stage.chain.blocks[12].header)
+    );
 
-    let mut header = |height| talk.ask(block::Header { height, cp_height: 0 });
+    let mut header = |height| {
+        talk.ask(block::Header {
+            height,
+            cp_height: 0,
+        })
+    };
     assert_eq!(header(0).unwrap().header, stage.chain.blocks[0].header);
     assert_eq!(header(12).unwrap().header, stage.chain.blocks[12].header);
     let expected = error(ErrorCode::BAD_REQUEST, "height 13 out of range");
@@ -80,11 +94,22 @@ fn headers_by_height() {
     assert_eq!(header(u32::MAX), Err(expected));
 
     let mut range = |start_height, count| {
-        let answer = talk.ask(block::Headers { start_height, count, cp_height: 0 }).unwrap();
+        let answer = talk
+            .ask(block::Headers {
+                start_height,
+                count,
+                cp_height: 0,
+            })
+            .unwrap();
         assert_eq!((answer.max, &answer.proof), (2016, &None));
         answer.headers
     };
-    let all: Vec<_> = stage.chain.blocks.iter().map(|block| block.header).collect();
+    let all: Vec<_> = stage
+        .chain
+        .blocks
+        .iter()
+        .map(|block| block.header)
+        .collect();
     assert_eq!(range(0, 13), all);
     assert_eq!(range(0, u32::MAX), all);
     assert_eq!(range(5, 2), all[5..7]);
@@ -103,7 +128,10 @@ fn headers_under_a_checkpoint() {
     for cp_height in 1..=12 {
         let root = naive_root((0..=cp_height).map(leaf).collect());
         for height in 0..=cp_height {
-            let params = block::Header { height: height as u32, cp_height: cp_height as u32 };
+            let params = block::Header {
+                height: height as u32,
+                cp_height: cp_height as u32,
+            };
             let proof = talk.ask(params).unwrap().proof.unwrap();
             assert_eq!(proof.root, root);
             proof.verify(leaf(height), height as u32).unwrap();
@@ -120,12 +148,35 @@ fn headers_under_a_checkpoint() {
             format!("require header height {height} <= cp_height {cp} <= chain height 12");
         Err(error(ErrorCode::BAD_REQUEST, message))
     };
-    assert_eq!(talk.ask(block::Header { height: 5, cp_height: 4 }), refused("5", "4"));
-    assert_eq!(talk.ask(block::Header { height: 5, cp_height: 1000 }), refused("5", "1,000"));
-    let params = block::Headers { start_height: 0, count: 6, cp_height: 4 };
-    assert_eq!(talk.ask(params).unwrap_err(), refused("5", "4").unwrap_err() as ErrorObject);
+    assert_eq!(
+        talk.ask(block::Header {
+            height: 5,
+            cp_height: 4
+        }),
+        refused("5", "4")
+    );
+    assert_eq!(
+        talk.ask(block::Header {
+            height: 5,
+            cp_height: 1000
+        }),
+        refused("5", "1,000")
+    );
+    let params = block::Headers {
+        start_height: 0,
+        count: 6,
+        cp_height: 4,
+    };
+    assert_eq!(
+        talk.ask(params).unwrap_err(),
+        refused("5", "4").unwrap_err() as ErrorObject
+    );
     // No headers, nothing to prove.
-    let params = block::Headers { start_height: 13, count: 6, cp_height: 4 };
+    let params = block::Headers {
+        start_height: 13,
+        count: 6,
+        cp_height: 4,
+    };
     assert_eq!(talk.ask(params).unwrap().proof, None);
 }
 
@@ -165,24 +216,55 @@ fn scripts() {
         if n == 3 || n == 4 {
             mempool.push(HistoryEntry {
                 txid: unconfirmed,
-                confirmation: Confirmation::Mempool { unconfirmed_parents: false },
+                confirmation: Confirmation::Mempool {
+                    unconfirmed_parents: false,
+                },
                 fee: Some(Amount::from_sat(COIN)),
             });
         }
         expected.extend_from_slice(&mempool);
-        assert_eq!(talk.ask(scripthash::GetHistory { script_hash }).unwrap(), expected, "{n}");
-        assert_eq!(talk.ask(scripthash::GetMempool { script_hash }).unwrap(), mempool, "{n}");
+        assert_eq!(
+            talk.ask(scripthash::GetHistory { script_hash }).unwrap(),
+            expected,
+            "{n}"
+        );
+        assert_eq!(
+            talk.ask(scripthash::GetMempool { script_hash }).unwrap(),
+            mempool,
+            "{n}"
+        );
         let status = talk.ask(scripthash::Subscribe { script_hash }).unwrap();
         assert_eq!(status, status::status(&expected), "{n}");
     }
-    let mut balance = |n| talk.ask(scripthash::GetBalance { script_hash: script_hash(n) }).unwrap();
+    let mut balance = |n| {
+        talk.ask(scripthash::GetBalance {
+            script_hash: script_hash(n),
+        })
+        .unwrap()
+    };
     assert_eq!(balance(2).confirmed, Amount::from_sat(4 * COIN));
-    assert_eq!(balance(3).confirmed, Amount::from_sat((30 + 99 + 15) * COIN));
-    assert_eq!(balance(3).unconfirmed, SignedAmount::from_sat(-30 * COIN as i64));
-    assert_eq!(balance(4).unconfirmed, SignedAmount::from_sat(29 * COIN as i64));
+    assert_eq!(
+        balance(3).confirmed,
+        Amount::from_sat((30 + 99 + 15) * COIN)
+    );
+    assert_eq!(
+        balance(3).unconfirmed,
+        SignedAmount::from_sat(-30 * COIN as i64)
+    );
+    assert_eq!(
+        balance(4).unconfirmed,
+        SignedAmount::from_sat(29 * COIN as i64)
+    );
     let mut unspent = |n| -> Vec<_> {
-        let unspent = talk.ask(scripthash::ListUnspent { script_hash: script_hash(n) }).unwrap();
-        unspent.iter().map(|coin| (coin.height, coin.value.to_sat() / COIN)).collect()
+        let unspent = talk
+            .ask(scripthash::ListUnspent {
+                script_hash: script_hash(n),
+            })
+            .unwrap();
+        unspent
+            .iter()
+            .map(|coin| (coin.height, coin.value.to_sat() / COIN))
+            .collect()
     };
     assert_eq!(unspent(1).len(), 7);
     assert_eq!(unspent(3), [(11, 99), (12, 15)]);
@@ -199,20 +281,35 @@ fn too_much_is_an_error() {
     });
     let mut talk = stage.talk();
     let large = error(ErrorCode::HISTORY_TOO_LARGE, "history too large");
-    // Script 1 has eleven transactions, script 3 has three.
-    let params = scripthash::GetHistory { script_hash: script_hash(1) };
+    // Script 1 has twelve transactions, script 3 has three.
+    let params = scripthash::GetHistory {
+        script_hash: script_hash(1),
+    };
     assert_eq!(talk.ask(params), Err(large.clone()));
-    let params = scripthash::Subscribe { script_hash: script_hash(1) };
+    let params = scripthash::Subscribe {
+        script_hash: script_hash(1),
+    };
     assert_eq!(talk.ask(params), Err(large));
-    let mut subscribe = |n| talk.ask(scripthash::Subscribe { script_hash: script_hash(n) });
+    let mut subscribe = |n| {
+        talk.ask(scripthash::Subscribe {
+            script_hash: script_hash(n),
+        })
+    };
     subscribe(3).unwrap();
     subscribe(2).unwrap();
     subscribe(2).unwrap();
     assert_eq!(subscribe(9).unwrap_err().code, ErrorCode::LIMIT_EXCEEDED);
-    let mut unsubscribe = |n| talk.ask(scripthash::Unsubscribe { script_hash: script_hash(n) });
+    let mut unsubscribe = |n| {
+        talk.ask(scripthash::Unsubscribe {
+            script_hash: script_hash(n),
+        })
+    };
     assert_eq!(unsubscribe(2), Ok(true));
     assert_eq!(unsubscribe(2), Ok(false));
-    talk.ask(scripthash::Subscribe { script_hash: script_hash(9) }).unwrap();
+    talk.ask(scripthash::Subscribe {
+        script_hash: script_hash(9),
+    })
+    .unwrap();
 }
 
 #[test]
@@ -223,13 +320,22 @@ fn transactions_of_blocks_come_from_the_node_and_its_block() {
     let raw = consensus::serialize(&block.txdata[1]);
     let txid = block.txdata[1].compute_txid();
     stage.node.knows(&block.txdata[1], Some(block.block_hash()));
-    let answer = talk.ask(transaction::Get { txid, verbose: false });
+    let answer = talk.ask(transaction::Get {
+        txid,
+        verbose: false,
+    });
     assert_eq!(answer, Ok(GetResponse::Raw(raw.clone())));
-    let answer = talk.ask(transaction::Get { txid, verbose: true });
+    let answer = talk.ask(transaction::Get {
+        txid,
+        verbose: true,
+    });
     let json = RawJson::parse(&format!("{{\"size\": {}}}", raw.len())).unwrap();
     assert_eq!(answer, Ok(GetResponse::Verbose(json)));
     let place = format!("{txid} {:?}", Some(block.block_hash()));
-    assert_eq!(stage.node.asked(), [format!("raw {place}"), format!("verbose {place}")]);
+    assert_eq!(
+        stage.node.asked(),
+        [format!("raw {place}"), format!("verbose {place}")]
+    );
 }
 
 #[test]
@@ -239,7 +345,10 @@ fn transactions_of_the_mempool_are_known_without_the_node() {
     let tx = pay(&[paid], &[(4, 29 * COIN)]);
     let txid = stage.receive(tx.clone());
     stage.node.away.store(true, Ordering::Relaxed);
-    let answer = stage.talk().ask(transaction::Get { txid, verbose: false });
+    let answer = stage.talk().ask(transaction::Get {
+        txid,
+        verbose: false,
+    });
     assert_eq!(answer, Ok(GetResponse::Raw(consensus::serialize(&tx))));
     assert_eq!(stage.node.asked(), [""; 0]);
 }
@@ -256,11 +365,24 @@ fn a_transaction_is_not_told_before_the_histories_have_it() {
     stage.node.knows(&tx, None);
     stage.receive_on_refresh(tx.clone());
     let mut talk = stage.talk();
-    assert_eq!(talk.ask(scripthash::GetHistory { script_hash }).unwrap().len(), 0);
-    let answer = talk.ask(transaction::Get { txid, verbose: false });
+    assert_eq!(
+        talk.ask(scripthash::GetHistory { script_hash })
+            .unwrap()
+            .len(),
+        0
+    );
+    let answer = talk.ask(transaction::Get {
+        txid,
+        verbose: false,
+    });
     assert_eq!(answer, Ok(GetResponse::Raw(consensus::serialize(&tx))));
     assert_eq!(stage.refreshes(), 1);
-    assert_eq!(talk.ask(scripthash::GetHistory { script_hash }).unwrap().len(), 1);
+    assert_eq!(
+        talk.ask(scripthash::GetHistory { script_hash })
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -271,8 +393,10 @@ fn a_transaction_that_was_just_mined_is_found_in_its_block() {
     // Gone from the node's mempool, and the view does not know the block yet.
     stage.mine_on_refresh(9, &[tx.clone()]);
     stage.node.knows(&tx, Some(stage.chain.tip_hash()));
-    let answer =
-        stage.talk().ask(transaction::Get { txid: tx.compute_txid(), verbose: false });
+    let answer = stage.talk().ask(transaction::Get {
+        txid: tx.compute_txid(),
+        verbose: false,
+    });
     assert_eq!(answer, Ok(GetResponse::Raw(consensus::serialize(&tx))));
 }
 
@@ -281,22 +405,38 @@ fn unknown_transactions_and_absent_nodes() {
     let stage = stage();
     let mut talk = stage.talk();
     let txid = Txid::from_byte_array([7; 32]);
-    let answer = talk.ask(transaction::Get { txid, verbose: false });
+    let answer = talk.ask(transaction::Get {
+        txid,
+        verbose: false,
+    });
     // The words of Bitcoin Core with a transaction index, as ElectrumX prints them: clients search for them.
     let message = "daemon error: DaemonError({'code': -5, 'message': 'No such mempool or blockchain transaction. \
                    Use gettransaction for wallet transactions.'})";
     assert_eq!(answer, Err(error(ErrorCode::DAEMON_ERROR, message)));
 
     stage.node.away.store(true, Ordering::Relaxed);
-    let away = error(ErrorCode::DAEMON_ERROR, "daemon error: the node is not available");
-    let answer = talk.ask(transaction::Get { txid, verbose: false });
+    let away = error(
+        ErrorCode::DAEMON_ERROR,
+        "daemon error: the node is not available",
+    );
+    let answer = talk.ask(transaction::Get {
+        txid,
+        verbose: false,
+    });
     assert_eq!(answer, Err(away.clone()));
-    let answer = talk.ask(transaction::Broadcast { raw_tx: vec![1, 2, 3] });
+    let answer = talk.ask(transaction::Broadcast {
+        raw_tx: vec![1, 2, 3],
+    });
     assert_eq!(answer, Err(away.clone()));
     assert_eq!(talk.ask(fee::RelayFee), Err(away));
     // What the view knows is served all the same.
     let script_hash = script_hash(1);
-    assert_eq!(talk.ask(scripthash::GetHistory { script_hash }).unwrap().len(), 11);
+    assert_eq!(
+        talk.ask(scripthash::GetHistory { script_hash })
+            .unwrap()
+            .len(),
+        stage.chain.history(1).len()
+    );
     talk.ask(headers::Subscribe).unwrap();
     talk.ask(mempool::GetFeeHistogram).unwrap();
 }
@@ -313,13 +453,24 @@ fn proofs_of_transactions() {
             let leaf = sha256d::Hash::from_byte_array(txid.to_byte_array());
             let root = block.header.merkle_root.to_byte_array();
             let root = sha256d::Hash::from_byte_array(root);
-            merkle::verify(leaf, pos as usize, &proof.merkle, root).unwrap();
+            merkle::verify(leaf, pos, &proof.merkle, root).unwrap();
 
-            let params = transaction::IdFromPos { height, tx_pos: pos, merkle: false };
+            let params = transaction::IdFromPos {
+                height,
+                tx_pos: pos,
+                merkle: false,
+            };
             let expected = IdFromPosResponse { txid, merkle: None };
             assert_eq!(talk.ask(params), Ok(expected));
-            let params = transaction::IdFromPos { height, tx_pos: pos, merkle: true };
-            let expected = IdFromPosResponse { txid, merkle: Some(proof.merkle) };
+            let params = transaction::IdFromPos {
+                height,
+                tx_pos: pos,
+                merkle: true,
+            };
+            let expected = IdFromPosResponse {
+                txid,
+                merkle: Some(proof.merkle),
+            };
             assert_eq!(talk.ask(params), Ok(expected));
         }
     }
@@ -327,12 +478,19 @@ fn proofs_of_transactions() {
     for (height, shown) in [(12, "12"), (0, "0"), (1_000_000, "1,000,000")] {
         let message = format!("tx {txid} not in block at height {shown}");
         let expected = error(ErrorCode::BAD_REQUEST, message);
-        assert_eq!(talk.ask(transaction::GetMerkle { txid, height }), Err(expected));
+        assert_eq!(
+            talk.ask(transaction::GetMerkle { txid, height }),
+            Err(expected)
+        );
     }
     for (height, tx_pos, shown) in [(11, 3, "3"), (13, 0, "0"), (11, 1000, "1,000")] {
         let message = format!("no tx at position {shown} in block at height {height}");
         let expected = error(ErrorCode::BAD_REQUEST, message);
-        let params = transaction::IdFromPos { height, tx_pos, merkle: true };
+        let params = transaction::IdFromPos {
+            height,
+            tx_pos,
+            merkle: true,
+        };
         assert_eq!(talk.ask(params), Err(expected));
     }
 }
@@ -353,7 +511,10 @@ fn the_sender_of_a_transaction_finds_it_at_once() {
          {{\"id\":2,\"method\":\"blockchain.scripthash.get_history\",\"params\":[\"{}\"]}}\n",
         script_hash(4)
     ));
-    assert_eq!(lines[0], format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"{txid}\"}}"));
+    assert_eq!(
+        lines[0],
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"{txid}\"}}")
+    );
     assert!(lines[1].contains(&txid.to_string()), "{}", lines[1]);
     assert_eq!(stage.refreshes(), 1);
 }
@@ -363,10 +524,14 @@ fn refused_transactions() {
     let stage = stage();
     let mut talk = stage.talk();
     let message = "bad-txns-inputs-missingorspent".to_owned();
-    stage.node.answers_broadcast(Err(NodeError::Rpc { code: -25, message }));
+    stage
+        .node
+        .answers_broadcast(Err(NodeError::Rpc { code: -25, message }));
     let expected = "the transaction was rejected by network rules.\n\n\
                     bad-txns-inputs-missingorspent\n[0001ff]";
-    let answer = talk.ask(transaction::Broadcast { raw_tx: vec![0, 1, 255] });
+    let answer = talk.ask(transaction::Broadcast {
+        raw_tx: vec![0, 1, 255],
+    });
     assert_eq!(answer, Err(error(ErrorCode::BAD_REQUEST, expected)));
     assert_eq!(stage.refreshes(), 0);
 }
@@ -374,33 +539,52 @@ fn refused_transactions() {
 #[test]
 fn packages() {
     let stage = stage();
-    let mut talk = stage.talk().introduce(VersionRange::exactly(ProtocolVersion::V1_6));
+    let mut talk = stage
+        .talk()
+        .introduce(VersionRange::exactly(ProtocolVersion::V1_6));
     let outcome = PackageOutcome {
         success: false,
-        errors: vec![PackageError { txid: Txid::from_byte_array([1; 32]), error: "no".to_owned() }],
+        errors: vec![PackageError {
+            txid: Txid::from_byte_array([1; 32]),
+            error: "no".to_owned(),
+        }],
         json: RawJson::parse("{\"package_msg\":\"transaction failed\"}").unwrap(),
     };
-    let package = |verbose| transaction::BroadcastPackage { raw_txs: vec![vec![1], vec![2]], verbose };
+    let package = |verbose| transaction::BroadcastPackage {
+        raw_txs: vec![vec![1], vec![2]],
+        verbose,
+    };
     stage.node.answers_package(Ok(outcome.clone()));
-    let expected =
-        BroadcastPackageResponse::Summary { success: false, errors: outcome.errors.clone() };
+    let expected = BroadcastPackageResponse::Summary {
+        success: false,
+        errors: outcome.errors.clone(),
+    };
     assert_eq!(talk.ask(package(false)), Ok(expected));
     stage.node.answers_package(Ok(outcome.clone()));
-    assert_eq!(talk.ask(package(true)), Ok(BroadcastPackageResponse::Verbose(outcome.json)));
+    assert_eq!(
+        talk.ask(package(true)),
+        Ok(BroadcastPackageResponse::Verbose(outcome.json))
+    );
     let message = "package-not-child-with-parents".to_owned();
-    stage.node.answers_package(Err(NodeError::Rpc { code: -25, message }));
-    let expected = "the tx package was rejected by network rules.\n\npackage-not-child-with-parents.";
-    assert_eq!(talk.ask(package(false)), Err(error(ErrorCode::BAD_REQUEST, expected)));
+    stage
+        .node
+        .answers_package(Err(NodeError::Rpc { code: -25, message }));
+    let expected =
+        "the tx package was rejected by network rules.\n\npackage-not-child-with-parents.";
+    assert_eq!(
+        talk.ask(package(false)),
+        Err(error(ErrorCode::BAD_REQUEST, expected))
+    );
 }
 
 #[test]
 fn fees_are_asked_once_per_view() {
     let mut stage = stage();
-    let mut talk = stage.talk().introduce(VersionRange::exactly(ProtocolVersion::V1_6));
+    let mut talk = stage
+        .talk()
+        .introduce(VersionRange::exactly(ProtocolVersion::V1_6));
     let sat = |sat| FeePerKvb(Amount::from_sat(sat));
-    let mut estimate = |number, mode| {
-        talk.ask(fee::EstimateFee { number, mode }).unwrap().0
-    };
+    let mut estimate = |number, mode| talk.ask(fee::EstimateFee { number, mode }).unwrap().0;
     for _ in 0..3 {
         assert_eq!(estimate(25, None), Some(sat(25)));
         assert_eq!(estimate(25, Some(EstimateMode::Economical)), Some(sat(25)));
@@ -409,14 +593,20 @@ fn fees_are_asked_once_per_view() {
         assert_eq!(estimate(u32::MAX, None), None);
     }
     let asked = ["25 None", "25 Some(Economical)", "1 None", "1008 None"];
-    assert_eq!(stage.node.asked(), asked.map(|asked| format!("estimate {asked}")));
+    assert_eq!(
+        stage.node.asked(),
+        asked.map(|asked| format!("estimate {asked}"))
+    );
     let fees = talk.ask(mempool::GetInfo).unwrap();
     assert_eq!(fees.min_relay_tx_fee, sat(200));
 
     // While the node is away, what it said last is still good.
     stage.node.away.store(true, Ordering::Relaxed);
     assert_eq!(talk.ask(mempool::GetInfo).unwrap(), fees);
-    let estimate = fee::EstimateFee { number: 25, mode: None };
+    let estimate = fee::EstimateFee {
+        number: 25,
+        mode: None,
+    };
     assert_eq!(talk.ask(estimate).unwrap().0, Some(sat(25)));
     // And what it did not say is not known, which wallets take better than an error.
     stage.mine(1, &[]);
@@ -426,5 +616,8 @@ fn fees_are_asked_once_per_view() {
 #[test]
 fn the_relay_fee_ends_with_protocol_1_4() {
     let stage = stage();
-    assert_eq!(stage.talk().ask(fee::RelayFee), Ok(FeePerKvb(Amount::from_sat(100))));
+    assert_eq!(
+        stage.talk().ask(fee::RelayFee),
+        Ok(FeePerKvb(Amount::from_sat(100)))
+    );
 }

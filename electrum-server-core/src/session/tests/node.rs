@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bitcoin::{Amount, BlockHash, Txid};
+use bitcoin::{Amount, BlockHash, Transaction, Txid, consensus};
 use electrum_protocol::method::mempool::MempoolFees;
 use electrum_protocol::{EstimateMode, FeePerKvb, RawJson};
 
@@ -16,15 +16,37 @@ type Place = Option<BlockHash>;
 #[derive(Default)]
 pub(crate) struct TestNode {
     pub(crate) away: AtomicBool,
-    pub(crate) transactions: Mutex<HashMap<(Txid, Place), Vec<u8>>>,
+    transactions: Mutex<HashMap<(Txid, Place), Vec<u8>>>,
     /// What it says to the next broadcast.
-    pub(crate) broadcast: Mutex<Option<Result<Txid, NodeError>>>,
-    pub(crate) package: Mutex<Option<Result<PackageOutcome, NodeError>>>,
+    broadcast: Mutex<Option<Result<Txid, NodeError>>>,
+    package: Mutex<Option<Result<PackageOutcome, NodeError>>>,
     /// Every question, in order.
-    pub(crate) asked: Mutex<Vec<String>>,
+    asked: Mutex<Vec<String>>,
 }
 
 impl TestNode {
+    /// Lets it have a transaction, in a block or in its mempool.
+    pub(crate) fn knows(&self, tx: &Transaction, block: Option<BlockHash>) {
+        let raw_tx = consensus::serialize(tx);
+        self.transactions
+            .lock()
+            .unwrap()
+            .insert((tx.compute_txid(), block), raw_tx);
+    }
+
+    /// Every question so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn answers_broadcast(&self, answer: Result<Txid, NodeError>) {
+        *self.broadcast.lock().unwrap() = Some(answer);
+    }
+
+    pub(crate) fn answers_package(&self, answer: Result<PackageOutcome, NodeError>) {
+        *self.package.lock().unwrap() = Some(answer);
+    }
+
     fn ask(&self, question: String) -> Result<(), NodeError> {
         self.asked.lock().unwrap().push(question);
         if self.away.load(Ordering::Relaxed) {
@@ -36,10 +58,14 @@ impl TestNode {
 
     fn find(&self, txid: &Txid, block: Option<&BlockHash>) -> Result<Vec<u8>, NodeError> {
         let transactions = self.transactions.lock().unwrap();
-        transactions.get(&(*txid, block.copied())).cloned().ok_or_else(|| NodeError::Rpc {
-            code: -5,
-            message: "No such mempool transaction. Use -txindex or provide a block hash".to_owned(),
-        })
+        transactions
+            .get(&(*txid, block.copied()))
+            .cloned()
+            .ok_or_else(|| NodeError::Rpc {
+                code: -5,
+                message: "No such mempool transaction. Use -txindex or provide a block hash"
+                    .to_owned(),
+            })
     }
 }
 

@@ -14,17 +14,22 @@ fn headers(stage: &Stage) -> String {
 }
 
 fn status(stage: &Stage, n: u8) -> Option<Status> {
-    stage.view().status(&script_hash(n)).unwrap()
+    stage.view().status(&script_hash(n), None).unwrap()
 }
 
 fn changed(stage: &Stage, n: u8) -> String {
     let (script_hash, status) = (script_hash(n), status(stage, n));
-    line(Notification::ScriptHash { script_hash, status })
+    line(Notification::ScriptHash {
+        script_hash,
+        status,
+    })
 }
 
 fn request(id: u32, method: &str, n: u8) -> String {
     let script_hash = script_hash(n);
-    format!("{{\"id\":{id},\"method\":\"blockchain.scripthash.{method}\",\"params\":[\"{script_hash}\"]}}")
+    format!(
+        "{{\"id\":{id},\"method\":\"blockchain.scripthash.{method}\",\"params\":[\"{script_hash}\"]}}"
+    )
 }
 
 fn subscribed(stage: &Stage, id: u32, n: u8) -> String {
@@ -52,7 +57,10 @@ fn the_header_comes_before_the_statuses_that_it_changes() {
     subscribe_to_headers(&mut talk);
     subscribe(&mut talk, 2);
     let coin = stage.mine(1, &[]);
-    assert_eq!(talk.update(stage.last_update()), [headers(&stage), changed(&stage, 1)]);
+    assert_eq!(
+        talk.update(stage.last_update()),
+        [headers(&stage), changed(&stage, 1)]
+    );
     stage.mine(9, &[pay(&[coin], &[(2, 1)])]);
     let lines = talk.update(stage.last_update());
     assert_eq!(lines[0], headers(&stage));
@@ -86,7 +94,10 @@ fn an_update_that_arrives_late_is_no_news() {
     let mut talk = stage.talk();
     stage.mine(1, &[]);
     let update = stage.last_update().clone();
-    assert_eq!(talk.say(&(request(7, "subscribe", 1) + "\n")), [subscribed(&stage, 7, 1)]);
+    assert_eq!(
+        talk.say(&(request(7, "subscribe", 1) + "\n")),
+        [subscribed(&stage, 7, 1)]
+    );
     subscribe_to_headers(&mut talk);
     assert_eq!(talk.update(&update), [""; 0]);
 }
@@ -146,17 +157,28 @@ fn more_subscriptions_than_are_computed_at_a_time() {
         for m in [0, 1, 2] {
             let script = bitcoin::ScriptBuf::from(vec![n, m]);
             let script_hash = electrum_protocol::ScriptHash::from_script(&script);
-            talk.ask(electrum_protocol::method::scripthash::Subscribe { script_hash }).unwrap();
+            talk.ask(electrum_protocol::method::scripthash::Subscribe { script_hash })
+                .unwrap();
         }
     }
     subscribe(&mut talk, 1);
     stage.mine(1, &[]);
     talk.session.on_missed_updates();
-    assert_eq!(talk.session.run(Place::Reactor, &talk.services, 0), Next::Needs(Place::Store));
-    assert_eq!(talk.session.run(Place::Store, &talk.services, 0), Next::Pause);
+    assert_eq!(
+        talk.session.run(Place::Reactor, &talk.services, 0),
+        Next::Needs(Place::Store)
+    );
+    assert_eq!(
+        talk.session.run(Place::Store, &talk.services, 0),
+        Next::Pause
+    );
     // A request that comes meanwhile does not have to wait for the rest.
-    talk.session.receive(b"{\"id\":1,\"method\":\"server.ping\"}\n");
-    assert_eq!(talk.session.run(Place::Store, &talk.services, 0), Next::Input);
+    talk.session
+        .receive(b"{\"id\":1,\"method\":\"server.ping\"}\n");
+    assert_eq!(
+        talk.session.run(Place::Store, &talk.services, 0),
+        Next::Input
+    );
     let lines = talk.hear();
     assert_eq!(lines.len(), 2);
     assert!(lines.contains(&changed(&stage, 1)));
@@ -177,19 +199,29 @@ fn a_batch_has_one_view() {
     );
     talk.session.receive(batch.as_bytes());
     // The first half is answered at once, the second needs the store.
-    assert_eq!(talk.session.run(Place::Reactor, &talk.services, 0), Next::Needs(Place::Store));
+    assert_eq!(
+        talk.session.run(Place::Reactor, &talk.services, 0),
+        Next::Needs(Place::Store)
+    );
     stage.mine(1, &[]);
     talk.run();
     let ping = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}";
     assert_eq!(talk.hear(), [format!("[{ping},{before}]")]);
-    assert_eq!(talk.update(stage.last_update()), [headers(&stage), changed(&stage, 1)]);
+    assert_eq!(
+        talk.update(stage.last_update()),
+        [headers(&stage), changed(&stage, 1)]
+    );
 }
 
 #[test]
 fn answers_come_in_the_order_of_the_requests() {
     let stage = Stage::new();
     let mut talk = stage.talk();
-    let methods = ["server.ping", "blockchain.estimatefee", "blockchain.scripthash.get_balance"];
+    let methods = [
+        "server.ping",
+        "blockchain.estimatefee",
+        "blockchain.scripthash.get_balance",
+    ];
     let mut text = String::new();
     for id in 0..30 {
         let method = methods[id % 3];

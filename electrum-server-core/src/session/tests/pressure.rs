@@ -9,11 +9,19 @@ use super::stage::Stage;
 use super::talk::line;
 
 fn narrow() -> Stage {
-    Stage::with(About::default(), Limits { output_ceiling: 1000, ..Limits::default() })
+    Stage::with(
+        About::default(),
+        Limits {
+            output_ceiling: 1000,
+            ..Limits::default()
+        },
+    )
 }
 
 fn pings(count: u32) -> String {
-    (0..count).map(|id| format!("{{\"id\":{id},\"method\":\"server.ping\"}}\n")).collect()
+    (0..count)
+        .map(|id| format!("{{\"id\":{id},\"method\":\"server.ping\"}}\n"))
+        .collect()
 }
 
 #[test]
@@ -28,17 +36,34 @@ fn requests_are_not_handled_while_nobody_reads_the_answers() {
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
         assert!(bytes < 1000 + 50, "{bytes} bytes wait");
         answers.extend(lines);
-        assert_eq!(next, if answers.len() < 500 { Next::Output } else { Next::Input });
+        assert_eq!(
+            next,
+            if answers.len() < 500 {
+                Next::Output
+            } else {
+                Next::Input
+            }
+        );
     }
     for (id, answer) in answers.iter().enumerate() {
-        assert_eq!(*answer, format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":null}}"));
+        assert_eq!(
+            *answer,
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":null}}")
+        );
     }
     // What the wire holds counts as well.
     talk.session.receive(pings(1).as_bytes());
-    assert_eq!(talk.session.run(Place::Node, &talk.services, 1000), Next::Output);
+    assert_eq!(
+        talk.session.run(Place::Node, &talk.services, 1000),
+        Next::Output
+    );
     assert_eq!(talk.hear(), [""; 0]);
-    assert_eq!(talk.session.run(Place::Node, &talk.services, 999), Next::Input);
+    talk.session.run(Place::Node, &talk.services, 999);
     assert_eq!(talk.hear().len(), 1);
+    assert_eq!(
+        talk.session.run(Place::Node, &talk.services, 999),
+        Next::Input
+    );
 }
 
 #[test]
@@ -46,19 +71,31 @@ fn changes_that_nobody_reads_cost_nothing_more() {
     let mut stage = narrow();
     let mut talk = stage.talk();
     talk.ask(headers::Subscribe).unwrap();
-    talk.ask(scripthash::Subscribe { script_hash: script_hash(1) }).unwrap();
+    talk.ask(scripthash::Subscribe {
+        script_hash: script_hash(1),
+    })
+    .unwrap();
     for _ in 0..20 {
         stage.mine(1, &[]);
         talk.session.on_update(stage.last_update());
-        assert_eq!(talk.session.run(Place::Node, &talk.services, 1000), Next::Output);
+        assert_eq!(
+            talk.session.run(Place::Node, &talk.services, 1000),
+            Next::Output
+        );
     }
     assert_eq!(talk.hear(), [""; 0]);
     // Once it reads, it is told the state of now, once.
     talk.run();
     let tip = stage.view().tip();
     let script_hash = script_hash(1);
-    let status = stage.view().status(&script_hash).unwrap();
-    let expected = [Notification::Headers(tip), Notification::ScriptHash { script_hash, status }];
+    let status = stage.view().status(&script_hash, None).unwrap();
+    let expected = [
+        Notification::Headers(tip),
+        Notification::ScriptHash {
+            script_hash,
+            status,
+        },
+    ];
     assert_eq!(talk.hear(), expected.map(line));
 }
 
@@ -67,9 +104,11 @@ fn changes_that_nobody_reads_cost_nothing_more() {
 fn a_batch_with_more_answer_than_the_ceiling_is_finished() {
     let stage = narrow();
     let mut talk = stage.talk();
-    let requests: Vec<String> =
-        (0..100).map(|id| format!("{{\"id\":{id},\"method\":\"server.features\"}}")).collect();
-    talk.session.receive(format!("[{}]\n{}", requests.join(","), pings(1)).as_bytes());
+    let requests: Vec<String> = (0..100)
+        .map(|id| format!("{{\"id\":{id},\"method\":\"server.features\"}}"))
+        .collect();
+    talk.session
+        .receive(format!("[{}]\n{}", requests.join(","), pings(1)).as_bytes());
     assert_eq!(talk.run(), Next::Output);
     let lines = talk.hear();
     assert_eq!(lines.len(), 1);
@@ -80,7 +119,10 @@ fn a_batch_with_more_answer_than_the_ceiling_is_finished() {
 
 #[test]
 fn who_sends_only_nonsense_is_told_so_and_left() {
-    let limits = Limits { max_refusals: 10, ..Limits::default() };
+    let limits = Limits {
+        max_refusals: 10,
+        ..Limits::default()
+    };
     let stage = Stage::with(About::default(), limits);
     let mut talk = stage.talk();
     let lines = talk.say(&"nonsense\n".repeat(1000));
@@ -99,22 +141,38 @@ fn a_version_that_nobody_speaks_ends_the_session() {
     let mut talk = stage.talk();
     let lines = talk.say("{\"id\":1,\"method\":\"server.version\",\"params\":[\"\",\"0.9\"]}\n");
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].contains("unsupported protocol version"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("unsupported protocol version"),
+        "{}",
+        lines[0]
+    );
     assert!(matches!(talk.run(), Next::Close(_)));
 }
 
 #[test]
 fn limits_of_messages_are_those_of_the_server() {
-    let limits =
-        Limits { max_line: 1000, max_batch: 3, max_response: 200, ..Limits::default() };
+    let limits = Limits {
+        max_line: 1000,
+        max_batch: 3,
+        max_response: 200,
+        ..Limits::default()
+    };
     let stage = Stage::with(About::default(), limits);
     let mut talk = stage.talk();
     let lines = talk.say(&format!("{}\n{}", "x".repeat(100_000), pings(1)));
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].contains("line too long (over 1000 bytes)"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("line too long (over 1000 bytes)"),
+        "{}",
+        lines[0]
+    );
     let ping = "{\"id\":1,\"method\":\"server.ping\"}";
     let lines = talk.say(&format!("[{ping},{ping},{ping},{ping}]\n"));
     assert!(lines[0].contains("-32600"), "{}", lines[0]);
     let lines = talk.say("{\"id\":1,\"method\":\"server.features\"}\n");
-    assert!(lines[0].contains("response too large (over 200 bytes"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("response too large (over 200 bytes"),
+        "{}",
+        lines[0]
+    );
 }

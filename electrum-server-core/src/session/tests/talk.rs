@@ -32,7 +32,10 @@ impl Talk {
         self.run();
         let output = self.session.take_output();
         self.client.receive(&output);
-        assert!(matches!(self.client.poll_event(), Some(Event::Negotiated { result: Ok(_), .. })));
+        assert!(matches!(
+            self.client.poll_event(),
+            Some(Event::Negotiated { result: Ok(_), .. })
+        ));
         self
     }
 

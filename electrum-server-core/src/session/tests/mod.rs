@@ -1,0 +1,12 @@
+//! Sessions on a chain that is made by hand, joined with a client without a wire.
+
+mod chain;
+mod handlers;
+mod node;
+mod order;
+mod pressure;
+mod stage;
+mod talk;
+
+pub(crate) use chain::script_hash;
+pub(crate) use stage::Stage;
