@@ -101,11 +101,8 @@ impl Chain {
 
     /// Finds an output.
     pub(crate) fn output(&self, outpoint: &OutPoint) -> TxOut {
-        let tx = self.blocks.iter().flat_map(|block| &block.txdata);
-        let tx = tx
-            .filter(|tx| tx.compute_txid() == outpoint.txid)
-            .next_back()
-            .unwrap();
+        let mut transactions = self.blocks.iter().flat_map(|block| &block.txdata);
+        let tx = tx.rfind(|tx| tx.compute_txid() == outpoint.txid).unwrap();
         tx.output[outpoint.vout as usize].clone()
     }
 

@@ -391,7 +391,7 @@ fn a_transaction_that_was_just_mined_is_found_in_its_block() {
     let paid = OutPoint::new(stage.chain.blocks[11].txdata[1].compute_txid(), 1);
     let tx = pay(&[paid], &[(4, 29 * COIN)]);
     // Gone from the node's mempool, and the view does not know the block yet.
-    stage.mine_on_refresh(9, &[tx.clone()]);
+    stage.mine_on_refresh(9, std::slice::from_ref(&tx));
     stage.node.knows(&tx, Some(stage.chain.tip_hash()));
     let answer = stage.talk().ask(transaction::Get {
         txid: tx.compute_txid(),
