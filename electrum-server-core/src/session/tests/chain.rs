@@ -102,7 +102,9 @@ impl Chain {
     /// Finds an output.
     pub(crate) fn output(&self, outpoint: &OutPoint) -> TxOut {
         let mut transactions = self.blocks.iter().flat_map(|block| &block.txdata);
-        let tx = tx.rfind(|tx| tx.compute_txid() == outpoint.txid).unwrap();
+        let tx = transactions
+            .rfind(|tx| tx.compute_txid() == outpoint.txid)
+            .unwrap();
         tx.output[outpoint.vout as usize].clone()
     }
 
