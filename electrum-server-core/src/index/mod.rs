@@ -1,7 +1,7 @@
 //! The index: which transactions touch which script, kept in a [`Store`].
 //!
 //! [`BlockRows::derive`] turns a block into rows and needs nothing but the block; it may run on any thread. The one
-//! [`Index`] applies them in chain order and undoes them in reverse. [`Reader`] answers from a snapshot.
+//! [`Index`] applies them in chain order and undoes them in reverse. A [view](crate::view) answers from it.
 //!
 //! Rows are only ever added: what an output is worth stands in the row of the transaction that made it, and that it is
 //! spent stands in the row of the transaction that spends it. So there is no table of unspent outputs to keep up to
