@@ -1,8 +1,9 @@
 //! How far indexing is: a bar on a terminal, a log line every few seconds elsewhere.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tracing::info;
 
 use crate::logging::Console;
@@ -76,12 +77,16 @@ impl Progress {
 
 fn bar(height: u32, tip: u32) -> ProgressBar {
     let style = ProgressStyle::with_template(
-        "indexing {wide_bar} {pos} of {len} blocks, {per_sec}, {eta} left",
+        "indexing {wide_bar} {pos} of {len} blocks, {rate} blocks/s, {eta} left",
     );
     let bar = ProgressBar::new(u64::from(tip));
     // The template is a constant of this file; were it wrong, the default style would do.
     if let Ok(style) = style {
-        bar.set_style(style);
+        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // A terminal that cannot be written to has nobody to complain to.
+            let _ = write!(text, "{:.0}", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     bar.with_position(u64::from(height))
 }

@@ -1,5 +1,6 @@
 //! Connects the parts: node, index, writer, sessions.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use electrum_server_core::notify::Published;
 use electrum_server_core::session::{About, Limits, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore};
 use electrum_server_core::sync::SyncHandle;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -72,7 +73,9 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 }
                 let services = services(config, published, node.clone(), writer.handle.clone());
                 let listeners = bind(&config.listen).await?;
-                info!("serving on {}", config.listen.join(", "));
+                for listener in &listeners {
+                    info!("serving on {}", listener.local_addr()?);
+                }
                 let shutdown = async move { drop(stopped.await) };
                 serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
             },
@@ -137,20 +140,27 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
 async fn check_free(addresses: &[String]) -> anyhow::Result<()> {
     for address in addresses {
         let context = || format!("cannot listen on {address}");
-        for address in tokio::net::lookup_host(address)
-            .await
-            .with_context(context)?
-        {
-            let socket = match address {
-                SocketAddr::V4(_) => TcpSocket::new_v4(),
-                SocketAddr::V6(_) => TcpSocket::new_v6(),
-            };
-            let socket = socket.with_context(context)?;
-            socket.set_reuseaddr(true).with_context(context)?;
-            socket.bind(address).with_context(context)?;
+        // Of the several addresses that a name may have, one will do, as when it is listened on.
+        let found = lookup_host(address).await.with_context(context)?;
+        let mut attempts: Vec<io::Result<()>> = found.map(can_bind).collect();
+        if !attempts.iter().any(Result::is_ok) {
+            let nothing = || Err(io::Error::other("the name has no address"));
+            attempts
+                .pop()
+                .unwrap_or_else(nothing)
+                .with_context(context)?;
         }
     }
     Ok(())
+}
+
+fn can_bind(address: SocketAddr) -> io::Result<()> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)
 }
 
 async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
