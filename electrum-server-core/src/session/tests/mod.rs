@@ -7,6 +7,7 @@ mod order;
 mod pressure;
 mod stage;
 mod talk;
+mod transactions;
 
 pub(crate) use chain::script_hash;
 pub(crate) use stage::Stage;
