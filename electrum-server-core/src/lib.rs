@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod index;
+mod leb128;
 pub mod mempool;
 #[cfg(feature = "net")]
 pub mod net;

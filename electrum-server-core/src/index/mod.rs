@@ -7,6 +7,7 @@
 //! spent stands in the row of the transaction that spends it. So there is no table of unspent outputs to keep up to
 //! date, and nothing is looked up while a block is indexed. The formats are in `docs/store-format.md`.
 
+mod bulk;
 mod open;
 mod reader;
 mod rows;
@@ -19,9 +20,11 @@ use bitcoin::BlockHash;
 use crate::chain::HeaderChain;
 use crate::store::{Snapshot, Store};
 
+pub(crate) use bulk::{BlockRecords, Bulk};
 pub use open::OpenError;
+pub(crate) use open::{META_KEY, META_SEGMENTS};
 pub(crate) use reader::Reader;
-pub(crate) use rows::Delta;
+pub(crate) use rows::{Delta, PREFIX_LEN};
 pub use rows::{BlockRows, RowKey, RowsError};
 pub use writer::{ApplyError, UndoError};
 

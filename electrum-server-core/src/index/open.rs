@@ -18,7 +18,9 @@ const FORMAT: u32 = 1;
 /// The rows of the table [`Table::Meta`].
 const META_FORMAT: &[u8] = b"format";
 const META_GENESIS: &[u8] = b"genesis";
-const META_KEY: &[u8] = b"key";
+pub(crate) const META_KEY: &[u8] = b"key";
+/// Where the rows of the [segments](crate::store::Segments) end, when blocks of theirs were undone.
+pub(crate) const META_SEGMENTS: &[u8] = b"segments";
 
 /// A database that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -77,11 +77,13 @@ impl<'a> Reader<'a> {
 
     /// Returns the txid of a transaction.
     pub(crate) fn txid(&self, tx_num: u32) -> Result<Txid, ReadError> {
-        let row = self.snapshot.get(Table::Txids, &tx_num.to_be_bytes())?;
-        let row = row.ok_or_else(|| {
-            ReadError::damaged(Table::Txids, format!("transaction {tx_num} is missing"))
-        })?;
-        decode_txid(&row)
+        match self.snapshot.txid(tx_num)? {
+            Some(txid) => Ok(Txid::from_byte_array(txid)),
+            None => Err(ReadError::damaged(
+                Table::Txids,
+                format!("transaction {tx_num} is missing"),
+            )),
+        }
     }
 
     /// Returns the txids of neighbouring transactions.
