@@ -101,9 +101,7 @@ impl RawTransaction<'_> {
     pub(crate) fn txid(&self) -> Txid {
         let mut engine = sha256d::Hash::engine();
         let (version, _) = self.bytes.split_at(4.min(self.bytes.len()));
-        let (_, lock_time) = self
-            .bytes
-            .split_at(self.bytes.len().saturating_sub(4));
+        let (_, lock_time) = self.bytes.split_at(self.bytes.len().saturating_sub(4));
         engine.input(version);
         engine.input(self.body);
         engine.input(lock_time);
@@ -328,8 +326,8 @@ pub(crate) fn hash(script: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::constants::genesis_block;
     use bitcoin::Network;
+    use bitcoin::constants::genesis_block;
     use proptest::prelude::*;
 
     use super::*;
@@ -342,7 +340,13 @@ mod tests {
         walk(&genesis.block_hash(), &bytes, |position, tx| {
             assert_eq!(position, 0);
             assert!(tx.is_coinbase());
-            assert_eq!(tx.outputs, [(50 * 100_000_000, genesis.txdata[0].output[0].script_pubkey.as_bytes())]);
+            assert_eq!(
+                tx.outputs,
+                [(
+                    50 * 100_000_000,
+                    genesis.txdata[0].output[0].script_pubkey.as_bytes()
+                )]
+            );
             txids.push(tx.txid().to_byte_array());
             Ok(())
         })

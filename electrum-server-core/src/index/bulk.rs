@@ -23,7 +23,11 @@ pub(crate) struct BlockRecords {
 
 impl BlockRecords {
     /// Derives the rows of a block from its bytes: the same as [`BlockRows::derive`](super::BlockRows::derive) does.
-    pub(crate) fn derive(key: &RowKey, hash: &BlockHash, block: RawBlock) -> Result<Self, RawError> {
+    pub(crate) fn derive(
+        key: &RowKey,
+        hash: &BlockHash,
+        block: RawBlock,
+    ) -> Result<Self, RawError> {
         let RawBlock { block, spent } = block;
         let other_spent = RawError::OtherSpent { hash: *hash };
         let header: Header = block
@@ -52,7 +56,11 @@ impl BlockRecords {
             };
             let own = spent
                 .split_off(..inputs.len())
-                .filter(|own| counts.next().is_some_and(|count| *count as usize == own.len()))
+                .filter(|own| {
+                    counts
+                        .next()
+                        .is_some_and(|count| *count as usize == own.len())
+                })
                 .ok_or(other_spent)?;
             for (vout, (value, script)) in (0..).zip(&tx.outputs) {
                 // OP_RETURN
@@ -218,7 +226,7 @@ mod tests {
         ) {
             let mut chain = crate::index::tests::chain::Chain::new();
             for plan in &plans {
-                chain.extend(plan);
+                chain.mine(plan);
             }
             for block in &chain.blocks {
                 compare(block);

@@ -18,14 +18,14 @@ use std::sync::Arc;
 use bitcoin::BlockHash;
 
 use crate::chain::HeaderChain;
-use crate::store::{Snapshot, Store};
+use crate::store::{Segments, Snapshot, Store};
 
 pub(crate) use bulk::{BlockRecords, Bulk};
 pub use open::OpenError;
 pub(crate) use open::{META_KEY, META_SEGMENTS};
 pub(crate) use reader::Reader;
-pub(crate) use rows::{Delta, PREFIX_LEN};
 pub use rows::{BlockRows, RowKey, RowsError};
+pub(crate) use rows::{Delta, PREFIX_LEN};
 pub use writer::{ApplyError, UndoError};
 
 /// How many blocks can be undone from the database alone.
@@ -52,6 +52,11 @@ impl Index {
     /// Returns the indexed chain.
     pub fn headers(&self) -> &HeaderChain {
         &self.headers
+    }
+
+    /// Returns the files that were built in bulk, if the store has any.
+    pub(crate) fn segments(&self) -> Option<&Arc<Segments>> {
+        self.store.segments()
     }
 
     /// Returns the rows as they are now.

@@ -8,6 +8,7 @@
 //! A node that is away is waited for. What was published stays published meanwhile.
 
 mod blocks;
+mod bulk;
 mod round;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::chain::{ChainSource, MempoolFingerprint, SourceError};
+use crate::chain::{ChainSource, MempoolFingerprint, RawError, SourceError};
 use crate::index::{ApplyError, Index, RowsError, UndoError};
 use crate::mempool::Mempool;
 use crate::notify::{Published, Update};
-use crate::store::CommitError;
+use crate::store::{CommitError, ReadError};
 use crate::view::View;
 use round::Outcome;
 pub use wake::SyncHandle;
@@ -40,6 +41,8 @@ pub struct SyncOptions {
     pub full_interval: Duration,
     /// Whether unconfirmed transactions are left out.
     pub ignore_mempool: bool,
+    /// How many bytes of memory the rows of a long catch-up may take before they are written.
+    pub build_memory: usize,
 }
 
 impl Default for SyncOptions {
@@ -50,6 +53,7 @@ impl Default for SyncOptions {
             mempool_interval: Duration::from_millis(500),
             full_interval: Duration::from_secs(10),
             ignore_mempool: false,
+            build_memory: 512 << 20,
         }
     }
 }
@@ -85,6 +89,12 @@ pub enum SyncError {
     /// A block of the node makes no sense.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// The bytes of a block of the node make no sense.
+    #[error(transparent)]
+    Raw(#[from] RawError),
+    /// The index could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A block could not be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),

@@ -39,6 +39,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     pub(crate) db_dir: Option<PathBuf>,
 
+    /// Memory for building the index, in MiB; serving takes less [default: 512]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) db_mem_mib: Option<u32>,
+
     /// Data folder of Bitcoin Core, where the cookie is found [default: ~/.bitcoin]
     #[arg(long, value_name = "DIR")]
     pub(crate) daemon_dir: Option<PathBuf>,
@@ -195,6 +199,7 @@ impl Options {
         Self {
             network: self.network.or(lower.network),
             db_dir: self.db_dir.or(lower.db_dir),
+            db_mem_mib: self.db_mem_mib.or(lower.db_mem_mib),
             daemon_dir: self.daemon_dir.or(lower.daemon_dir),
             daemon_rpc_addr: self.daemon_rpc_addr.or(lower.daemon_rpc_addr),
             cookie_file: self.cookie_file.or(lower.cookie_file),

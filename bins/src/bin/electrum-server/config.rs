@@ -11,12 +11,28 @@ use crate::cli::Options;
 use crate::layers::Layered;
 use crate::value::NetworkName;
 
+/// Memory for building the index, in MiB, when nothing is said.
+const BUILD_MEMORY: u32 = 512;
+/// The least that it works with, in MiB.
+const LEAST_BUILD_MEMORY: u32 = 64;
+
+fn build_memory(mib: Option<u32>) -> anyhow::Result<usize> {
+    let mib = mib.unwrap_or(BUILD_MEMORY);
+    if mib < LEAST_BUILD_MEMORY {
+        bail!("--db-mem-mib must be at least {LEAST_BUILD_MEMORY}");
+    }
+    let bytes = u64::from(mib) << 20;
+    usize::try_from(bytes).with_context(|| format!("--db-mem-mib {mib} is more than there can be"))
+}
+
 /// The whole configuration of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) network: Network,
     /// Folder of this network's index.
     pub(crate) db_dir: PathBuf,
+    /// Memory for building the index, in bytes.
+    pub(crate) build_memory: usize,
     /// `HOST:PORT` of the node's HTTP interface.
     pub(crate) daemon_rpc_addr: String,
     pub(crate) auth: Auth,
@@ -93,6 +109,7 @@ impl Config {
         Ok(Self {
             network,
             db_dir: db_dir.join(folder_name(network)),
+            build_memory: build_memory(options.db_mem_mib)?,
             daemon_rpc_addr,
             auth,
             listen,

@@ -12,7 +12,7 @@ use electrum_server_core::index::Index;
 use electrum_server_core::net;
 use electrum_server_core::notify::Published;
 use electrum_server_core::session::{About, Limits, Services};
-use electrum_server_core::store::{FjallOptions, FjallStore};
+use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::oneshot;
@@ -125,7 +125,8 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     let folder = &config.db_dir;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let store = FjallStore::open(folder, FjallOptions::default())?;
+    let top = FjallStore::open(folder, FjallOptions::default())?;
+    let store = LayeredStore::open(Arc::new(top), &folder.join("segments"))?;
     let genesis = genesis_block(config.network).block_hash();
     let index = Index::open(Arc::new(store), genesis)
         .with_context(|| format!("cannot use the index in {}", folder.display()))?;

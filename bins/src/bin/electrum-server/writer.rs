@@ -42,6 +42,7 @@ impl Writer {
         let options = SyncOptions {
             full_interval: config.poll_interval,
             ignore_mempool: config.ignore_mempool,
+            build_memory: config.build_memory,
             ..SyncOptions::default()
         };
         let sync = Sync::new(index, Arc::new(node), options);

@@ -8,7 +8,7 @@ use bitcoin::block::Header;
 use super::http::{Answer, Http};
 use super::parse::{self, ParseError};
 use super::rpc::malformed;
-use crate::chain::{BlockWithSpent, SourceError};
+use crate::chain::{BlockWithSpent, RawBlock, RawSpent, SourceError};
 
 /// The most headers that Bitcoin Core sends at once.
 const MAX_HEADERS: u32 = 2000;
@@ -54,6 +54,18 @@ impl Rest {
             Ok(BlockWithSpent { block, spent })
         };
         read().map(Some).map_err(|error| malformed(&path, error))
+    }
+
+    /// The same as [`block`](Self::block), as bytes that nobody has looked at.
+    pub(super) fn raw_block(&self, hash: &BlockHash) -> Result<Option<RawBlock>, SourceError> {
+        let Some(block) = self.get(&format!("/rest/block/{hash}.bin"))? else {
+            return Ok(None);
+        };
+        let spent = self.get(&spent_path(hash))?;
+        Ok(spent.map(|spent| RawBlock {
+            block,
+            spent: RawSpent::Rest(spent),
+        }))
     }
 
     /// Returns headers of the active chain; `None` when REST is off or the chain is shorter.

@@ -58,7 +58,11 @@ impl<const N: usize> Flat<N> {
     pub(super) fn range(&self, first: u32, count: u32) -> io::Result<Vec<[u8; N]>> {
         let count = count.min(self.rows.saturating_sub(first));
         let mut rows = vec![[0; N]; count as usize];
-        read_exact_at(&self.file, rows.as_flattened_mut(), u64::from(first) * N as u64)?;
+        read_exact_at(
+            &self.file,
+            rows.as_flattened_mut(),
+            u64::from(first) * N as u64,
+        )?;
         Ok(rows)
     }
 

@@ -69,7 +69,9 @@ impl Store for LayeredStore {
         let top = self.top.snapshot();
         // An error shows again, and is told, when the rows are read.
         let lowered = top.get(Table::Meta, META_SEGMENTS).ok().flatten();
-        let end = lowered.and_then(|row| decode_end(&row)).unwrap_or(state.end);
+        let end = lowered
+            .and_then(|row| decode_end(&row))
+            .unwrap_or(state.end);
         Arc::new(LayeredSnapshot { end, state, top })
     }
 
@@ -336,15 +338,15 @@ impl LayeredSnapshot {
                     }
                     return Ok(());
                 }
-                piece.scripts(bucket, bytes, |prefix, body| {
+                let show = |prefix, body: &[u8]| {
                     piece.rows(body, &mut |tx_num, value| {
                         if tx_num < self.end.tx_num {
                             rows.push((history_key(&prefix, tx_num).to_vec(), value.to_vec()));
                         }
                         ControlFlow::Continue(())
                     })
-                })?;
-                Ok(())
+                };
+                piece.scripts(bucket, bytes, show).map(drop)
             })?;
         }
         rows.extend(keys.into_iter().map(|key| (key.to_vec(), Vec::new())));

@@ -149,7 +149,11 @@ impl Segments {
             txids: Flat::open(&folder.join("txids"), manifest.end.tx_num)?,
             pieces: vec![Vec::new(); Kind::ALL.len() * usize::from(GROUPS)],
         };
-        let mut known = vec!["manifest".to_owned(), "headers".to_owned(), "txids".to_owned()];
+        let mut known = vec![
+            "manifest".to_owned(),
+            "headers".to_owned(),
+            "txids".to_owned(),
+        ];
         for (kind, group, id) in &manifest.pieces {
             let name = name(*kind, *group, *id);
             let piece = Piece::open(&folder.join(&name))?;
@@ -176,7 +180,10 @@ impl Segments {
         }
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            if !known.iter().any(|known| *known.as_str() == *entry.file_name()) {
+            if !known
+                .iter()
+                .any(|known| *known.as_str() == *entry.file_name())
+            {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -206,7 +213,10 @@ impl Segments {
             pieces.map(|piece| piece.size()).sum()
         };
         vec![
-            ("headers", u64::from(state.headers.len()) * HEADER_ROW as u64),
+            (
+                "headers",
+                u64::from(state.headers.len()) * HEADER_ROW as u64,
+            ),
             ("txids", u64::from(state.txids.len()) * TXID_ROW as u64),
             ("tx_nums", sum(Kind::TxNums)),
             ("history", sum(Kind::History)),
@@ -243,7 +253,9 @@ impl Segments {
     fn write(&self, run: &mut Run, threads: usize) -> io::Result<(State, Vec<Piece>)> {
         let state = State::clone(&self.state.load());
         if run.first != state.end {
-            return Err(io::Error::other("the run does not begin where the files end"));
+            return Err(io::Error::other(
+                "the run does not begin where the files end",
+            ));
         }
         let id = lock(&self.manifest).next_id;
         let pieces = run.write(&self.folder, id, threads)?;
@@ -306,6 +318,13 @@ impl Segments {
         CommitError {
             message: format!("{}: {error}", self.folder.display()),
         }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        // Whoever opens the folder next must find what was read here.
+        let _ = self.settle();
     }
 }
 

@@ -255,15 +255,14 @@ impl Piece {
         end: u64,
         first: &[u8],
     ) -> io::Result<Option<Body>> {
-        let rest = prefix
-            .get(self.footer.implied()..)
-            .unwrap_or_default();
+        let rest = prefix.get(self.footer.implied()..).unwrap_or_default();
         let mut offset = start;
         let mut head = [0; PREFIX_LEN + 10];
         while offset < end {
             // What is not in the part that was read is far away, behind a long body.
             let in_first = first.get((offset - start) as usize..).unwrap_or_default();
-            let mut bytes = if in_first.len() >= head.len() || offset + in_first.len() as u64 == end {
+            let mut bytes = if in_first.len() >= head.len() || offset + in_first.len() as u64 == end
+            {
                 in_first
             } else {
                 let there = head.len().min((end - offset) as usize);

@@ -50,11 +50,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(
-        first: End,
-        headers: Append<HEADER_ROW>,
-        txids: Append<TXID_ROW>,
-    ) -> Self {
+    pub(super) fn new(first: End, headers: Append<HEADER_ROW>, txids: Append<TXID_ROW>) -> Self {
         Self {
             first,
             end: first,
@@ -253,9 +249,7 @@ impl Sorter {
                 for (to, from) in prefix.iter_mut().skip(1).zip(rest) {
                     *to = *from;
                 }
-                let number = number
-                    .try_into()
-                    .map_or(before, u32::from_be_bytes);
+                let number = number.try_into().map_or(before, u32::from_be_bytes);
                 push_leb128(&mut self.body, u64::from(number.wrapping_sub(before)));
                 before = number;
                 let whole = tail;
