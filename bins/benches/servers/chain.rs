@@ -46,8 +46,9 @@ const MATURITY: u32 = 100;
 const FAN_OUT: u32 = 20;
 /// So many small coins come of each of these.
 const COINS: u64 = 2500;
-/// The numbers of scripts that are used all the time, and of those that are used often.
+/// How many scripts are used all the time, thousands of times, and some hundred times.
 const HEAVY: u32 = 3;
+const BUSY: u32 = 200;
 const POPULAR: u32 = 5000;
 /// Transactions that are remembered.
 const SAMPLES: u64 = 20_000;
@@ -135,7 +136,7 @@ pub(crate) fn write(shape: Shape, file: impl Write) -> io::Result<Facts> {
         dice: Dice(0x9e37_79b9_7f4a_7c15),
         tip: genesis_block(Network::Regtest).block_hash(),
         coins: Vec::new(),
-        fresh: HEAVY + POPULAR,
+        fresh: HEAVY + BUSY + POPULAR,
         facts: Facts::default(),
     };
     let mut coinbases = Vec::new();
@@ -157,8 +158,10 @@ pub(crate) fn write(shape: Shape, file: impl Write) -> io::Result<Facts> {
 impl<W: Write> Maker<W> {
     fn script(&mut self) -> Script {
         match self.dice.roll(100) {
-            0..5 => Script(self.dice.roll(HEAVY.into()) as u32),
-            5..15 => Script(HEAVY + self.dice.roll(POPULAR.into()) as u32),
+            0..3 => Script(0),
+            3..6 => Script(1 + self.dice.roll(u64::from(HEAVY) - 1) as u32),
+            6..10 => Script(HEAVY + self.dice.roll(BUSY.into()) as u32),
+            10..15 => Script(HEAVY + BUSY + self.dice.roll(POPULAR.into()) as u32),
             // One that was new a short while ago.
             15..50 => Script(self.fresh - 1 - self.dice.roll(2000) as u32),
             _ => {
@@ -243,7 +246,7 @@ impl<W: Write> Maker<W> {
     /// Writes a block, and returns the coin of its coinbase.
     fn block(&mut self, payments: Vec<Transaction>) -> io::Result<Coin> {
         let height = self.facts.height + 1;
-        let script = Script(HEAVY + height % POPULAR);
+        let script = Script(HEAVY + BUSY + height % POPULAR);
         let value = 5_000_000_000u64 >> (height / 150).min(63);
         let mut txdata = Vec::with_capacity(payments.len() + 1);
         txdata.push(coinbase(height, script, value));

@@ -9,7 +9,9 @@
     clippy::print_stderr
 )]
 
+mod ask;
 mod chain;
+mod load;
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -45,6 +47,32 @@ fn main() {
                 at_least(10_000),
                 at_least(100_000)
             );
+        }
+        [command, address, blocks, rest @ ..] if command == "load" => {
+            let shape = chain::Shape {
+                blocks: blocks.parse().unwrap(),
+                payments: 1800,
+            };
+            let facts = chain::write(shape, std::io::sink()).unwrap();
+            for kind in ask::kinds(&facts) {
+                if !rest.is_empty() && !rest.iter().any(|name| kind.name.contains(name.as_str())) {
+                    continue;
+                }
+                if kind.requests.is_empty() {
+                    continue;
+                }
+                let load = load::run(address, &kind.requests, std::time::Duration::from_secs(3));
+                println!(
+                    "{:24} {:6} keys {:10.0}/s  p50 {:7.2} ms  p99 {:7.2} ms  {:6.1} MB/s  {} errors",
+                    kind.name,
+                    kind.requests.len(),
+                    load.per_second(),
+                    load.per_mille(500),
+                    load.per_mille(990),
+                    load.bytes as f64 / 1e6 / load.elapsed.as_secs_f64(),
+                    load.errors
+                );
+            }
         }
         _ => eprintln!("usage: servers chain FILE BLOCKS"),
     }
