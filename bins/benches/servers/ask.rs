@@ -18,7 +18,10 @@ pub(crate) struct Kind {
 /// The script hash as the protocol writes it.
 pub(crate) fn script_hash(script: Script) -> String {
     let hash = sha256::Hash::hash(script.output().as_bytes()).to_byte_array();
-    hash.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+    hash.iter()
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn request(method: &str, params: &str) -> String {
@@ -45,8 +48,13 @@ pub(crate) fn kinds(facts: &Facts) -> Vec<Kind> {
     };
     let (small, middle) = (scripts(facts, 1..=3), scripts(facts, 20..=200));
     let large = scripts(facts, 1000..=5000);
-    let unused: Vec<_> = (0..KEYS as u32).map(|number| Script(u32::MAX - number)).collect();
-    let (history, unspent) = ("blockchain.scripthash.get_history", "blockchain.scripthash.listunspent");
+    let unused: Vec<_> = (0..KEYS as u32)
+        .map(|number| Script(u32::MAX - number))
+        .collect();
+    let (history, unspent) = (
+        "blockchain.scripthash.get_history",
+        "blockchain.scripthash.listunspent",
+    );
     let subscribe = "blockchain.scripthash.subscribe";
     let transactions = |method: &str, with_height: bool| {
         let params = |(txid, height): &(bitcoin::Txid, u32)| match with_height {
@@ -62,14 +70,23 @@ pub(crate) fn kinds(facts: &Facts) -> Vec<Kind> {
     vec![
         kind("server.ping", Arc::new(vec![request("server.ping", "")])),
         kind("get_history, 1-3", of(history, &small)),
-        kind("get_balance, 1-3", of("blockchain.scripthash.get_balance", &small)),
+        kind(
+            "get_balance, 1-3",
+            of("blockchain.scripthash.get_balance", &small),
+        ),
         kind("subscribe, 1-3", of(subscribe, &small)),
         kind("subscribe, unused", of(subscribe, &unused)),
         kind("get_history, 20-200", of(history, &middle)),
         kind("listunspent, 20-200", of(unspent, &middle)),
         kind("get_history, 1000-5000", of(history, &large)),
-        kind("transaction.get", transactions("blockchain.transaction.get", false)),
-        kind("get_merkle", transactions("blockchain.transaction.get_merkle", true)),
+        kind(
+            "transaction.get",
+            transactions("blockchain.transaction.get", false),
+        ),
+        kind(
+            "get_merkle",
+            transactions("blockchain.transaction.get_merkle", true),
+        ),
         kind("block.headers, 500", Arc::new(headers)),
     ]
 }

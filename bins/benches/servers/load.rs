@@ -141,5 +141,6 @@ fn slot(head: &[u8]) -> Option<usize> {
 }
 
 fn is_error(head: &[u8]) -> bool {
-    head.windows(8).any(|window| window == b"\"error\":") && !head.windows(12).any(|window| window == b"\"error\":null")
+    head.windows(8).any(|window| window == b"\"error\":")
+        && !head.windows(12).any(|window| window == b"\"error\":null")
 }

@@ -9,6 +9,7 @@ use electrum_protocol::{ServerConfig, VersionRange};
 
 use super::fees::Fees;
 use super::limits::Limits;
+use crate::answers::Answers;
 use crate::chain::Node;
 use crate::notify::Published;
 use crate::view::View;
@@ -88,6 +89,11 @@ impl Services {
             published,
             refresh,
         }
+    }
+
+    /// Returns the answers that several clients may want.
+    pub(super) fn answers(&self) -> &Answers {
+        self.published.answers()
     }
 
     /// Returns the newest view.

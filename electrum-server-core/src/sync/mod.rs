@@ -285,8 +285,8 @@ impl Sync {
         // A chain that has begun does not become empty: the genesis block is never undone.
         let Some(view) = view else { return };
         self.sequence = sequence;
-        published.publish(view);
         let touched = changes.touched();
+        published.publish(view, &touched);
         on_event(SyncEvent::Update(Update { sequence, touched }));
     }
 }
