@@ -19,6 +19,7 @@ use bitcoin::BlockHash;
 
 use crate::chain::HeaderChain;
 use crate::store::{Segments, Snapshot, Store};
+use crate::view::Trees;
 
 pub(crate) use bulk::{BlockRecords, Bulk};
 pub use open::OpenError;
@@ -41,6 +42,7 @@ pub struct Index {
     key: RowKey,
     genesis: BlockHash,
     headers: HeaderChain,
+    trees: Arc<Trees>,
 }
 
 impl Index {
@@ -57,6 +59,11 @@ impl Index {
     /// Returns the files that were built in bulk, if the store has any.
     pub(crate) fn segments(&self) -> Option<&Arc<Segments>> {
         self.store.segments()
+    }
+
+    /// Returns the trees of the blocks of which proofs were wanted; views share them.
+    pub(crate) fn trees(&self) -> &Arc<Trees> {
+        &self.trees
     }
 
     /// Returns the rows as they are now.

@@ -107,6 +107,7 @@ impl Index {
                 key: new_key,
                 genesis,
                 headers: HeaderChain::default(),
+                trees: Arc::default(),
             });
         };
         let found = u32::from_be_bytes(meta(&format)?);
@@ -130,6 +131,7 @@ impl Index {
             key,
             genesis,
             headers,
+            trees: Arc::default(),
         })
     }
 }
