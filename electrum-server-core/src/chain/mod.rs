@@ -3,6 +3,7 @@
 
 #[cfg(feature = "bitcoind")]
 pub mod bitcoind;
+pub mod blockfiles;
 mod follower;
 mod headers;
 mod node;
@@ -15,5 +16,5 @@ pub use follower::{Plan, plan};
 pub use headers::{HeaderChain, PushError};
 pub use node::{Node, NodeError, PackageOutcome};
 pub use raw::{RawBlock, RawError, RawSpent, SpentScripts};
-pub(crate) use raw::{check_merkle_root, hash as script_hash, walk};
+pub(crate) use raw::{check_merkle_root, hash as script_hash, txid_of, walk};
 pub use source::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};

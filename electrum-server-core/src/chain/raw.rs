@@ -89,6 +89,8 @@ impl From<&BlockWithSpent> for RawBlock {
 pub(crate) struct RawTransaction<'a> {
     /// All of it.
     pub(crate) bytes: &'a [u8],
+    /// Where it ends in the block.
+    pub(crate) end: u32,
     /// The outpoints that it spends, 36 bytes each.
     pub(crate) inputs: Vec<&'a [u8; 36]>,
     /// The value in satoshis and the script of each output.
@@ -221,6 +223,7 @@ impl<'a> Cursor<'a> {
         }
         self.chunk::<4>()?;
         tx.bytes = self.since(start);
+        tx.end = u32::try_from(self.offset()).map_err(|_| self.malformed())?;
         Ok(())
     }
 }
@@ -317,6 +320,15 @@ impl RawSpent {
             }
         }
     }
+}
+
+/// The txid of a transaction in the network encoding; nothing when the bytes are something else.
+pub(crate) fn txid_of(bytes: &[u8]) -> Option<Txid> {
+    let mut cursor = Cursor::new("a transaction", bytes);
+    let mut tx = RawTransaction::default();
+    cursor.transaction(&mut tx).ok()?;
+    cursor.end().ok()?;
+    Some(tx.txid())
 }
 
 /// SHA-256 of a script.

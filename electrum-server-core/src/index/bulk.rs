@@ -7,17 +7,20 @@ use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, BlockHash};
 
-use super::rows::{Delta, encode_deltas};
+use super::rows::{Delta, encode_deltas, tx_row};
 use super::{ApplyError, Index, META_SEGMENTS, RowKey};
 use crate::chain::{HeaderChain, RawBlock, RawError, check_merkle_root, script_hash, walk};
-use crate::store::{CommitError, End, HEADER_ROW, ReadError, Records, Run, Segments, Table};
+use crate::store::{
+    CommitError, End, HEADER_ROW, ReadError, Records, Run, Segments, TX_ROW, Table,
+};
 
 /// The rows of one block, as a bulk build takes them.
 #[derive(Debug)]
 pub(crate) struct BlockRecords {
     hash: BlockHash,
     header: Header,
-    txids: Vec<[u8; 32]>,
+    /// For each transaction its row, all but the number.
+    txs: Vec<[u8; TX_ROW]>,
     records: Records,
 }
 
@@ -42,11 +45,14 @@ impl BlockRecords {
         let mut counts = spent.counts.iter();
         let mut spent = spent.hashes.as_slice();
         let mut txids = Vec::with_capacity(counts.len());
+        let mut txs = Vec::with_capacity(counts.len());
         let mut records = Records::default();
         let mut events: Vec<([u8; 32], Delta)> = Vec::new();
         let mut value = Vec::new();
         walk(hash, &block, |position, tx| {
-            txids.push(tx.txid().to_byte_array());
+            let txid = tx.txid().to_byte_array();
+            txids.push(txid);
+            txs.push(tx_row(&txid, tx.end));
             if genesis {
                 return Ok(());
             }
@@ -88,11 +94,11 @@ impl BlockRecords {
         if !spent.is_empty() || (!genesis && counts.next().is_some()) {
             return Err(other_spent);
         }
-        check_merkle_root(hash, &block, &mut txids.clone())?;
+        check_merkle_root(hash, &block, &mut txids)?;
         Ok(Self {
             hash: *hash,
             header,
-            txids,
+            txs,
             records,
         })
     }
@@ -113,7 +119,7 @@ impl Bulk {
         if self.headers.is_empty() && hash != self.genesis {
             return Err(ApplyError::OtherGenesis { hash });
         }
-        let next = u32::try_from(block.txids.len())
+        let next = u32::try_from(block.txs.len())
             .ok()
             .and_then(|count| self.run.end().tx_num.checked_add(count))
             .ok_or(ApplyError::NumbersExhausted { hash })?;
@@ -123,7 +129,7 @@ impl Bulk {
         header.copy_from_slice(&bitcoin::consensus::serialize(&block.header));
         number.copy_from_slice(&next.to_be_bytes());
         self.run
-            .push(&row, &block.txids, &block.records)
+            .push(&row, &block.txs, &block.records)
             .map_err(|error| CommitError {
                 message: error.to_string(),
             })?;
@@ -205,8 +211,12 @@ mod tests {
             expected.push(&row.prefix, row.position, &row.deltas);
         }
         assert_eq!(records.records, expected);
-        let txids: Vec<_> = rows.txids.iter().map(|txid| txid.to_byte_array()).collect();
-        assert_eq!(records.txids, txids);
+        let txids = rows.txids.iter().map(|txid| txid.to_byte_array());
+        let txs: Vec<_> = txids
+            .zip(&rows.ends)
+            .map(|(txid, end)| tx_row(&txid, *end))
+            .collect();
+        assert_eq!(records.txs, txs);
 
         let mut cut = raw.clone();
         cut.block.pop();

@@ -13,7 +13,7 @@ use crate::chain::HeaderChain;
 use crate::store::{Batch, CommitError, Durability, ReadError, Snapshot, Store, Table};
 
 /// The version of the row formats that this code reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The rows of the table [`Table::Meta`].
 const META_FORMAT: &[u8] = b"format";

@@ -5,16 +5,16 @@ use std::hash::Hasher;
 
 use bitcoin::block::Header;
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, BlockHash, OutPoint, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, Txid, VarInt};
 use electrum_protocol::ScriptHash;
 use siphasher::sip::SipHasher24;
 
 use crate::chain::BlockWithSpent;
 use crate::leb128::{pull_leb128, push_leb128};
-use crate::store::{ReadError, Table};
+use crate::store::{ReadError, TX_ROW, Table};
 
 /// What each transaction takes in the tables [`Table::Txids`] and [`Table::TxNums`], keys and all.
-const TX_SIZE: usize = 4 + 32 + 12;
+const TX_SIZE: usize = 4 + TX_ROW + 12;
 
 /// The secret key of a database: 16 random bytes that are made with it and never leave it.
 ///
@@ -83,6 +83,8 @@ pub struct BlockRows {
     pub(super) header: Header,
     pub(super) hash: BlockHash,
     pub(super) txids: Vec<Txid>,
+    /// Where each transaction ends in the block.
+    pub(super) ends: Vec<u32>,
     pub(super) history: Vec<HistoryRow>,
 }
 
@@ -124,11 +126,16 @@ impl BlockRows {
             header: block.header,
             hash,
             txids: Vec::with_capacity(block.txdata.len()),
+            ends: Vec::with_capacity(block.txdata.len()),
             history: Vec::with_capacity(4 * block.txdata.len()),
         };
         let mut events = Vec::new();
+        let mut end = first_offset(block.txdata.len());
         for (position, (transaction, spent)) in (0..).zip(block.txdata.iter().zip(spent)) {
             rows.txids.push(transaction.compute_txid());
+            // Blocks have 4 million bytes at most.
+            end = end.saturating_add(transaction.total_size() as u32);
+            rows.ends.push(end);
             if genesis {
                 continue;
             }
@@ -196,6 +203,21 @@ impl BlockRows {
     pub fn scripts(&self) -> impl Iterator<Item = ScriptHash> + '_ {
         self.history.iter().map(|row| row.script_hash)
     }
+}
+
+/// Where the first of so many transactions begins in a block: after the header and their number.
+pub(crate) fn first_offset(transactions: usize) -> u32 {
+    let count = VarInt::from(transactions).size();
+    (Header::SIZE + count) as u32
+}
+
+/// The row of a transaction: its txid, then where it ends in its block.
+pub(super) fn tx_row(txid: &[u8; 32], end: u32) -> [u8; TX_ROW] {
+    let mut row = [0; TX_ROW];
+    let (head, tail) = row.split_at_mut(32);
+    head.copy_from_slice(txid);
+    tail.copy_from_slice(&end.to_be_bytes());
+    row
 }
 
 /// One thing that a transaction does with a script.

@@ -8,7 +8,7 @@ use bitcoin::hashes::Hash;
 use electrum_protocol::ScriptHash;
 
 use super::reader::{Reader, tx_num_key};
-use super::rows::{HISTORY_KEY_LEN, HistoryRow};
+use super::rows::{HISTORY_KEY_LEN, HistoryRow, tx_row};
 use super::{BlockRows, Index, META_SEGMENTS, UNDO_DEPTH};
 use crate::chain::{BlockId, PushError};
 use crate::store::{Batch, CommitError, Durability, End, ReadError, Table, encode_end};
@@ -113,8 +113,9 @@ impl Index {
             let mut row = serialize(&block.header);
             row.extend_from_slice(&next.to_be_bytes());
             batch.put(Table::Headers, height.to_be_bytes(), row);
-            for (tx_num, txid) in (first..next).zip(&block.txids) {
-                batch.put(Table::Txids, tx_num.to_be_bytes(), txid.to_byte_array());
+            for (tx_num, (txid, end)) in (first..next).zip(block.txids.iter().zip(&block.ends)) {
+                let row = tx_row(txid.as_byte_array(), *end);
+                batch.put(Table::Txids, tx_num.to_be_bytes(), row);
                 batch.put(Table::TxNums, tx_num_key(txid, tx_num), []);
             }
             let keys = block.history.iter().map(|row| history_key(row, first));

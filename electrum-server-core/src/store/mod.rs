@@ -18,14 +18,14 @@ use std::sync::Arc;
 pub use self::fjall::{FjallOptions, FjallStore};
 pub use memory::MemoryStore;
 pub use segments::{End, LayeredStore, Segments};
-pub(crate) use segments::{HEADER_ROW, Records, Run, decode_end, encode_end};
+pub(crate) use segments::{HEADER_ROW, Records, Run, TX_ROW, decode_end, encode_end};
 
 /// One sorted table of rows. Keys sort as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// The chain: one row per block.
     Headers,
-    /// Transaction number to txid.
+    /// Transaction number to txid, and to where the transaction ends in its block.
     Txids,
     /// Txid to transaction number.
     TxNums,
@@ -160,8 +160,8 @@ pub trait Snapshot: fmt::Debug + Send + Sync {
         visit: &mut Visit<'_>,
     ) -> Result<(), ReadError>;
 
-    /// Returns a row of [`Table::Txids`]: the same as [`get`](Self::get), but cheaper where that is possible, because most
-    /// questions are about txids.
+    /// Returns the txid in a row of [`Table::Txids`]: as from [`get`](Self::get), but cheaper where that is possible,
+    /// because most questions are about txids.
     ///
     /// # Errors
     ///
@@ -169,8 +169,10 @@ pub trait Snapshot: fmt::Debug + Send + Sync {
     fn txid(&self, tx_num: u32) -> Result<Option<[u8; 32]>, ReadError> {
         let row = self.get(Table::Txids, &tx_num.to_be_bytes())?;
         row.map(|row| {
-            row.try_into()
-                .map_err(|_| ReadError::damaged(Table::Txids, "a row has the wrong length"))
+            let row: [u8; TX_ROW] = row
+                .try_into()
+                .map_err(|_| ReadError::damaged(Table::Txids, "a row has the wrong length"))?;
+            Ok(segments::txid_of(&row))
         })
         .transpose()
     }

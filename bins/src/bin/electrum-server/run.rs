@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bitcoin::constants::genesis_block;
+use electrum_server_core::chain::ChainSource;
 use electrum_server_core::chain::bitcoind::Bitcoind;
+use electrum_server_core::chain::blockfiles::FilesFirst;
 use electrum_server_core::index::Index;
 use electrum_server_core::net;
 use electrum_server_core::notify::Published;
@@ -18,6 +20,7 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use crate::blocks;
 use crate::config::Config;
 use crate::logging::Console;
 use crate::node;
@@ -54,8 +57,13 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
     };
+    let block_files = blocks::open(config)?;
+    let source: Arc<dyn ChainSource> = match &block_files {
+        Some(files) => Arc::new(FilesFirst::new(files.clone(), Arc::new(node.clone()))),
+        None => Arc::new(node.clone()),
+    };
     let updates = net::updates();
-    let mut writer = Writer::start(index, node.clone(), config, console, updates.clone())?;
+    let mut writer = Writer::start(index, source, config, console, updates.clone())?;
 
     // The end of this future is the wish of everybody who serves to stop serving.
     let (stop_serving, stopped) = oneshot::channel::<()>();
@@ -71,13 +79,16 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 if config.listen.is_empty() || config.sync_once {
                     continue;
                 }
-                let services = services(config, published, node.clone(), writer.handle.clone());
+                let mut services = services(config, published, node.clone(), writer.handle.clone());
+                if let Some(files) = &block_files {
+                    services = services.with_block_files(files.clone());
+                }
                 let listeners = bind(&config.listen).await?;
                 for listener in &listeners {
                     info!("serving on {}", listener.local_addr()?);
                 }
                 let shutdown = async move { drop(stopped.await) };
-                serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
+                serving = Some(tokio::spawn(net::serve(listeners, Arc::new(services), updates.clone(), shutdown)));
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
@@ -180,13 +191,16 @@ fn services(
     published: Arc<Published>,
     node: Bitcoind,
     writer: SyncHandle,
-) -> Arc<Services> {
+) -> Services {
     let about = About {
         banner: config.banner.clone(),
         donation_address: config.donation_address.clone(),
         ..About::default()
     };
-    let mut limits = Limits::default();
+    let mut limits = match config.max_response {
+        Some(bytes) => Limits::default().with_max_response(bytes),
+        None => Limits::default(),
+    };
     if let Some(limit) = config.history_limit {
         limits.max_history = limits
             .max_history
@@ -196,11 +210,5 @@ fn services(
     let refresh = Box::new(move || {
         writer.refresh(REFRESH_TIMEOUT);
     });
-    Arc::new(Services::new(
-        published,
-        Arc::new(node),
-        refresh,
-        about,
-        limits,
-    ))
+    Services::new(published, Arc::new(node), refresh, about, limits)
 }

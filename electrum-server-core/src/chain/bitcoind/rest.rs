@@ -1,5 +1,6 @@
 //! The node's REST interface: blocks, what they spend, and headers as bytes, without credentials.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
@@ -66,6 +67,20 @@ impl Rest {
             block,
             spent: RawSpent::Rest(spent),
         }))
+    }
+
+    /// Returns bytes of a block; `None` when the node does not have it, or does not know this question (it does from
+    /// Bitcoin Core 31 on).
+    pub(super) fn block_part(
+        &self,
+        hash: &BlockHash,
+        range: Range<u32>,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
+        let (offset, size) = (range.start, range.len());
+        let part = self.get(&format!(
+            "/rest/blockpart/{hash}.bin?offset={offset}&size={size}"
+        ))?;
+        Ok(part.filter(|part| part.len() == size))
     }
 
     /// Returns headers of the active chain; `None` when REST is off or the chain is shorter.

@@ -52,25 +52,40 @@ pub enum UndoError {
 /// The number of well-known script forms.
 const FORMS: u32 = 6;
 
-/// Calls `visit` for each output that a block spends, in the order of its inputs: with the index of the spending
-/// transaction (0 is the first after the coinbase), the index of the input, the value in satoshis, and the script, which
-/// is valid during the call only. All scripts share one buffer.
+/// An output that a block spends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpentOutput<'a> {
+    /// Which transaction spends it; 0 is the first after the coinbase.
+    pub transaction: usize,
+    /// Which input of that transaction.
+    pub input: usize,
+    /// Its worth.
+    pub value: Amount,
+    /// Its script.
+    pub script: &'a [u8],
+}
+
+/// Calls `visit` for each output that a block spends, in the order of its inputs, with the undo data of the block.
 ///
 /// # Errors
 ///
 /// See [`UndoError`]. What was visited before is then worth nothing.
 pub fn for_each_spent(
     bytes: &[u8],
-    mut visit: impl FnMut(usize, usize, u64, &[u8]),
+    mut visit: impl FnMut(SpentOutput<'_>),
 ) -> Result<(), UndoError> {
     let mut reader = Reader { bytes, rest: bytes };
     let mut script = [0; 67];
     let transactions = reader.compact_size()?;
-    let mut tx_index = 0;
-    for _ in 0..transactions {
+    for transaction in 0.. {
+        if transaction as u64 == transactions {
+            break;
+        }
         let inputs = reader.compact_size()?;
-        let mut input_index = 0;
-        for _ in 0..inputs {
+        for input in 0.. {
+            if input as u64 == inputs {
+                break;
+            }
             let code: u32 = reader.number()?;
             if code >> 1 > 0 {
                 let _version: u32 = reader.number()?;
@@ -79,10 +94,13 @@ pub fn for_each_spent(
                 .filter(|sat| *sat <= Amount::MAX_MONEY.to_sat())
                 .ok_or_else(|| reader.bad_number())?;
             let script = reader.script(&mut script)?;
-            visit(tx_index, input_index, value, script);
-            input_index += 1;
+            visit(SpentOutput {
+                transaction,
+                input,
+                value: Amount::from_sat(value),
+                script,
+            });
         }
-        tx_index += 1;
     }
     match reader.rest.len() {
         0 => Ok(()),
@@ -180,8 +198,8 @@ impl<'a> Reader<'a> {
             }
             4 | 5 => {
                 let x: &[u8; 32] = self.array()?;
-                let mut key = [if form == 4 { 2 } else { 3 }; 33];
-                write(&mut key, [&[], &key.clone()[..1], x]);
+                let mut key = [0; 33];
+                write(&mut key, [&[if form == 4 { 2 } else { 3 }], x, &[]]);
                 let offset = self.offset();
                 let key = PublicKey::from_slice(&key).map_err(|_| UndoError::Key { offset })?;
                 let key = key.serialize_uncompressed();

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::read_at::read_exact_at;
+use crate::read_at::read_exact_at;
 
 /// What is collected before it is written.
 const BUFFER: usize = 1 << 20;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::merge::{part as read_part, parts};
 use super::piece::{GROUP_BITS, Kind, Piece, key_bits};
-use super::{End, Segments, State, group_of};
+use super::{End, Segments, State, TX_ROW, group_of, txid_of};
 use crate::index::{META_KEY, META_SEGMENTS, PREFIX_LEN};
 use crate::store::{
     Batch, CommitError, Durability, OpenStoreError, ReadError, Snapshot, Store, Table, Visit,
@@ -175,6 +175,7 @@ impl Snapshot for LayeredSnapshot {
                 .state
                 .txids
                 .get(tx_num)
+                .map(|row| row.as_ref().map(txid_of))
                 .map_err(|error| read_error(Table::Txids, &error)),
             false => self.top.txid(tx_num),
         }
@@ -269,7 +270,7 @@ impl LayeredSnapshot {
     /// Adds the key of a transaction number, if the files have it in this moment.
     fn push_tx_num(&self, tx_num: u32, keys: &mut Vec<[u8; 12]>) -> io::Result<()> {
         if tx_num < self.end.tx_num {
-            let txid = self.state.txids.get(tx_num)?.unwrap_or_default();
+            let txid = self.state.txids.get(tx_num)?.unwrap_or([0; TX_ROW]);
             let mut key = [0; 12];
             let (prefix, number) = key.split_at_mut(8);
             prefix.copy_from_slice(&key_bits(&txid).to_be_bytes());

@@ -11,7 +11,6 @@ mod manifest;
 mod merge;
 mod piece;
 mod piece_writer;
-mod read_at;
 mod run;
 
 use std::fmt;
@@ -37,8 +36,15 @@ pub(crate) use run::{Records, Run};
 
 /// A header, and the number of the first transaction after its block.
 pub(crate) const HEADER_ROW: usize = 84;
-/// A txid.
-pub(crate) const TXID_ROW: usize = 32;
+/// A txid, and where the transaction ends in its block.
+pub(crate) const TX_ROW: usize = 36;
+
+/// The txid in a row.
+pub(super) fn txid_of(row: &[u8; TX_ROW]) -> [u8; 32] {
+    let mut txid = [0; 32];
+    txid.copy_from_slice(row.split_at(32).0);
+    txid
+}
 
 /// Where rows end: at the first block, and the first transaction, that they do not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +71,7 @@ fn name(kind: Kind, group: u8, id: u32) -> String {
 struct State {
     end: End,
     headers: Flat<HEADER_ROW>,
-    txids: Flat<TXID_ROW>,
+    txids: Flat<TX_ROW>,
     /// By kind and group; each in chain order.
     pieces: Vec<Vec<Arc<Piece>>>,
 }
@@ -217,7 +223,7 @@ impl Segments {
                 "headers",
                 u64::from(state.headers.len()) * HEADER_ROW as u64,
             ),
-            ("txids", u64::from(state.txids.len()) * TXID_ROW as u64),
+            ("txids", u64::from(state.txids.len()) * TX_ROW as u64),
             ("tx_nums", sum(Kind::TxNums)),
             ("history", sum(Kind::History)),
         ]

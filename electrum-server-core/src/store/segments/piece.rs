@@ -9,9 +9,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::read_at::read_exact_at;
 use crate::index::PREFIX_LEN;
 use crate::leb128::pull_leb128;
+use crate::read_at::read_exact_at;
 
 /// How many groups the rows of a table are split into, by the first four bits of their keys.
 pub(super) const GROUPS: u8 = 16;

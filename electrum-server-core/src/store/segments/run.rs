@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::flat::Append;
 use super::piece::{GROUPS, Kind, Piece, kept, key_bits};
 use super::piece_writer::{PieceWriter, TX_NUM_WEIGHT};
-use super::{End, HEADER_ROW, TXID_ROW, name};
+use super::{End, HEADER_ROW, TX_ROW, name};
 use crate::index::PREFIX_LEN;
 use crate::leb128::{pull_leb128, push_leb128};
 
@@ -43,14 +43,14 @@ pub(crate) struct Run {
     pub(super) first: End,
     pub(super) end: End,
     pub(super) headers: Append<HEADER_ROW>,
-    pub(super) txids: Append<TXID_ROW>,
+    pub(super) txids: Append<TX_ROW>,
     history: Vec<Vec<u8>>,
     tx_nums: Vec<Vec<(u64, u32)>>,
     bytes: usize,
 }
 
 impl Run {
-    pub(super) fn new(first: End, headers: Append<HEADER_ROW>, txids: Append<TXID_ROW>) -> Self {
+    pub(super) fn new(first: End, headers: Append<HEADER_ROW>, txids: Append<TX_ROW>) -> Self {
         Self {
             first,
             end: first,
@@ -81,7 +81,7 @@ impl Run {
     pub(crate) fn push(
         &mut self,
         header: &[u8; HEADER_ROW],
-        txids: &[[u8; TXID_ROW]],
+        txids: &[[u8; TX_ROW]],
         records: &Records,
     ) -> io::Result<()> {
         let first = self.end.tx_num;

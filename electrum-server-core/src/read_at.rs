@@ -5,13 +5,13 @@ use std::io;
 
 /// Fills `buffer` with what is at `offset`.
 #[cfg(unix)]
-pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
 /// Fills `buffer` with what is at `offset`.
 #[cfg(windows)]
-pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     let mut rest = buffer;
     while !rest.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, rest, offset) {
