@@ -3,8 +3,9 @@
 //! Bitcoin Core appends blocks as they come to `blk*.dat`, and what they spend, once they are connected, to `rev*.dat`,
 //! all combined with the key in `xor.dat` by exclusive or. Which block is where stands in a database that only the node
 //! can open; it is found out here by reading the heads of all blocks once. Nothing is believed: a block's hash is
-//! compared, and a record of spent outputs has a checksum that fits one block only. What is not found here, because the
-//! node has not written it yet or has deleted it, is the node's affair: see [`FilesFirst`].
+//! compared, and a record of spent outputs has a checksum that fits the children of one block only. What is not found
+//! here, because the node has not written it yet or has deleted it, or because it is not certain, is the node's affair: see
+//! [`FilesFirst`].
 
 mod files;
 mod key;
@@ -280,11 +281,16 @@ impl BlockFiles {
 
     /// Returns where the undo records of a file are.
     fn records(&self, file: u32, afresh: bool) -> io::Result<Arc<Records>> {
+        let catalog = self.catalog.read();
+        let blocks = catalog
+            .unwrap_or_else(PoisonError::into_inner)
+            .connected_len(file);
         let lock = || self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = lock();
         if let Some(at) = all.iter().position(|records| records.file == file) {
             let found = all.remove(at);
-            if !afresh {
+            // One block more may be a sibling.
+            if !afresh && found.blocks() == blocks {
                 all.push(Arc::clone(&found));
                 return Ok(found);
             }

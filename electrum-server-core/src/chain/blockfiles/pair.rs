@@ -1,17 +1,18 @@
 //! Which undo record belongs to which block.
 //!
 //! A record does not say it. Behind it stands a checksum over the hash of the block's parent and the record: so whoever
-//! has a block can tell whether a record is its own. Records are written in the order in which blocks were connected,
-//! which is that of their heights but for stale blocks; there the search begins.
+//! has a block can tell whether a record is its own, unless there is another block with the same parent, stale or not, in
+//! the same file. Records are written in the order in which blocks were connected, which is that of their heights but for
+//! stale blocks; there the search begins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::{Hash, HashEngine, sha256d};
 
 use super::files::{Files, Kind};
-use super::scan::ShortHash;
+use super::scan::{Connected, ShortHash};
 
 /// What stands before a record: the network's magic bytes, and its size (4 bytes, little endian).
 const RECORD_HEAD: u64 = 8;
@@ -29,6 +30,8 @@ pub(super) struct Records {
     records: Vec<(u64, u32)>,
     /// The order in which the blocks of the file with the same number were connected, most likely.
     ranks: HashMap<ShortHash, usize>,
+    /// Blocks of the file that have a parent in common.
+    siblings: HashSet<ShortHash>,
 }
 
 impl Records {
@@ -37,7 +40,7 @@ impl Records {
         files: &Files,
         magic: [u8; 4],
         file: u32,
-        connected: Vec<ShortHash>,
+        connected: Vec<Connected>,
     ) -> io::Result<Self> {
         let mut records = Vec::with_capacity(connected.len());
         let mut at = 0u64;
@@ -54,19 +57,30 @@ impl Records {
         Ok(Self {
             file,
             records,
-            ranks: connected.into_iter().zip(0..).collect(),
+            siblings: siblings(&connected),
+            ranks: connected.iter().map(|block| block.hash).zip(0..).collect(),
         })
     }
 
-    /// Returns the record of a block, if it is there.
+    /// Returns how many blocks were known of the file with the same number.
+    pub(super) fn blocks(&self) -> usize {
+        self.ranks.len()
+    }
+
+    /// Returns the record of a block, if it is there and cannot be that of another.
     pub(super) fn find(
         &self,
         files: &Files,
         block: ShortHash,
         parent: &BlockHash,
     ) -> io::Result<Option<Vec<u8>>> {
-        let rank = self.ranks.get(&block).copied().unwrap_or_default();
-        let rank = rank.min(self.records.len());
+        if self.siblings.contains(&block) {
+            return Ok(None);
+        }
+        let Some(rank) = self.ranks.get(&block) else {
+            return Ok(None);
+        };
+        let rank = (*rank).min(self.records.len());
         let (before, after) = self.records.split_at(rank);
         // Outwards from the most likely one.
         let mut before = before.iter().rev();
@@ -106,4 +120,15 @@ impl Records {
         bytes.truncate(size as usize);
         Ok(Some(bytes))
     }
+}
+
+fn siblings(connected: &[Connected]) -> HashSet<ShortHash> {
+    let mut first_of = HashMap::with_capacity(connected.len());
+    let mut siblings = HashSet::new();
+    for block in connected {
+        if let Some(other) = first_of.insert(block.parent, block.hash) {
+            siblings.extend([other, block.hash]);
+        }
+    }
+    siblings
 }

@@ -33,8 +33,17 @@ pub(super) struct Place {
     pub(super) file: u32,
     pub(super) offset: u32,
     pub(super) size: u32,
+    /// Its parent; zero for the genesis block.
+    pub(super) parent: ShortHash,
     /// Its height; [`u32::MAX`] while not all blocks below it are known.
     pub(super) height: u32,
+}
+
+/// A block of a file, as far as it matters for finding out what it spends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Connected {
+    pub(super) hash: ShortHash,
+    pub(super) parent: ShortHash,
 }
 
 /// What is known of one file.
@@ -42,6 +51,7 @@ pub(super) struct Place {
 struct Contents {
     /// The blocks that were found, in the order in which they stand there.
     blocks: Vec<ShortHash>,
+    has_genesis: bool,
     /// Up to where it has been read.
     end: u64,
 }
@@ -67,19 +77,31 @@ impl Catalog {
 
     /// Returns the blocks of one file in the order in which they were connected, as far as heights tell, without the
     /// genesis block, which nothing connects.
-    pub(super) fn connected(&self, file: u32) -> Vec<ShortHash> {
+    pub(super) fn connected(&self, file: u32) -> Vec<Connected> {
         let Some(contents) = self.files.get(&file) else {
             return Vec::new();
         };
         let mut blocks: Vec<_> = contents
             .blocks
             .iter()
-            .filter_map(|hash| Some((self.places.get(hash)?.height, *hash)))
-            .filter(|(height, _)| *height > 0)
+            .filter_map(|hash| Some((self.places.get(hash)?, *hash)))
+            .filter(|(place, _)| place.height > 0)
             .collect();
         // Stable: where no height is known, because lower blocks are gone, they stay in the order of the file.
-        blocks.sort_by_key(|(height, _)| *height);
-        blocks.into_iter().map(|(_, hash)| hash).collect()
+        blocks.sort_by_key(|(place, _)| place.height);
+        let connected = |(place, hash): (&Place, _)| Connected {
+            hash,
+            parent: place.parent,
+        };
+        blocks.into_iter().map(connected).collect()
+    }
+
+    /// Returns how many blocks [`connected`](Self::connected) returns.
+    pub(super) fn connected_len(&self, file: u32) -> usize {
+        let contents = self.files.get(&file);
+        contents.map_or(0, |contents| {
+            contents.blocks.len() - usize::from(contents.has_genesis)
+        })
     }
 
     /// Where to read on: the files that may have grown, and from which byte.
@@ -106,11 +128,12 @@ impl Catalog {
         }
         let contents = self.files.entry(file).or_default();
         contents.end = found.end;
+        contents.has_genesis |= found.blocks.iter().any(|(_, place)| place.parent == 0);
         contents
             .blocks
-            .extend(found.blocks.iter().map(|(hash, _, _)| *hash));
-        for (hash, parent, place) in found.blocks {
-            self.insert(hash, parent, place);
+            .extend(found.blocks.iter().map(|(hash, _)| *hash));
+        for (hash, place) in found.blocks {
+            self.insert(hash, place);
         }
     }
 
@@ -129,13 +152,12 @@ impl Catalog {
         }
     }
 
-    fn insert(&mut self, hash: ShortHash, parent: Option<ShortHash>, mut place: Place) {
-        let height = match parent {
-            None => Some(0),
-            Some(parent) => self
-                .places
-                .get(&parent)
-                .and_then(|parent| parent.height.checked_add(1)),
+    fn insert(&mut self, hash: ShortHash, mut place: Place) {
+        let parent = place.parent;
+        let height = match self.places.get(&parent) {
+            _ if parent == 0 => Some(0),
+            Some(parent) => parent.height.checked_add(1),
+            None => None,
         };
         place.height = height.unwrap_or(u32::MAX);
         let known = match self.places.entry(hash) {
@@ -146,10 +168,10 @@ impl Catalog {
                 false
             }
         };
-        match (height, parent) {
-            (Some(height), _) if !known => self.raise(hash, height),
-            (None, Some(parent)) => self.waiting.entry(parent).or_default().push(hash),
-            _ => {}
+        match height {
+            Some(height) if !known => self.raise(hash, height),
+            Some(_) => {}
+            None => self.waiting.entry(parent).or_default().push(hash),
         }
     }
 
@@ -171,8 +193,8 @@ impl Catalog {
 /// What a part of a file holds.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// In the order of the file; without a parent for the genesis block.
-    blocks: Vec<(ShortHash, Option<ShortHash>, Place)>,
+    /// In the order of the file.
+    blocks: Vec<(ShortHash, Place)>,
     /// Up to where there are blocks.
     end: u64,
 }
@@ -213,16 +235,15 @@ pub(super) fn read_heads(
         let hash = BlockHash::from_raw_hash(sha256d::Hash::hash(header));
         let parent = header
             .get(4..36)
-            .and_then(|parent| BlockHash::from_slice(parent).ok())
-            .filter(|parent| *parent != BlockHash::all_zeros());
+            .and_then(|parent| BlockHash::from_slice(parent).ok());
         let place = Place {
             file,
             offset: start,
             size,
+            parent: parent.as_ref().map_or(0, short),
             height: u32::MAX,
         };
-        let parent = parent.as_ref().map(short);
-        found.blocks.push((short(&hash), parent, place));
+        found.blocks.push((short(&hash), place));
         found.end = end;
     }
     Ok(found)

@@ -233,7 +233,7 @@ fn write(buffer: &mut [u8], parts: [&[u8]; 3]) -> usize {
 ///
 /// A number of satoshis is taken apart into its decimal zeros (9 at most), its last digit before them, and what is left;
 /// the parts are put together so that round values become small numbers.
-fn decompress_amount(number: u64) -> Option<u64> {
+pub(super) fn decompress_amount(number: u64) -> Option<u64> {
     let Some(number) = number.checked_sub(1) else {
         return Some(0);
     };
