@@ -12,6 +12,7 @@ mod bulk;
 mod round;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod wake;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::notify::{Published, Update};
 use crate::store::{CommitError, ReadError};
 use crate::view::View;
 use round::Outcome;
+use tidy::Tidying;
 pub use wake::SyncHandle;
 use wake::{Wakes, Watcher};
 
@@ -120,6 +122,7 @@ pub struct Sync {
     changes: round::Changes,
     wakes: Wakes,
     handle: SyncHandle,
+    tidying: Option<Tidying>,
 }
 
 impl fmt::Debug for Sync {
@@ -152,6 +155,7 @@ impl Sync {
             changes: round::Changes::default(),
             wakes,
             handle,
+            tidying: None,
         }
     }
 
@@ -184,9 +188,12 @@ impl Sync {
         self.finish(result)
     }
 
-    fn finish(self, result: Result<(), SyncError>) -> Result<(), SyncError> {
+    fn finish(mut self, result: Result<(), SyncError>) -> Result<(), SyncError> {
         // Whoever waits for a round, or holds a handle, sees that there are no more.
         self.handle.stop();
+        if let Some(tidying) = self.tidying.take() {
+            tidying.join();
+        }
         let persisted = self.index.persist();
         result?;
         Ok(persisted?)
@@ -227,6 +234,7 @@ impl Sync {
                     if let Some(tip) = self.index.headers().tip() {
                         watcher.caught_up(tip.hash);
                     }
+                    self.tidy();
                     self.pause(started.elapsed(), outcome)
                 }
                 Err(SyncError::Source(error))

@@ -1,7 +1,7 @@
 //! Making one piece of several.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,15 +28,31 @@ impl Segments {
                 if stop() {
                     return Ok(());
                 }
-                self.merge_group(kind, group, all)
-                    .map_err(|error| self.failed(&error))?;
+                match self.merge_group(kind, group, all, stop) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+                    merged => merged.map_err(|error| self.failed(&error))?,
+                }
             }
         }
         Ok(())
     }
 
-    fn merge_group(&self, kind: Kind, group: u8, all: bool) -> io::Result<()> {
+    /// Returns whether there is something to merge.
+    pub(crate) fn is_scattered(&self) -> bool {
+        let state = self.state.load();
+        state.pieces.iter().any(|pieces| pieces.len() > 1)
+    }
+
+    fn merge_group(
+        &self,
+        kind: Kind,
+        group: u8,
+        all: bool,
+        stop: &dyn Fn() -> bool,
+    ) -> io::Result<()> {
         loop {
+            // Nobody else changes what is there from here on.
+            let mut manifest = lock(&self.manifest);
             self.settle().map_err(io::Error::other)?;
             let state = State::clone(&self.state.load());
             let pieces = state.pieces(kind, group);
@@ -51,19 +67,25 @@ impl Segments {
             if old.len() < 2 {
                 return Ok(());
             }
-            let mut manifest = lock(&self.manifest);
             let path = self.folder.join(name(kind, group, manifest.next_id));
-            let piece = match kind {
-                Kind::History => history(&path, &old)?,
-                Kind::TxNums => tx_nums(&path, &old)?,
+            manifest.next_id += 1;
+            let merged = match kind {
+                Kind::History => history(&path, &old, stop),
+                Kind::TxNums => tx_nums(&path, &old, stop),
             };
-            piece.sync()?;
+            let piece = match merged.and_then(|piece| piece.sync().map(|()| piece)) {
+                Ok(piece) => piece,
+                Err(error) => {
+                    // Half a piece is of no use; what cannot be deleted now is deleted when the folder is opened.
+                    let _ = fs::remove_file(&path);
+                    return Err(error);
+                }
+            };
             let mut state = state;
             if let Some(pieces) = state.pieces_mut(kind, group) {
                 pieces.truncate(from);
                 pieces.push(Arc::new(piece));
             }
-            manifest.next_id += 1;
             manifest.pieces = super::named(&state);
             manifest.write(&self.folder)?;
             self.state.store(Arc::new(state));
@@ -117,7 +139,7 @@ pub(super) fn parts(pieces: &[Arc<Piece>]) -> u64 {
         .unwrap_or(1)
 }
 
-fn history(path: &Path, pieces: &[Arc<Piece>]) -> io::Result<Piece> {
+fn history(path: &Path, pieces: &[Arc<Piece>], stop: &dyn Fn() -> bool) -> io::Result<Piece> {
     let Some(first) = pieces.first() else {
         return Err(io::Error::other("nothing to merge"));
     };
@@ -127,6 +149,9 @@ fn history(path: &Path, pieces: &[Arc<Piece>]) -> io::Result<Piece> {
     let parts = parts(pieces);
     let (mut body, mut scratch) = (Vec::new(), Vec::new());
     for at in 0..parts {
+        if stop() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         // Prefix, which piece, first row, where its body is in `bodies`.
         let mut scripts: Vec<([u8; PREFIX_LEN], usize, usize, usize)> = Vec::new();
         let mut bodies = Vec::new();
@@ -168,7 +193,7 @@ fn history(path: &Path, pieces: &[Arc<Piece>]) -> io::Result<Piece> {
     writer.finish(path)
 }
 
-fn tx_nums(path: &Path, pieces: &[Arc<Piece>]) -> io::Result<Piece> {
+fn tx_nums(path: &Path, pieces: &[Arc<Piece>], stop: &dyn Fn() -> bool) -> io::Result<Piece> {
     let Some(first) = pieces.first() else {
         return Err(io::Error::other("nothing to merge"));
     };
@@ -179,6 +204,9 @@ fn tx_nums(path: &Path, pieces: &[Arc<Piece>]) -> io::Result<Piece> {
     let parts = parts(pieces);
     let mut entries = Vec::new();
     for at in 0..parts {
+        if stop() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         entries.clear();
         for piece in pieces {
             part(piece, at, parts, |bucket, bytes| {

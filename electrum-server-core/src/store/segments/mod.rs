@@ -252,29 +252,27 @@ impl Segments {
             return Ok(());
         }
         self.write(&mut run, threads)
-            .and_then(|(state, pieces)| self.install(run, state, pieces, key))
+            .and_then(|pieces| self.install(run, pieces, key))
             .map_err(|error| self.failed(&error))
     }
 
-    fn write(&self, run: &mut Run, threads: usize) -> io::Result<(State, Vec<Piece>)> {
-        let state = State::clone(&self.state.load());
-        if run.first != state.end {
+    fn write(&self, run: &mut Run, threads: usize) -> io::Result<Vec<Piece>> {
+        if run.first != self.end() {
             return Err(io::Error::other(
                 "the run does not begin where the files end",
             ));
         }
-        let id = lock(&self.manifest).next_id;
-        let pieces = run.write(&self.folder, id, threads)?;
-        Ok((state, pieces))
+        let id = {
+            let mut manifest = lock(&self.manifest);
+            manifest.next_id += 1;
+            manifest.next_id - 1
+        };
+        run.write(&self.folder, id, threads)
     }
 
-    fn install(
-        self: &Arc<Self>,
-        run: Run,
-        mut state: State,
-        pieces: Vec<Piece>,
-        key: [u8; 16],
-    ) -> io::Result<()> {
+    fn install(self: &Arc<Self>, run: Run, pieces: Vec<Piece>, key: [u8; 16]) -> io::Result<()> {
+        let mut manifest = lock(&self.manifest);
+        let mut state = State::clone(&self.state.load());
         state.end = run.end;
         state.headers = run.headers.finish()?;
         state.txids = run.txids.finish()?;
@@ -286,10 +284,8 @@ impl Segments {
                 pieces.push(piece);
             }
         }
-        let mut manifest = lock(&self.manifest);
         manifest.key = key;
         manifest.end = state.end;
-        manifest.next_id += 1;
         manifest.pieces = named(&state);
         let (headers, txids) = (state.headers.clone(), state.txids.clone());
         self.state.store(Arc::new(state));
