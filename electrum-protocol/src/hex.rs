@@ -1,6 +1,10 @@
 //! Hexadecimal text, both ways.
 
 /// The two lower-case digits of each byte.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would say so"
+)]
 const DIGITS: [[u8; 2]; 256] = {
     let mut digits = [[0; 2]; 256];
     let mut byte = 0;
@@ -22,7 +26,9 @@ pub(crate) fn encode(
     out.resize(start + 2 * bytes.len(), 0);
     let (pairs, _) = out.split_at_mut(start).1.as_chunks_mut::<2>();
     for (pair, byte) in pairs.iter_mut().zip(bytes) {
-        *pair = DIGITS[usize::from(byte)];
+        #[allow(clippy::indexing_slicing, reason = "every byte has its place")]
+        let digits = DIGITS[usize::from(byte)];
+        *pair = digits;
     }
 }
 

@@ -94,7 +94,7 @@ impl Sync {
             for block in blocks {
                 bulk.push(&block?)?;
                 let height = bulk.headers().len() - 1;
-                if height % REPORT == 0 {
+                if height.is_multiple_of(REPORT) {
                     report(height);
                 }
                 if self.wakes.is_stopped() {

@@ -90,7 +90,10 @@ impl Trees {
 
 /// The node beside another; the last of an odd number stands beside itself.
 fn sibling(nodes: &[sha256d::Hash], at: u32) -> Option<sha256d::Hash> {
-    nodes.get((at ^ 1) as usize).or(nodes.last()).copied()
+    nodes
+        .get((at ^ 1) as usize)
+        .or_else(|| nodes.last())
+        .copied()
 }
 
 /// The level above.
@@ -98,7 +101,7 @@ fn parents(nodes: &[sha256d::Hash]) -> Vec<sha256d::Hash> {
     let parent = |pair: &[sha256d::Hash]| {
         let mut engine = sha256d::Hash::engine();
         for at in 0..2 {
-            if let Some(node) = pair.get(at).or(pair.last()) {
+            if let Some(node) = pair.get(at).or_else(|| pair.last()) {
                 engine.input(node.as_byte_array());
             }
         }

@@ -104,6 +104,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_response_bytes: Option<usize>,
 
+    /// Most clients at a time; each takes an open file [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_connections: Option<usize>,
+
     /// Seconds between two looks at the node when it announces nothing by itself [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) wait_duration_secs: Option<u64>,
@@ -224,6 +228,7 @@ impl Options {
             ignore_mempool: self.ignore_mempool.or(lower.ignore_mempool),
             index_lookup_limit: self.index_lookup_limit.or(lower.index_lookup_limit),
             max_response_bytes: self.max_response_bytes.or(lower.max_response_bytes),
+            max_connections: self.max_connections.or(lower.max_connections),
             wait_duration_secs: self.wait_duration_secs.or(lower.wait_duration_secs),
             jsonrpc_timeout_secs: self.jsonrpc_timeout_secs.or(lower.jsonrpc_timeout_secs),
             server_banner: self.server_banner.or(lower.server_banner),

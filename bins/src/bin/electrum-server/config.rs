@@ -47,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) ignore_mempool: bool,
     pub(crate) history_limit: Option<usize>,
     pub(crate) max_response: Option<usize>,
+    pub(crate) max_connections: Option<usize>,
     pub(crate) poll_interval: Duration,
     pub(crate) rpc_timeout: Duration,
     pub(crate) banner: String,
@@ -124,6 +125,7 @@ impl Config {
             ignore_mempool: options.ignore_mempool.unwrap_or(false),
             history_limit: options.index_lookup_limit.filter(|limit| *limit > 0),
             max_response: options.max_response_bytes,
+            max_connections: options.max_connections,
             poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
             rpc_timeout: seconds(
                 "jsonrpc-timeout-secs",

@@ -18,7 +18,7 @@ use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::blocks;
 use crate::config::Config;
@@ -39,6 +39,10 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Whatever keeps the program from doing what it is for.
 pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    let clients = config
+        .max_connections
+        .unwrap_or_else(|| Limits::default().max_connections);
+    raise_file_limit(clients);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -47,6 +51,20 @@ pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
     // A thread that waits for the node keeps nobody waiting.
     runtime.shutdown_background();
     result
+}
+
+/// Files that are open besides those of the clients: the index's, the node's, ours.
+const OTHER_FILES: u64 = 1500;
+
+/// Lets this process have as many open files as it may.
+fn raise_file_limit(clients: usize) {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit >= OTHER_FILES + clients as u64 => debug!("may open {limit} files"),
+        Ok(limit) => warn!(
+            "the system allows {limit} open files (ulimit -n), which may not suffice for {clients} clients"
+        ),
+        Err(error) => warn!("cannot raise the limit of open files: {error}"),
+    }
 }
 
 async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
@@ -201,6 +219,9 @@ fn services(
         Some(bytes) => Limits::default().with_max_response(bytes),
         None => Limits::default(),
     };
+    if let Some(connections) = config.max_connections {
+        limits.max_connections = connections;
+    }
     if let Some(limit) = config.history_limit {
         limits.max_history = limits
             .max_history

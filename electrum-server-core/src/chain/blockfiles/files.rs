@@ -29,13 +29,16 @@ impl Kind {
     }
 }
 
+/// A file of a kind, with its number.
+type Open = ((Kind, u32), Arc<File>);
+
 /// The folder, and its open files.
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
     key: Key,
     /// The one used last at the end.
-    open: Mutex<Vec<((Kind, u32), Arc<File>)>>,
+    open: Mutex<Vec<Open>>,
 }
 
 impl Files {

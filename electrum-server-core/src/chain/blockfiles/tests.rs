@@ -34,7 +34,7 @@ fn compress_amount(mut sat: u64) -> u64 {
         return 0;
     }
     let mut zeros = 0;
-    while sat % 10 == 0 && zeros < 9 {
+    while sat.is_multiple_of(10) && zeros < 9 {
         sat /= 10;
         zeros += 1;
     }
