@@ -169,6 +169,13 @@ impl Answers {
 mod tests {
     use std::collections::HashSet;
 
+    use bitcoin::hashes::Hash;
+    use bitcoin::{Amount, SignedAmount};
+    use electrum_protocol::method::transaction::{GetResponse, MerkleResponse};
+    use electrum_protocol::{
+        Balance, Confirmation, HistoryEntry, ProtocolVersion, Response, Unspent,
+    };
+
     use super::*;
 
     fn question(script_hash: ScriptHash) -> Question {
@@ -205,6 +212,53 @@ mod tests {
         answers.keep_status(script_hash, 6, None);
         assert_eq!(answers.status(&script_hash, 5), None, "too new");
         assert_eq!(answers.status(&script_hash, 6), Some(None));
+    }
+
+    /// What is kept for a client of one version is sent to one of another.
+    #[test]
+    fn what_is_kept_looks_the_same_in_every_version() {
+        let txid = Txid::from_byte_array([7; 32]);
+        let entry = |confirmation, fee| HistoryEntry {
+            txid,
+            confirmation,
+            fee,
+        };
+        let unconfirmed_parents = true;
+        let responses = [
+            Response::ScripthashGetHistory(vec![
+                entry(Confirmation::Block(5), None),
+                entry(
+                    Confirmation::Mempool {
+                        unconfirmed_parents,
+                    },
+                    Some(Amount::from_sat(200)),
+                ),
+            ]),
+            Response::ScripthashGetBalance(Balance {
+                confirmed: Amount::from_sat(1),
+                unconfirmed: SignedAmount::from_sat(-1),
+            }),
+            Response::ScripthashListUnspent(vec![Unspent {
+                txid,
+                vout: 1,
+                value: Amount::from_sat(9),
+                height: 0,
+            }]),
+            Response::TransactionGet(GetResponse::Raw(vec![1, 2, 3])),
+            Response::TransactionGetMerkle(MerkleResponse {
+                block_height: 1,
+                merkle: vec![txid.to_raw_hash()],
+                pos: 0,
+            }),
+        ];
+        for response in responses {
+            let encodings = ProtocolVersion::SPOKEN.map(|version| {
+                let mut encoded = Vec::new();
+                response.encode(version, &mut encoded);
+                encoded
+            });
+            assert!(encodings.iter().all(|other| *other == encodings[0]));
+        }
     }
 
     #[test]
