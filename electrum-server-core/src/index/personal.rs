@@ -349,8 +349,28 @@ impl Index {
         Ok(())
     }
 
-    /// Returns the outputs that scripts have now.
-    pub(crate) fn coins(&self, scripts: &HashSet<[u8; 32]>) -> Result<Coins, ReadError> {
+    /// Returns those of some scripts that have a history.
+    pub(crate) fn used(&self, scripts: &HashSet<[u8; 32]>) -> Result<Vec<[u8; 32]>, ReadError> {
+        let snapshot = self.store.snapshot();
+        let reader = Reader::new(snapshot.as_ref(), &self.key);
+        let mut used = Vec::new();
+        for script in scripts {
+            reader.history(&ScriptHash::from_byte_array(*script), &mut |_, _| {
+                used.push(*script);
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(used)
+    }
+
+    /// Returns the outputs that scripts have before the block at a height.
+    pub(crate) fn coins(
+        &self,
+        scripts: &HashSet<[u8; 32]>,
+        height: u32,
+    ) -> Result<Coins, ReadError> {
+        let tx_nums = self.headers.tx_nums(height);
+        let end = tx_nums.map_or(u32::MAX, |tx_nums| tx_nums.start);
         let snapshot = self.store.snapshot();
         let reader = Reader::new(snapshot.as_ref(), &self.key);
         let mut coins = Coins::new();
@@ -359,6 +379,9 @@ impl Index {
             reader.history(
                 &ScriptHash::from_byte_array(*script),
                 &mut |tx_num, value| {
+                    if tx_num >= end {
+                        return ControlFlow::Break(());
+                    }
                     rows.push((tx_num, value.to_vec()));
                     ControlFlow::Continue(())
                 },
