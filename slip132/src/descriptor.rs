@@ -12,20 +12,11 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use core::str::FromStr;
 
 use crate::checksum::checksum;
-use crate::{DescriptorError, ExtendedKey, Kind, Network, Rules};
-
-/// Where a key comes from: the master key's fingerprint and the steps from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// First four bytes of the HASH160 of the master public key.
-    pub fingerprint: [u8; 4],
-    /// The steps; hardened from 2^31 on.
-    pub path: Vec<u32>,
-}
+use crate::{DescriptorError, ExtendedKey, Kind, Network, Origin, Rules};
 
 /// One extended key and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -322,61 +313,4 @@ fn read_signer(text: &str, kind: Kind) -> Result<(Signer, Branch), DescriptorErr
         .with_kind(kind)
         .map_err(|_| DescriptorError::Network(key.network()))?;
     Ok((Signer { key, origin }, branch))
-}
-
-const HARDENED: u32 = 1 << 31;
-
-impl fmt::Display for Origin {
-    /// `[d34db33f/84h/0h/0h]`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('[')?;
-        self.fingerprint
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        for step in &self.path {
-            let mark = if step & HARDENED == 0 { "" } else { "h" };
-            write!(f, "/{}{mark}", step & !HARDENED)?;
-        }
-        f.write_char(']')
-    }
-}
-
-impl FromStr for Origin {
-    type Err = DescriptorError;
-
-    /// Reads `d34db33f/84h/0'/0`, with or without brackets.
-    fn from_str(text: &str) -> Result<Self, DescriptorError> {
-        let text = text
-            .strip_prefix('[')
-            .and_then(|text| text.strip_suffix(']'))
-            .unwrap_or(text);
-        let mut parts = text.split('/');
-        let digits = parts.next().unwrap_or_default();
-        if digits.len() != 8 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(DescriptorError::Origin);
-        }
-        let fingerprint = u32::from_str_radix(digits, 16).map_err(|_| DescriptorError::Origin)?;
-        let path = parts
-            .map(step)
-            .collect::<Option<_>>()
-            .ok_or(DescriptorError::Origin)?;
-        Ok(Self {
-            fingerprint: fingerprint.to_be_bytes(),
-            path,
-        })
-    }
-}
-
-fn step(text: &str) -> Option<u32> {
-    let number = text.strip_suffix(['h', 'H', '\'']);
-    let digits = number.unwrap_or(text);
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let value: u32 = digits.parse().ok().filter(|value| *value < HARDENED)?;
-    Some(if number.is_some() {
-        value | HARDENED
-    } else {
-        value
-    })
 }

@@ -65,9 +65,36 @@ pub enum ConvertError {
         /// The kind asked for.
         kind: Kind,
     },
-    /// A public key does not contain the private one.
-    #[error("a private key cannot be made from a public key")]
-    PublicToPrivate,
+}
+
+/// Why a key cannot come from where it is said to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OriginError {
+    /// A key's depth is the number of steps from the master key.
+    #[error("the key is of depth {depth}, but the path has {steps} steps")]
+    Depth {
+        /// What the key says.
+        depth: u8,
+        /// What the path says.
+        steps: usize,
+    },
+    /// A key's child number is the last step.
+    #[error("the key has the child number {key}, but the path ends in {path}")]
+    ChildNumber {
+        /// What the key says; hardened from 2^31 on.
+        key: u32,
+        /// What the path says.
+        path: u32,
+    },
+    /// A master key's fingerprint is its own, and the parent's of its children.
+    #[error("the master key's fingerprint is {}, not {}", Hex(.expected), Hex(.found))]
+    Fingerprint {
+        /// What the key says.
+        expected: [u8; 4],
+        /// What the origin says.
+        found: [u8; 4],
+    },
 }
 
 /// Why there is no descriptor, or a text is none of those that a key of SLIP-132 stands for.

@@ -7,11 +7,13 @@ mod checksum;
 pub mod descriptor;
 mod error;
 mod key;
+mod origin;
 pub mod registry;
 mod resemblance;
 
-pub use descriptor::{Branch, Descriptor, Origin, Signer};
-pub use error::{ConvertError, DescriptorError, ParseError};
+pub use descriptor::{Branch, Descriptor, Signer};
+pub use error::{ConvertError, DescriptorError, OriginError, ParseError};
 pub use key::{ExtendedKey, PAYLOAD_LENGTH, Rules};
+pub use origin::Origin;
 pub use registry::{Kind, Network, Row};
 pub use resemblance::Resemblance;
