@@ -10,6 +10,7 @@ mod key;
 mod origin;
 pub mod registry;
 mod resemblance;
+mod table;
 
 pub use descriptor::{Branch, Descriptor, Signer};
 pub use error::{ConvertError, DescriptorError, OriginError, ParseError};

@@ -1,5 +1,7 @@
 //! Published descriptors and their addresses, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use serde_json::Value;
 use slip132::{Branch, Descriptor, DescriptorError, ExtendedKey, Kind, Origin};
 

@@ -1,5 +1,7 @@
 //! Where keys come from (`data/slip132.json` names the sources).
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use serde_json::Value;
 use slip132::{ExtendedKey, Kind, Origin, OriginError};
 

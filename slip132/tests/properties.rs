@@ -1,5 +1,7 @@
 //! What holds of every key and every text.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use proptest::prelude::*;
 use slip132::{
     Branch, Descriptor, ExtendedKey, Kind, Network, Origin, ParseError, Rules, Signer, registry,

@@ -1,5 +1,7 @@
 //! Published keys, and what is known of them (`data/slip132.json` names the source of each).
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use serde_json::Value;
 use slip132::{ExtendedKey, Kind, Network, ParseError, Rules, registry};
 
