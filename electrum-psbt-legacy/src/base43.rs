@@ -58,12 +58,18 @@ pub fn decode(text: &str) -> Result<Vec<u8>, TextError> {
         let form = "base43";
         return Err(TextError::TooLong { len, max, form });
     }
-    let zeros = text.chars().take_while(|character| *character == '0').count();
+    let zeros = text
+        .chars()
+        .take_while(|character| *character == '0')
+        .count();
     // Little-endian, 32 bits to a limb.
     let mut limbs: Vec<u32> = Vec::new();
     for (position, character) in text.chars().enumerate() {
         let digit = ALPHABET.find(character);
-        let digit = digit.ok_or(TextError::NotBase43 { character, position })?;
+        let digit = digit.ok_or(TextError::NotBase43 {
+            character,
+            position,
+        })?;
         let mut carry = digit as u64;
         for limb in &mut limbs {
             let sum = u64::from(*limb) * 43 + carry;

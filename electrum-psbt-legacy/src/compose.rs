@@ -13,7 +13,11 @@ pub(crate) fn partial(spend: &Spend) -> Option<(ScriptBuf, Vec<Vec<u8>>)> {
         let item = |slot: &Option<Vec<u8>>| slot.clone().unwrap_or_else(|| NO_SIGNATURE.to_vec());
         spend.signatures.iter().map(item)
     };
-    let keys: Vec<_> = spend.signers.iter().map(|signer| signer.key.to_bytes()).collect();
+    let keys: Vec<_> = spend
+        .signers
+        .iter()
+        .map(|signer| signer.key.to_bytes())
+        .collect();
     Some(match spend.kind {
         SpendKind::Address => {
             let mut script = alloc::vec![0xff, 0];
@@ -26,7 +30,13 @@ pub(crate) fn partial(spend: &Spend) -> Option<(ScriptBuf, Vec<Vec<u8>>)> {
 
 /// scriptSig and witness of an input that has its signatures, as the network takes them.
 pub(crate) fn complete(spend: &Spend) -> Option<(ScriptBuf, Witness)> {
-    let signatures: Vec<_> = spend.signatures.iter().flatten().take(spend.required).cloned().collect();
+    let signatures: Vec<_> = spend
+        .signatures
+        .iter()
+        .flatten()
+        .take(spend.required)
+        .cloned()
+        .collect();
     let keys: Option<Vec<_>> = spend
         .signers
         .iter()

@@ -99,8 +99,30 @@ impl Bip32Key {
     /// The version bytes, as SLIP-132 registers them.
     #[must_use]
     pub fn version(&self) -> [u8; 4] {
-        let (version, _) = self.payload.split_first_chunk().expect("78 bytes");
-        *version
+        self.four_bytes(0)
+    }
+
+    /// Steps from the root.
+    #[must_use]
+    pub fn depth(&self) -> u8 {
+        self.payload.get(4).copied().unwrap_or_default()
+    }
+
+    /// The first 4 bytes of the HASH160 of the parent; zeros for a root.
+    #[must_use]
+    pub fn parent_fingerprint(&self) -> Fingerprint {
+        Fingerprint::from(self.four_bytes(5))
+    }
+
+    /// The step from the parent, hardened from 2^31 on.
+    #[must_use]
+    pub fn child_number(&self) -> u32 {
+        u32::from_be_bytes(self.four_bytes(9))
+    }
+
+    fn four_bytes(&self, at: usize) -> [u8; 4] {
+        let bytes = self.payload.get(at..).and_then(<[u8]>::first_chunk);
+        *bytes.expect("the payload has 78 bytes")
     }
 
     /// The extended key with the version bytes of BIP32, whatever SLIP-132 says of the script.
@@ -113,7 +135,10 @@ impl Bip32Key {
             true => [0x04, 0x35, 0x87, 0xcf],
             false => [0x04, 0x88, 0xb2, 0x1e],
         };
-        payload.iter_mut().zip(plain).for_each(|(byte, plain)| *byte = plain);
+        payload
+            .iter_mut()
+            .zip(plain)
+            .for_each(|(byte, plain)| *byte = plain);
         Xpub::decode(&payload).map_err(|_| self.not_on_curve())
     }
 
@@ -137,9 +162,8 @@ impl Bip32Key {
 
     fn public_key<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<PublicKey, KeyError> {
         let (change, index) = (self.change.value(), self.index.value());
-        let step = |value| {
-            ChildNumber::from_normal_idx(value).map_err(|_| KeyError::Hardened(value))
-        };
+        let step =
+            |value| ChildNumber::from_normal_idx(value).map_err(|_| KeyError::Hardened(value));
         let path = [step(change)?, step(index)?];
         let derived = self.xpub()?.derive_pub(secp, &path);
         derived
@@ -162,7 +186,11 @@ pub struct OldKey {
 impl OldKey {
     fn point(&self) -> Result<secp256k1::PublicKey, KeyError> {
         let mut bytes = [4; 65];
-        bytes.iter_mut().skip(1).zip(self.master).for_each(|(to, from)| *to = from);
+        bytes
+            .iter_mut()
+            .skip(1)
+            .zip(self.master)
+            .for_each(|(to, from)| *to = from);
         secp256k1::PublicKey::from_slice(&bytes)
             .map_err(|_| KeyError::NotOnCurve(bytes.to_lower_hex_string()))
     }
@@ -184,8 +212,8 @@ impl OldKey {
         message.extend(self.master);
         let tweak = sha256d::Hash::hash(&message).to_byte_array();
         let nothing = |_| KeyError::NoSuchKey { change, index };
-        let tweak = Scalar::from_be_bytes(tweak)
-            .map_err(|_| KeyError::NoSuchKey { change, index })?;
+        let tweak =
+            Scalar::from_be_bytes(tweak).map_err(|_| KeyError::NoSuchKey { change, index })?;
         let point = self.point()?.add_exp_tweak(secp, &tweak).map_err(nothing)?;
         Ok(PublicKey::new_uncompressed(point))
     }
@@ -217,7 +245,10 @@ impl ExtendedKey {
                 [] => Err(wrong_length),
                 [version @ (0x00 | 0x05 | 0x6f | 0xc4), hash @ ..] if hash.len() == 20 => {
                     let hash = hash.try_into().expect("20 bytes");
-                    Ok(Self::Address { version: *version, hash })
+                    Ok(Self::Address {
+                        version: *version,
+                        hash,
+                    })
                 }
                 script => Ok(Self::Script(ScriptBuf::from_bytes(script.to_vec()))),
             },
@@ -230,7 +261,11 @@ impl ExtendedKey {
         let (change, rest) = PathIndex::read(rest)?;
         let (index, rest) = PathIndex::read(rest)?;
         let payload = *payload;
-        rest.is_empty().then_some(Self::Bip32(Bip32Key { payload, change, index }))
+        rest.is_empty().then_some(Self::Bip32(Bip32Key {
+            payload,
+            change,
+            index,
+        }))
     }
 
     fn read_old(bytes: &[u8]) -> Option<Self> {
@@ -239,7 +274,11 @@ impl ExtendedKey {
         let (index, rest) = rest.split_first_chunk()?;
         let master = *master;
         let (change, index) = (u16::from_le_bytes(*change), u16::from_le_bytes(*index));
-        rest.is_empty().then_some(Self::Old(OldKey { master, change, index }))
+        rest.is_empty().then_some(Self::Old(OldKey {
+            master,
+            change,
+            index,
+        }))
     }
 
     /// The bytes that [`ExtendedKey::from_bytes`] reads.
@@ -293,9 +332,10 @@ impl ExtendedKey {
     pub fn script_pubkey(&self) -> Option<ScriptBuf> {
         match self {
             Self::Script(script) => Some(script.clone()),
-            Self::Address { version: 0x00 | 0x6f, hash } => {
-                Some(ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array(*hash)))
-            }
+            Self::Address {
+                version: 0x00 | 0x6f,
+                hash,
+            } => Some(ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array(*hash))),
             Self::Address { hash, .. } => {
                 Some(ScriptBuf::new_p2sh(&ScriptHash::from_byte_array(*hash)))
             }
@@ -303,4 +343,3 @@ impl ExtendedKey {
         }
     }
 }
-

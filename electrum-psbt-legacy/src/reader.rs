@@ -30,7 +30,11 @@ impl<'a> Reader<'a> {
         found
     }
 
-    pub(crate) fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn take(
+        &mut self,
+        len: usize,
+        field: &'static str,
+    ) -> Result<&'a [u8], DecodeError> {
         let Some(taken) = self.rest().get(..len) else {
             let offset = self.offset;
             return Err(DecodeError::Truncated { offset, field });

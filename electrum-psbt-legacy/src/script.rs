@@ -86,7 +86,12 @@ pub(crate) fn multisig<K: AsRef<[u8]>>(required: usize, keys: &[K]) -> Vec<u8> {
 /// How many signatures a multisig script needs, and its keys as they are written.
 pub(crate) fn parse_multisig(script: &[u8]) -> Option<(usize, Vec<&[u8]>)> {
     let ops = ops(script)?;
-    let [Op::Code(first), keys @ .., Op::Code(last), Op::Code(OP_CHECKMULTISIG)] = ops.as_slice()
+    let [
+        Op::Code(first),
+        keys @ ..,
+        Op::Code(last),
+        Op::Code(OP_CHECKMULTISIG),
+    ] = ops.as_slice()
     else {
         return None;
     };

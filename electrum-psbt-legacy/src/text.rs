@@ -1,20 +1,22 @@
 //! The texts that carry transactions: hex, base43, base64, and the JSON object of Electrum's files.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
+#[cfg(feature = "json")]
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use bitcoin::hex::FromHex;
-use serde::{Deserialize, Serialize};
 
 use crate::{MAX_LEN, TextError, base43};
 
 /// The JSON object of Electrum's `.txn` files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg(feature = "json")]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct JsonWrapper {
     /// The transaction in hex.
     pub hex: String,
     /// Whether all signatures are there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
     /// Whether no input signals that it may be replaced; written from 2.7 on.
     #[serde(default, rename = "final", skip_serializing_if = "Option::is_none")]
@@ -48,6 +50,7 @@ pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
     if len > max {
         return Err(TextError::TooLong { len, max, form });
     }
+    #[cfg(feature = "json")]
     if text.starts_with('{') {
         return from_json(text).map(|bytes| (TextForm::Json, bytes));
     }
@@ -57,7 +60,9 @@ pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
     }
     match base43::decode(&text) {
         Ok(bytes) => return Ok((TextForm::Base43, bytes)),
-        Err(too_long @ TextError::TooLong { .. }) if text.chars().all(|c| base43::ALPHABET.contains(c)) => {
+        Err(too_long @ TextError::TooLong { .. })
+            if text.chars().all(|c| base43::ALPHABET.contains(c)) =>
+        {
             return Err(too_long);
         }
         Err(_) => {}
@@ -68,6 +73,7 @@ pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
     }
 }
 
+#[cfg(feature = "json")]
 fn from_json(text: &str) -> Result<Vec<u8>, TextError> {
     let wrapper: JsonWrapper =
         serde_json::from_str(text).map_err(|error| TextError::Json(error.to_string()))?;
@@ -102,6 +108,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     (bits == 0).then_some(bytes)
 }
 
+#[cfg(feature = "json")]
 impl JsonWrapper {
     /// The object that Electrum 2.7 to 3.3 writes of a transaction.
     #[must_use]

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, transaction,
 };
-use bitcoin::hashes::Hash;
 
 use crate::DecodeError;
 use crate::reader::{Reader, write_bytes, write_compact_size};
@@ -205,7 +205,12 @@ impl PartialTransaction {
                 if let Some(prefix) = input.witness.prefix {
                     out.extend(PREFIX);
                     out.extend(prefix.value.to_le_bytes());
-                    out.extend(prefix.witness_version.into_iter().flat_map(u16::to_le_bytes));
+                    out.extend(
+                        prefix
+                            .witness_version
+                            .into_iter()
+                            .flat_map(u16::to_le_bytes),
+                    );
                 }
                 write_compact_size(&mut out, input.witness.items.len());
                 for item in &input.witness.items {
@@ -258,7 +263,10 @@ impl PartialTransaction {
     pub fn signature_count(&self) -> (usize, usize) {
         let add = |(present, required), input: &Input| {
             let spend = &input.spend;
-            (present + spend.signatures_present(), required + spend.required())
+            (
+                present + spend.signatures_present(),
+                required + spend.required(),
+            )
         };
         self.inputs.iter().fold((0, 0), add)
     }
@@ -272,26 +280,34 @@ impl PartialTransaction {
     /// Whether every input is known to spend a segregated witness coin.
     #[must_use]
     pub fn is_all_segwit(&self) -> bool {
-        self.inputs.iter().all(|input| input.spend.kind().is_segwit())
+        self.inputs
+            .iter()
+            .all(|input| input.spend.kind().is_segwit())
     }
 
-    /// The transaction without its signatures: empty scriptSigs, but those of nested segregated witness coins, which
-    /// belong to the identifier.
+    /// The transaction without its signatures: scriptSigs and witnesses empty, as a PSBT carries it.
+    ///
+    /// Its identifier is not the one on the network where a nested segregated witness coin is spent; that is
+    /// [`PartialTransaction::txid`].
     #[must_use]
     pub fn unsigned_transaction(&self) -> Transaction {
-        self.transaction(|input| {
-            let script_sig = input.spend.nested_script_sig().unwrap_or_default();
-            (script_sig, Witness::new())
-        })
+        self.transaction(|_| (ScriptBuf::new(), Witness::new()))
     }
 
     /// The identifier, once no signature can change it: when complete, or when every input is segregated witness.
     #[must_use]
     pub fn txid(&self) -> Option<Txid> {
-        match self.is_all_segwit() {
-            true => Some(self.unsigned_transaction().compute_txid()),
-            false => self.finalize().ok().map(|transaction| transaction.compute_txid()),
+        if !self.is_all_segwit() {
+            return self
+                .finalize()
+                .ok()
+                .map(|transaction| transaction.compute_txid());
         }
+        let transaction = self.transaction(|input| {
+            let script_sig = input.spend.nested_script_sig().unwrap_or_default();
+            (script_sig, Witness::new())
+        });
+        Some(transaction.compute_txid())
     }
 
     pub(crate) fn transaction(
