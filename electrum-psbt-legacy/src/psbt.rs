@@ -1,0 +1,1 @@
+//! The way to PSBT (BIP174) and back.

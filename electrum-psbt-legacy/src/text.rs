@@ -1,0 +1,130 @@
+//! The texts that carry transactions: hex, base43, base64, and the JSON object of Electrum's files.
+
+use alloc::string::String;
+#[cfg(feature = "json")]
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use bitcoin::hex::FromHex;
+
+use crate::{MAX_LEN, TextError, base43};
+
+/// The JSON object of Electrum's `.txn` files.
+#[cfg(feature = "json")]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct JsonWrapper {
+    /// The transaction in hex.
+    pub hex: String,
+    /// Whether all signatures are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
+    /// Whether no input signals that it may be replaced; written from 2.7 on.
+    #[serde(default, rename = "final", skip_serializing_if = "Option::is_none")]
+    pub is_final: Option<bool>,
+}
+
+/// The form in which a text carried a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TextForm {
+    /// Hexadecimal digits of either case.
+    Hex,
+    /// What Electrum's QR codes hold.
+    Base43,
+    /// As PSBTs are written.
+    Base64,
+    /// The JSON object of a file.
+    Json,
+}
+
+/// The bytes that a text carries: hex, then base43, then base64, then the JSON object, the first that fits.
+///
+/// White space is taken away first, as Electrum does. A text of hexadecimal digits of even number is hex even where it
+/// could be base43.
+///
+/// # Errors
+/// [`TextError`] when no form fits.
+pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
+    let text = text.trim();
+    let (len, max, form) = (text.len(), 4 * MAX_LEN, "text");
+    if len > max {
+        return Err(TextError::TooLong { len, max, form });
+    }
+    #[cfg(feature = "json")]
+    if text.starts_with('{') {
+        return from_json(text).map(|bytes| (TextForm::Json, bytes));
+    }
+    let text: String = text.split_whitespace().collect();
+    if let Ok(bytes) = Vec::from_hex(&text) {
+        return Ok((TextForm::Hex, bytes));
+    }
+    match base43::decode(&text) {
+        Ok(bytes) => return Ok((TextForm::Base43, bytes)),
+        Err(too_long @ TextError::TooLong { .. })
+            if text.chars().all(|c| base43::ALPHABET.contains(c)) =>
+        {
+            return Err(too_long);
+        }
+        Err(_) => {}
+    }
+    match base64(&text) {
+        Some(bytes) => Ok((TextForm::Base64, bytes)),
+        None => Err(TextError::UnknownForm(text.chars().take(40).collect())),
+    }
+}
+
+#[cfg(feature = "json")]
+fn from_json(text: &str) -> Result<Vec<u8>, TextError> {
+    let wrapper: JsonWrapper =
+        serde_json::from_str(text).map_err(|error| TextError::Json(error.to_string()))?;
+    Vec::from_hex(wrapper.hex.trim()).map_err(|_| TextError::NotHex)
+}
+
+/// Base64 of RFC 4648 section 4, padded.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    if text.is_empty() || text.len() % 4 != 0 || padding > 2 {
+        return None;
+    }
+    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
+    for digit in digits.bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    (bits == 0).then_some(bytes)
+}
+
+#[cfg(feature = "json")]
+impl JsonWrapper {
+    /// The object that Electrum 2.7 to 3.3 writes of a transaction.
+    #[must_use]
+    pub fn new(transaction: &crate::PartialTransaction) -> Self {
+        use bitcoin::hex::DisplayHex;
+        let mut sequences = transaction.inputs().iter().map(|input| input.sequence().0);
+        Self {
+            hex: transaction.encode().to_lower_hex_string(),
+            complete: Some(transaction.is_complete()),
+            is_final: Some(sequences.all(|sequence| sequence >= 0xffff_fffe)),
+        }
+    }
+
+    /// The object as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and truth values are JSON")
+    }
+}

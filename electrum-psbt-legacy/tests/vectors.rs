@@ -1,0 +1,149 @@
+//! Published partial transactions; each record of `tests/data/partial_tx.json` names its source.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use bitcoin::hex::{DisplayHex, FromHex};
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Network, consensus};
+use electrum_psbt_legacy::{
+    DecodeError, ExtendedKey, JsonWrapper, PartialTransaction, SpendKind, TextForm, from_text,
+};
+use serde_json::Value;
+
+fn records() -> Value {
+    serde_json::from_str(include_str!("data/partial_tx.json")).unwrap()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    Vec::from_hex(value.as_str().unwrap()).unwrap()
+}
+
+fn network(record: &Value) -> Network {
+    match record["network"].as_str().unwrap() {
+        "mainnet" => Network::Bitcoin,
+        "testnet" => Network::Testnet,
+        other => panic!("{other}"),
+    }
+}
+
+fn decode(record: &Value) -> PartialTransaction {
+    PartialTransaction::decode(&bytes(&record["hex"]))
+        .unwrap_or_else(|error| panic!("{}: {error}", record["id"]))
+}
+
+#[test]
+fn every_field_is_read() {
+    let records = records();
+    let vectors = records["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 52);
+    for record in vectors {
+        let described = decode(record).describe(network(record));
+        let described = serde_json::to_value(described).unwrap();
+        let expected = &record["decoded"];
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&described[name], value, "{} {name}", record["id"]);
+        }
+        assert_eq!(&described, expected, "{}", record["id"]);
+        assert_eq!(record["length"], bytes(&record["hex"]).len());
+    }
+}
+
+#[test]
+fn bytes_survive() {
+    for record in records()["vectors"].as_array().unwrap() {
+        let encoded = decode(record).encode().to_lower_hex_string();
+        assert_eq!(record["hex"], encoded, "{}", record["id"]);
+    }
+}
+
+#[test]
+fn signed_transactions_are_complete() {
+    let mut signed = 0;
+    for record in records()["vectors"].as_array().unwrap() {
+        let Some(hex) = record["final_tx_hex"].as_str() else {
+            continue;
+        };
+        signed += 1;
+        let bytes = Vec::from_hex(hex).unwrap();
+        let transaction = PartialTransaction::decode(&bytes).unwrap();
+        assert!(transaction.is_complete(), "{}", record["id"]);
+        assert_eq!(transaction.encode(), bytes);
+        let (present, required) = transaction.signature_count();
+        assert_eq!(present, required);
+        let finalized = transaction.finalize().unwrap();
+        assert_eq!(consensus::serialize(&finalized), bytes);
+        assert_eq!(
+            record["final_txid"],
+            transaction.txid().unwrap().to_string()
+        );
+    }
+    assert!(signed > 40, "{signed}");
+}
+
+#[test]
+fn keys_of_every_kind() {
+    let records = records();
+    let secp = Secp256k1::verification_only();
+    for record in records["x_pubkeys"].as_array().unwrap() {
+        let written = bytes(&record["x_pubkey"]);
+        let key = ExtendedKey::from_bytes(&written).unwrap();
+        assert_eq!(key.to_bytes(), written);
+        let public_key = key.public_key(&secp).unwrap();
+        let public_key = public_key.map(|key| key.to_string());
+        assert_eq!(record["pubkey"].as_str().map(str::to_owned), public_key);
+    }
+    for record in records["x_pubkey_path_encoding"].as_array().unwrap() {
+        let written = bytes(&record["x_pubkey"]);
+        let ExtendedKey::Bip32(key) = ExtendedKey::from_bytes(&written).unwrap() else {
+            panic!("{record}");
+        };
+        assert_eq!(record["path"][0], key.change.value());
+        assert_eq!(record["path"][1], key.index.value());
+        let mut again = key.clone();
+        again.change = key.change.value().into();
+        again.index = key.index.value().into();
+        assert_eq!(ExtendedKey::Bip32(again).to_bytes(), written);
+    }
+}
+
+#[test]
+fn what_electrum_refuses_is_refused() {
+    for record in records()["negative"].as_array().unwrap() {
+        let result = PartialTransaction::decode(&bytes(&record["hex"]));
+        match record["why"].as_str().unwrap() {
+            "unknown format version byte 01" => {
+                assert_eq!(result, Err(DecodeError::UnknownFormatVersion(1)));
+            }
+            "trailing junk" => assert_eq!(result, Err(DecodeError::TrailingBytes(1))),
+            "truncated header" | "truncated body" => {
+                let error = result.unwrap_err();
+                assert!(matches!(
+                    error,
+                    DecodeError::Truncated { .. } | DecodeError::CountTooLarge { .. }
+                ));
+            }
+            "bad x_pubkey prefix fc" => {
+                let kind = result.unwrap().inputs()[0].spend().kind();
+                assert_eq!(kind, SpendKind::Unknown);
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn json_wrappers() {
+    for record in records()["json_wrapper"].as_array().unwrap() {
+        let wrapper = match record["text"].as_str() {
+            Some(text) => serde_json::from_str(text).unwrap(),
+            None => record["object"].clone(),
+        };
+        let (form, carried) = from_text(&wrapper.to_string()).unwrap();
+        assert_eq!(form, TextForm::Json);
+        assert_eq!(carried, bytes(&wrapper["hex"]));
+        let transaction = PartialTransaction::decode(&carried).unwrap();
+        let written = JsonWrapper::new(&transaction).to_json();
+        let written: Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(written, wrapper);
+    }
+}
