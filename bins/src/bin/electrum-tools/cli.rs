@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use electrum_protocol::ProtocolVersion;
 
-use crate::address::ServerAddress;
+use crate::server_address::ServerAddress;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 refused (by the server, or an input that is none), 2 wrong usage, 3 the server

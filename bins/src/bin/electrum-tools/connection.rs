@@ -8,7 +8,7 @@ use electrum_protocol::client::{Client, Event, ReplyError};
 use electrum_protocol::method::server::VersionResponse;
 use electrum_protocol::{Request, Response, VersionRange};
 
-use crate::address::ServerAddress;
+use crate::server_address::ServerAddress;
 use crate::report::Failure;
 
 /// One connection; a question and its answer at a time.

@@ -1,0 +1,105 @@
+//! What a phrase that is none may have been meant to be.
+
+use electrum_seed::{Bip39, Language, OLD_WORDS, WordList, normalize, seed_type, split_words};
+use zeroize::Zeroizing;
+
+/// Words that are tried in place of a mistyped one.
+const CANDIDATES: usize = 5;
+
+/// A sentence about the first words that no list has, or nothing where all are known.
+///
+/// Any text can be a seed of Electrum, so nothing is wrong with unknown words as such; this is for phrases that are no seed.
+pub(super) fn suggest(phrase: &str) -> Option<String> {
+    let words: Vec<&str> = split_words(phrase).collect();
+    if words.is_empty() {
+        return None;
+    }
+    // The list that knows most of the words; the first of several.
+    let lists = Language::ALL.iter().map(|language| language.words());
+    let lists = lists.chain([&OLD_WORDS]);
+    let known = |list: &WordList| words.iter().filter(|word| is_known(list, word)).count();
+    let (list, count) = lists
+        .map(|list| (list, known(list)))
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    if count * 2 < words.len() {
+        return Some("Most of its words are in no list of Electrum's; is it a phrase at all?".into());
+    }
+    let mut unknown = words.iter().zip(1..).filter(|(word, _)| !is_known(list, word));
+    let Some((word, place)) = unknown.next() else {
+        return Some(
+            "All words are in the list; one may be another word of it, or their order may be wrong.".into(),
+        );
+    };
+    let others = unknown.count();
+    let close = closest(list, word);
+    let fitting = close.iter().find(|candidate| {
+        others == 0 && {
+            let mut corrected: Vec<&str> = words.clone();
+            if let Some(slot) = corrected.get_mut(place - 1) {
+                *slot = candidate;
+            }
+            is_phrase(&Zeroizing::new(corrected.join(" ")))
+        }
+    });
+    let mean = match (fitting, close.first()) {
+        (Some(word), _) => format!("; did you mean '{word}'? With it, the phrase is valid"),
+        (None, Some(word)) => format!("; did you mean '{word}'?"),
+        (None, None) => String::new(),
+    };
+    Some(format!("word {place} '{word}' is not in the list{mean}"))
+}
+
+fn is_phrase(phrase: &str) -> bool {
+    let bip39 = |language: &Language| {
+        language.is_bip39() && Bip39::check(phrase, *language) == Bip39::Valid
+    };
+    seed_type(phrase).is_some() || Language::ALL.iter().any(bip39)
+}
+
+/// Whether a word is in a list, accents and capitals aside.
+fn is_known(list: &WordList, word: &str) -> bool {
+    list.contains(word) || {
+        let word = normalize(word);
+        list.words().iter().any(|known| *normalize(known) == *word)
+    }
+}
+
+/// Words that differ little from this one, the closest first.
+fn closest(list: &WordList, word: &str) -> Vec<&'static str> {
+    let word = normalize(word);
+    // Two letters may be wrong in words that are long enough.
+    let most = (word.chars().count() / 3).clamp(1, 2);
+    let mut close: Vec<_> = list
+        .words()
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&normalize(known), &word), *known))
+        .filter(|(distance, _)| *distance <= most)
+        .collect();
+    close.sort_by_key(|(distance, _)| *distance);
+    close.truncate(CANDIDATES);
+    close.into_iter().map(|(_, word)| word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_word_is_named() {
+        let check = |phrase: &str, expected: &str| assert_eq!(suggest(phrase).as_deref(), Some(expected));
+        check(
+            "wild father tree among universe such moblie favorite target dynamic credit identify",
+            "word 7 'moblie' is not in the list; did you mean 'mobile'? With it, the phrase is valid",
+        );
+        check(
+            "cell dumb heartbeat north boom tease ship baby bright kingdom rare badword",
+            "word 12 'badword' is not in the list",
+        );
+        check(
+            "abandon abandon abandon abandon abandon abandon abondon abandon abandon abandon abandon abandon",
+            "word 7 'abondon' is not in the list; did you mean 'abandon'?",
+        );
+        check("x9", "Most of its words are in no list of Electrum's; is it a phrase at all?");
+        assert_eq!(suggest(" "), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! `electrum-tools xpub inspect`.
+
+use std::process::ExitCode;
+
+use bitcoin::hex::DisplayHex;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use slip132::{Branch, Descriptor, ExtendedKey, Kind, Network};
+
+use super::{descriptor, network, read_key};
+use crate::report::{Failure, Report};
+
+/// What an extended key says, and the same key with other version bytes
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// xpub, ypub, zpub, Ypub, Zpub, their testnet and private forms; `-` reads one per line
+    key: Option<String>,
+    /// Only keys of this network; other coins of SLIP-132 must be named
+    #[arg(long, value_parser = network)]
+    network: Option<Network>,
+    /// Print private keys too, converted ones as well
+    #[arg(long)]
+    private: bool,
+}
+
+impl Inspect {
+    pub(super) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
+        super::each(self.key.as_deref(), as_json, |entry| {
+            let key = read_key(entry.main(&["key", "xpub", "xprv"]), entry, self.network)?;
+            Ok(Report {
+                human: self.describe(&key),
+                json: self.to_json(&key),
+            })
+        })
+    }
+
+    fn to_json(&self, key: &ExtendedKey) -> Value {
+        let public = key.to_public();
+        let mut json = json!({
+            "network": key.network().name(),
+            "version": format!("{:08x}", key.version()),
+            "xtype": key.kind().xtype(),
+            "private": key.is_private(),
+            "depth": key.depth(),
+            "parent_fingerprint": key.parent_fingerprint().to_lower_hex_string(),
+            "child_number": format!("{:08x}", key.child_number()),
+            "chaincode": key.chain_code().to_lower_hex_string(),
+            "pubkey": key.public_key().to_lower_hex_string(),
+            "fingerprint": key.fingerprint().to_lower_hex_string(),
+            "converted": self.conversions(key),
+        });
+        let Some(fields) = json.as_object_mut() else {
+            return json;
+        };
+        if self.private || !key.is_private() {
+            let payload = key.to_payload().to_lower_hex_string();
+            fields.insert("payload_hex".into(), payload.into());
+        }
+        if let Some(other) = other_network(&public) {
+            fields.insert("converted_other_network".into(), public_forms(&other).into());
+        }
+        if let Ok(descriptor) = Descriptor::single(public.into(), Branch::Both) {
+            fields.extend(descriptor::single_fields(&descriptor));
+        }
+        json
+    }
+
+    /// The key as every kind of its network.
+    fn conversions(&self, key: &ExtendedKey) -> Map<String, Value> {
+        let forms = Kind::ALL.into_iter().filter_map(|kind| {
+            let converted = key.with_kind(kind).ok()?;
+            let mut forms = json!({"pub": converted.to_public().encode()});
+            if self.private && key.is_private() {
+                let private = json!(converted.encode());
+                forms.as_object_mut()?.insert("prv".into(), private);
+            }
+            Some((kind.xtype().to_owned(), forms))
+        });
+        forms.collect()
+    }
+
+    fn describe(&self, key: &ExtendedKey) -> String {
+        let secrecy = if key.is_private() { "private" } else { "public" };
+        let child = key.child_number();
+        let step = match child.checked_sub(1 << 31) {
+            Some(hardened) => format!("{hardened}h"),
+            None => child.to_string(),
+        };
+        let place = match key.depth() {
+            0 => "a master key".to_owned(),
+            depth => format!(
+                "depth {depth}, child {step} of {}",
+                key.parent_fingerprint().to_lower_hex_string()
+            ),
+        };
+        let mut lines = vec![
+            format!("{secrecy} key of {}, {} ({})", key.network(), key.kind(), meaning(key.kind())),
+            format!("{place}, fingerprint {}", key.fingerprint().to_lower_hex_string()),
+        ];
+        for (kind, forms) in self.conversions(key) {
+            let form = |name: &str| Some(format!("{kind}: {}", forms.get(name)?.as_str()?));
+            lines.extend(form("pub").into_iter().chain(form("prv")));
+        }
+        lines.join("\n")
+    }
+}
+
+fn meaning(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Standard => "P2PKH, or P2SH multisig",
+        Kind::P2wpkhInP2sh => "P2WPKH in P2SH",
+        Kind::P2wpkh => "P2WPKH",
+        Kind::P2wshInP2sh => "multisig P2WSH in P2SH",
+        Kind::P2wsh => "multisig P2WSH",
+    }
+}
+
+/// The same key on Bitcoin's other network.
+fn other_network(key: &ExtendedKey) -> Option<ExtendedKey> {
+    let other = match key.network() {
+        Network::Mainnet => Network::Testnet,
+        Network::Testnet => Network::Mainnet,
+        _ => return None,
+    };
+    key.with_network(other).ok()
+}
+
+fn public_forms(key: &ExtendedKey) -> Map<String, Value> {
+    let forms = Kind::ALL.into_iter().filter_map(|kind| {
+        let converted = key.with_kind(kind).ok()?;
+        Some((kind.xtype().to_owned(), converted.encode().into()))
+    });
+    forms.collect()
+}
