@@ -197,10 +197,6 @@ fn describe_input(input: &Input, segwit: bool, network: Network) -> InputDescrip
             .map(|item| item.to_lower_hex_string())
             .collect()
     };
-    let address_only = spend
-        .signers()
-        .iter()
-        .any(|signer| signer.public_key.is_none());
     let is_multisig = spend.kind().is_multisig() && !spend.signers().is_empty();
     InputDescription {
         prevout_txid: input.previous_output.txid.to_string(),
@@ -228,7 +224,7 @@ fn describe_input(input: &Input, segwit: bool, network: Network) -> InputDescrip
         redeem_or_witness_script: spend.multisig_script().map(|script| script.to_hex_string()),
         address: address_of(spend, network),
         pubkeys_sorted: is_multisig.then(|| spend.is_sorted()),
-        signatures_present: (!address_only).then(|| spend.signatures_present()),
+        signatures_present: (!spend.has_only_address()).then(|| spend.signatures_present()),
         complete: spend.is_complete(),
     }
 }

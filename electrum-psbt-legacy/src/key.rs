@@ -120,6 +120,13 @@ impl Bip32Key {
         u32::from_be_bytes(self.four_bytes(9))
     }
 
+    pub(crate) fn has_plain_version(&self) -> bool {
+        matches!(
+            self.version(),
+            [0x04, 0x88, 0xb2, 0x1e] | [0x04, 0x35, 0x87, 0xcf]
+        )
+    }
+
     fn four_bytes(&self, at: usize) -> [u8; 4] {
         let bytes = self.payload.get(at..).and_then(<[u8]>::first_chunk);
         *bytes.expect("the payload has 78 bytes")
@@ -150,7 +157,7 @@ impl Bip32Key {
             [0x04, 0x35, 0x87, 0xcf | 0xd0]
                 | [0x04, 0x4a, 0x52, 0x62]
                 | [0x04, 0x5f, 0x1c, 0xf6]
-                | [0x02, 0x42, 0x89, 0xef]
+                | [0x02, 0x42, 0x85 | 0x89, 0xef]
                 | [0x02, 0x57, 0x54, 0x83]
         )
     }

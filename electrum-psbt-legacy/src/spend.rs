@@ -70,10 +70,6 @@ impl SpendKind {
     pub fn is_multisig(self) -> bool {
         matches!(self, Self::P2sh | Self::P2wsh | Self::P2wshP2sh)
     }
-
-    pub(crate) fn is_nested(self) -> bool {
-        matches!(self, Self::P2wpkhP2sh | Self::P2wshP2sh)
-    }
 }
 
 /// A key that may sign.
@@ -206,6 +202,13 @@ impl Spend {
     /// Whether the program in the scriptSig is that of the keys.
     pub(crate) fn program_fits(&self) -> bool {
         self.program.is_none() || self.program == self.expected_program()
+    }
+
+    /// Whether nothing but the script of the coin is known of its keys.
+    pub(crate) fn has_only_address(&self) -> bool {
+        self.signers
+            .iter()
+            .any(|signer| signer.public_key.is_none())
     }
 
     pub(crate) fn nested_script_sig(&self) -> Option<ScriptBuf> {

@@ -84,7 +84,7 @@ fn from_json(text: &str) -> Result<Vec<u8>, TextError> {
 fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
-    if text.is_empty() || text.len() % 4 != 0 || padding > 2 {
+    if text.is_empty() || !text.len().is_multiple_of(4) || padding > 2 {
         return None;
     }
     let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
