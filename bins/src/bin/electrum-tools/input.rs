@@ -31,7 +31,17 @@ pub(crate) fn each(
         answer(&Entry::plain(given))?.print(as_json);
         return Ok(ExitCode::SUCCESS);
     }
-    each_line(&mut io::stdin().lock(), blank, |number, line| {
+    each_line_of(&mut io::stdin().lock(), as_json, blank, answer)
+}
+
+/// Answers every line of a text.
+pub(crate) fn each_line_of(
+    input: &mut impl BufRead,
+    as_json: bool,
+    blank: BlankLines,
+    mut answer: impl FnMut(&Entry<'_>) -> Result<Report, Failure>,
+) -> Result<ExitCode, Failure> {
+    each_line(input, blank, |number, line| {
         let answered = line.and_then(|line| answer(&Entry::read(line)));
         match &answered {
             Ok(report) => report.print(as_json),
@@ -66,8 +76,8 @@ fn each_line(
         }
         let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = std::str::from_utf8(line)
-            .map_err(|_| Failure::refused("the line is not valid UTF-8"));
+        let line =
+            std::str::from_utf8(line).map_err(|_| Failure::refused("the line is not valid UTF-8"));
         let is_blank = line.as_ref().is_ok_and(|line| line.trim().is_empty());
         if !(is_blank && blank == BlankLines::Skip) {
             all_good &= take(number, line);
@@ -157,10 +167,7 @@ mod tests {
                 (5, some("e"))
             ]
         );
-        assert_eq!(
-            lines(b"\n \na\n", BlankLines::Skip),
-            [(3, some("a"))]
-        );
+        assert_eq!(lines(b"\n \na\n", BlankLines::Skip), [(3, some("a"))]);
     }
 
     #[test]
@@ -170,6 +177,9 @@ mod tests {
         assert_eq!(main("{a"), "{a");
         assert_eq!(main(r#"{"x": 1}"#), r#"{"x": 1}"#);
         assert_eq!(main(r#"{"input": "a\nb", "id": 7}"#), "a\nb");
-        assert_eq!(Entry::plain(r#"{"input": ""}"#).main(&["input"]), r#"{"input": ""}"#);
+        assert_eq!(
+            Entry::plain(r#"{"input": ""}"#).main(&["input"]),
+            r#"{"input": ""}"#
+        );
     }
 }

@@ -20,7 +20,10 @@ pub(crate) enum NetworkName {
 
 impl NetworkName {
     /// The `network` field of the input, or the option.
-    pub(crate) fn of_entry(entry: &Entry<'_>, option: Option<Self>) -> Result<Option<Self>, Failure> {
+    pub(crate) fn of_entry(
+        entry: &Entry<'_>,
+        option: Option<Self>,
+    ) -> Result<Option<Self>, Failure> {
         match entry.text_field("network") {
             None => Ok(option),
             Some(name) => Self::from_str(name, true).map(Some).map_err(|_| {

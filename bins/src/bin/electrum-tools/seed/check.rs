@@ -35,12 +35,20 @@ impl Check {
         }
         let human = match found.seed_type {
             Ok(kind) if self.seed_type.is_none_or(|wanted| wanted == kind) => {
-                let both = if found.is_ambiguous() { " Valid in BIP39 too." } else { "" };
+                let both = if found.is_ambiguous() {
+                    " Valid in BIP39 too."
+                } else {
+                    ""
+                };
                 format!("valid: {kind}. Opens {}.{both}", opens(kind))
             }
             Ok(kind) => {
-                let wanted = self.seed_type.map_or_else(String::new, |wanted| wanted.to_string());
-                return Err(Failure::refused(format!("a seed of type {kind}, not {wanted}")));
+                let wanted = self
+                    .seed_type
+                    .map_or_else(String::new, |wanted| wanted.to_string());
+                return Err(Failure::refused(format!(
+                    "a seed of type {kind}, not {wanted}"
+                )));
             }
             Err(_) if self.bip39 && !found.bip39.is_empty() => "valid: a phrase of BIP39.".into(),
             Err(reason) => {

@@ -58,7 +58,9 @@ struct Description {
 impl Derive {
     pub(super) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
         if self.passphrase.is_some() {
-            warn("a passphrase on the command line stays in the shell's history; --ask-passphrase asks for it");
+            warn(
+                "a passphrase on the command line stays in the shell's history; --ask-passphrase asks for it",
+            );
         }
         let passphrase = match self.ask_passphrase {
             true => input::ask("passphrase")?.ok_or_else(|| {
@@ -66,13 +68,15 @@ impl Derive {
             })?,
             false => Zeroizing::new(self.passphrase.clone().unwrap_or_default()),
         };
-        self.phrase.each(as_json, |entry| self.derive(entry, &passphrase))
+        self.phrase
+            .each(as_json, |entry| self.derive(entry, &passphrase))
     }
 
     fn derive(&self, entry: &Entry<'_>, passphrase: &str) -> Result<Report, Failure> {
         let phrase = phrase(entry);
         let seed = Seed::parse(phrase).map_err(|error| {
-            let hint = suggest::suggest(phrase).map_or_else(String::new, |hint| format!("; {hint}"));
+            let hint =
+                suggest::suggest(phrase).map_or_else(String::new, |hint| format!("; {hint}"));
             Failure::refused(format!("{error}{hint}"))
         })?;
         let network = NetworkName::of_entry(entry, Some(self.network))?.unwrap_or(self.network);
@@ -83,7 +87,9 @@ impl Derive {
             false => Purpose::Wallet,
         };
         let refused = |error: electrum_seed::DeriveError| Failure::refused(error.to_string());
-        let wallet = seed.wallet(passphrase, network.into(), purpose).map_err(refused)?;
+        let wallet = seed
+            .wallet(passphrase, network.into(), purpose)
+            .map_err(refused)?;
         let printing = Printing {
             count: self.count,
             private: self.private,
@@ -93,14 +99,19 @@ impl Derive {
         description.put("seed_type", "type", seed.seed_type().as_str());
         description.field("num_words", seed.num_words());
         description.field("normalized", printing.private.then(|| seed.normalized()));
-        if self.private && let Ok(bytes) = seed.bip32_seed(passphrase) {
+        if self.private
+            && let Ok(bytes) = seed.bip32_seed(passphrase)
+        {
             description.put("bip32_seed", "BIP32 seed", hex(&*bytes));
         }
         match &wallet {
             Wallet::Account(account) => account::describe(account, &printing, &mut description),
-            Wallet::TwoFactor(keys) => {
-                two_factor::describe(keys, seed.can_have_passphrase(), &printing, &mut description)
-            }
+            Wallet::TwoFactor(keys) => two_factor::describe(
+                keys,
+                seed.can_have_passphrase(),
+                &printing,
+                &mut description,
+            ),
             Wallet::Old(master) => old::describe(&seed, master, &printing, &mut description),
             _ => return Err(Failure::refused("a wallet that this program does not know")),
         }
@@ -113,7 +124,9 @@ impl Description {
     /// Says it to both.
     fn put(&mut self, name: &str, title: &str, value: impl Into<Value>) {
         let value = value.into();
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         self.lines.push(format!("{title}: {text}"));
         self.field(name, value);
     }

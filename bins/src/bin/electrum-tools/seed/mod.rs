@@ -85,10 +85,16 @@ fn phrase<'a>(entry: &'a Entry<'_>) -> &'a str {
 fn opens(kind: SeedType) -> &'static str {
     match kind {
         SeedType::Old => "a wallet of Electrum 1.x: P2PKH of uncompressed keys (1...), not BIP32",
-        SeedType::Standard => "a standard wallet: P2PKH (1...) at m/, or a key of a P2SH multisig wallet",
-        SeedType::Segwit => "a segwit wallet: P2WPKH (bc1q...) at m/0', or a key of a P2WSH multisig wallet at m/1'",
+        SeedType::Standard => {
+            "a standard wallet: P2PKH (1...) at m/, or a key of a P2SH multisig wallet"
+        }
+        SeedType::Segwit => {
+            "a segwit wallet: P2WPKH (bc1q...) at m/0', or a key of a P2WSH multisig wallet at m/1'"
+        }
         SeedType::TwoFactor => "a two-factor wallet with TrustedCoin: 2 of 3 keys, P2SH (3...)",
-        SeedType::TwoFactorSegwit => "a two-factor wallet with TrustedCoin: 2 of 3 keys, P2WSH (bc1q...)",
+        SeedType::TwoFactorSegwit => {
+            "a two-factor wallet with TrustedCoin: 2 of 3 keys, P2WSH (bc1q...)"
+        }
         _ => "a wallet",
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use clap::Args;
-use electrum_seed::{Generated, GenerateError, Generator, Language, SeedType, decode_number};
+use electrum_seed::{GenerateError, Generated, Generator, Language, SeedType, decode_number};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -38,7 +38,9 @@ impl New {
             warn("fewer than 128 bits of entropy can be guessed");
         }
         let made = match self.entropy.as_deref() {
-            Some(hex) => generator.generate(&own_entropy(hex, &generator)?).map_err(refused)?,
+            Some(hex) => generator
+                .generate(&own_entropy(hex, &generator)?)
+                .map_err(refused)?,
             None => generator.generate_with(|bytes| {
                 getrandom::fill(bytes).map_err(|error| {
                     Failure::refused(format!("the operating system has no randomness: {error}"))
@@ -75,12 +77,17 @@ fn own_entropy(hex: &str, generator: &Generator) -> Result<Zeroizing<Vec<u8>>, F
             None => Zeroizing::new(crate::report::read_input("-")?),
         },
         given => {
-            warn("entropy on the command line stays in the shell's history; `--entropy -` asks for it");
+            warn(
+                "entropy on the command line stays in the shell's history; `--entropy -` asks for it",
+            );
             Zeroizing::new(given.to_owned())
         }
     };
     let digits = asked.trim();
-    let digits = digits.strip_prefix("0x").unwrap_or(digits).trim_start_matches('0');
+    let digits = digits
+        .strip_prefix("0x")
+        .unwrap_or(digits)
+        .trim_start_matches('0');
     let (length, bits) = (generator.entropy_len() * 2, generator.entropy_bits());
     let padded = Zeroizing::new(format!("{digits:0>length$}"));
     let bytes = Vec::from_hex(&padded)
@@ -90,7 +97,8 @@ fn own_entropy(hex: &str, generator: &Generator) -> Result<Zeroizing<Vec<u8>>, F
     let spare = generator.entropy_len() as u32 * 8 - bits;
     let first = bytes.first().copied().unwrap_or(0);
     if bytes.len() > generator.entropy_len() || u32::from(first.leading_zeros()) < spare {
-        let message = format!("the entropy is a number of more than {bits} bits; --bits takes more");
+        let message =
+            format!("the entropy is a number of more than {bits} bits; --bits takes more");
         return Err(Failure::refused(message));
     }
     Ok(bytes)

@@ -22,9 +22,14 @@ pub(super) fn suggest(phrase: &str) -> Option<String> {
         .map(|list| (list, known(list)))
         .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
     if count * 2 < words.len() {
-        return Some("Most of its words are in no list of Electrum's; is it a phrase at all?".into());
+        return Some(
+            "Most of its words are in no list of Electrum's; is it a phrase at all?".into(),
+        );
     }
-    let mut unknown = words.iter().zip(1..).filter(|(word, _)| !is_known(list, word));
+    let mut unknown = words
+        .iter()
+        .zip(1..)
+        .filter(|(word, _)| !is_known(list, word));
     let Some((word, place)) = unknown.next() else {
         return Some(
             "All words are in the list; one may be another word of it, or their order may be wrong.".into(),
@@ -72,7 +77,12 @@ fn closest(list: &WordList, word: &str) -> Vec<&'static str> {
     let mut close: Vec<_> = list
         .words()
         .iter()
-        .map(|known| (strsim::damerau_levenshtein(&normalize(known), &word), *known))
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&normalize(known), &word),
+                *known,
+            )
+        })
         .filter(|(distance, _)| *distance <= most)
         .collect();
     close.sort_by_key(|(distance, _)| *distance);
@@ -86,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_mistyped_word_is_named() {
-        let check = |phrase: &str, expected: &str| assert_eq!(suggest(phrase).as_deref(), Some(expected));
+        let check =
+            |phrase: &str, expected: &str| assert_eq!(suggest(phrase).as_deref(), Some(expected));
         check(
             "wild father tree among universe such moblie favorite target dynamic credit identify",
             "word 7 'moblie' is not in the list; did you mean 'mobile'? With it, the phrase is valid",
@@ -99,7 +110,10 @@ mod tests {
             "abandon abandon abandon abandon abandon abandon abondon abandon abandon abandon abandon abandon",
             "word 7 'abondon' is not in the list; did you mean 'abandon'?",
         );
-        check("x9", "Most of its words are in no list of Electrum's; is it a phrase at all?");
+        check(
+            "x9",
+            "Most of its words are in no list of Electrum's; is it a phrase at all?",
+        );
         assert_eq!(suggest(" "), None);
     }
 }

@@ -62,7 +62,8 @@ fn describe(phrase: &str, found: &Inspection) -> String {
     match found.seed_type {
         Ok(kind) => {
             let number = kind.number();
-            let number = number.map_or_else(String::new, |number| format!("version number {number}, "));
+            let number =
+                number.map_or_else(String::new, |number| format!("version number {number}, "));
             lines.push(format!("{kind} ({number}{words})"));
             lines.push(format!("Opens {}.", opens(kind)));
             lines.push(match found.can_have_passphrase {

@@ -1,9 +1,9 @@
 //! `electrum-tools tx`, and what its commands share.
 
 mod base43;
+mod finalize;
 mod form;
 mod inspect;
-mod finalize;
 mod psbt;
 
 use std::process::ExitCode;

@@ -33,7 +33,9 @@ impl Convert {
         super::each(self.key.as_deref(), as_json, |entry| {
             let mut key = read_key(entry.main(&["key", "xpub", "xprv"]), entry, self.network)?;
             if key.is_private() && !self.private {
-                warn("the public key of a private one is printed; --private prints the private one");
+                warn(
+                    "the public key of a private one is printed; --private prints the private one",
+                );
                 key = key.to_public();
             }
             let key = match self.to_network {

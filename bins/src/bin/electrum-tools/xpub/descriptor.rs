@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use slip132::{Branch, Descriptor, Kind, Network, Origin, Signer};
 
-use super::{is_private, kind, network, read_key, warn_of_private};
+use super::{is_private, kind, read_key, warn_of_private};
 use crate::input::{self, BlankLines, Entry};
 use crate::network::NetworkName;
 use crate::report::{Failure, Report};
@@ -63,7 +63,9 @@ impl Describe {
         let signers = text.split_whitespace().map(|text| self.signer(text, entry));
         let signers = signers.collect::<Result<Vec<_>, _>>()?;
         let named = entry.field("m").and_then(Value::as_u64);
-        let threshold = named.and_then(|m| usize::try_from(m).ok()).or(self.threshold);
+        let threshold = named
+            .and_then(|m| usize::try_from(m).ok())
+            .or(self.threshold);
         if signers.len() > 1 && threshold.is_none() {
             let message = "several keys are a multisig wallet: --threshold says how many must sign";
             return Err(Failure::refused(message));
@@ -85,13 +87,15 @@ impl Describe {
         };
         let key = read_key(key, entry, network)?;
         let key = match self.xtype {
-            Some(kind) => key.with_kind(kind).map_err(|error| Failure::refused(error.to_string()))?,
+            Some(kind) => key
+                .with_kind(kind)
+                .map_err(|error| Failure::refused(error.to_string()))?,
             None => key,
         };
         if let Some(origin) = &origin {
-            origin
-                .check(&key)
-                .map_err(|error| Failure::refused(format!("the key is not of its origin: {error}")))?;
+            origin.check(&key).map_err(|error| {
+                Failure::refused(format!("the key is not of its origin: {error}"))
+            })?;
         }
         Ok(Signer { key, origin })
     }
@@ -169,7 +173,11 @@ fn addresses(
         Network::Mainnet => AddressNetwork::Bitcoin,
         _ => AddressNetwork::Testnet,
     };
-    let branches = descriptor.to_miniscript().ok()?.into_single_descriptors().ok()?;
+    let branches = descriptor
+        .to_miniscript()
+        .ok()?
+        .into_single_descriptors()
+        .ok()?;
     let mut lists = branches.into_iter().map(|branch| {
         let address = |index| {
             let derived = branch.at_derivation_index(index).ok()?;

@@ -57,7 +57,10 @@ impl Inspect {
             fields.insert("payload_hex".into(), payload.into());
         }
         if let Some(other) = other_network(&public) {
-            fields.insert("converted_other_network".into(), public_forms(&other).into());
+            fields.insert(
+                "converted_other_network".into(),
+                public_forms(&other).into(),
+            );
         }
         if let Ok(descriptor) = Descriptor::single(public.into(), Branch::Both) {
             fields.extend(descriptor::single_fields(&descriptor));
@@ -80,7 +83,11 @@ impl Inspect {
     }
 
     fn describe(&self, key: &ExtendedKey) -> String {
-        let secrecy = if key.is_private() { "private" } else { "public" };
+        let secrecy = if key.is_private() {
+            "private"
+        } else {
+            "public"
+        };
         let child = key.child_number();
         let step = match child.checked_sub(1 << 31) {
             Some(hardened) => format!("{hardened}h"),
@@ -94,8 +101,16 @@ impl Inspect {
             ),
         };
         let mut lines = vec![
-            format!("{secrecy} key of {}, {} ({})", key.network(), key.kind(), meaning(key.kind())),
-            format!("{place}, fingerprint {}", key.fingerprint().to_lower_hex_string()),
+            format!(
+                "{secrecy} key of {}, {} ({})",
+                key.network(),
+                key.kind(),
+                meaning(key.kind())
+            ),
+            format!(
+                "{place}, fingerprint {}",
+                key.fingerprint().to_lower_hex_string()
+            ),
         ];
         for (kind, forms) in self.conversions(key) {
             let form = |name: &str| Some(format!("{kind}: {}", forms.get(name)?.as_str()?));

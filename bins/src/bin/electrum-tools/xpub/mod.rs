@@ -81,7 +81,11 @@ fn kind(name: &str) -> Result<Kind, String> {
 }
 
 /// Reads a key of the input's network, else the option's, else Bitcoin's.
-fn read_key(text: &str, entry: &Entry<'_>, option: Option<Network>) -> Result<ExtendedKey, Failure> {
+fn read_key(
+    text: &str,
+    entry: &Entry<'_>,
+    option: Option<Network>,
+) -> Result<ExtendedKey, Failure> {
     let named = entry.text_field("network").map(network).transpose();
     let named = named.map_err(|error| Failure::refused(format!("unknown network; {error}")))?;
     let networks = match named.or(option) {

@@ -30,7 +30,11 @@ pub(super) fn describe(
         let mut addresses = Vec::new();
         let mut keys = Vec::new();
         for index in 0..printing.count {
-            addresses.extend(account.address(chain, index)?.map(|address| address.to_string()));
+            addresses.extend(
+                account
+                    .address(chain, index)?
+                    .map(|address| address.to_string()),
+            );
             keys.push(account.public_key(chain, index)?.to_string());
         }
         if !addresses.is_empty() {
@@ -38,7 +42,8 @@ pub(super) fn describe(
         }
         description.field(&format!("{name}_pubkeys"), json!(keys));
         if printing.private {
-            let keys = (0..printing.count).map(|index| Ok(account.private_key(chain, index)?.to_wif()));
+            let keys =
+                (0..printing.count).map(|index| Ok(account.private_key(chain, index)?.to_wif()));
             let keys = keys.collect::<Result<Vec<_>, DeriveError>>()?;
             description.field(&format!("{name}_wif"), json!(keys));
         }

@@ -22,7 +22,11 @@ pub(super) fn describe(
     }
     description.put("mpk", "public master key", public.to_string());
     let fingerprint = public.fingerprint().to_string();
-    description.put("root_fingerprint", "root fingerprint (in PSBTs)", fingerprint.as_str());
+    description.put(
+        "root_fingerprint",
+        "root fingerprint (in PSBTs)",
+        fingerprint.as_str(),
+    );
     description.field("root_fingerprint_psbt", fingerprint);
     description.field("xtype", "standard");
     for (chain, title, name) in [
@@ -35,7 +39,9 @@ pub(super) fn describe(
             Ok(address.to_string())
         });
         description.list(name, title, addresses.collect::<Result<_, DeriveError>>()?);
-        let keys = all.clone().map(|index| Ok(public.public_key(chain, index)?.to_string()));
+        let keys = all
+            .clone()
+            .map(|index| Ok(public.public_key(chain, index)?.to_string()));
         let keys = keys.collect::<Result<Vec<_>, DeriveError>>()?;
         description.field(&format!("{name}_pubkeys"), keys);
         if printing.private {
