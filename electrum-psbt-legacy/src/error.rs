@@ -148,6 +148,9 @@ pub enum TextError {
         /// Its position, in characters from 0.
         position: usize,
     },
+    /// Not padded base64 of RFC 4648.
+    #[error("text is not base64")]
+    NotBase64,
     /// A JSON object whose `hex` is none.
     #[error("field `hex` of the JSON object is not hex")]
     NotHex,

@@ -414,10 +414,10 @@ impl Import<'_> {
         }
         match keys.as_slice() {
             [key] => Some(*key),
-            // Compressed or not is not said: only an extended key can tell.
+            // Compressed or not is not said: only an extended key or the fingerprint of the key itself can tell.
             forms => forms.iter().copied().find(|key| {
                 let found = self.keys.find(*key, SpendKind::P2pkh);
-                !matches!(found.key, ExtendedKey::PublicKey(_))
+                !matches!(found.key, ExtendedKey::PublicKey(_)) || self.keys.is_its_own_root(*key)
             }),
         }
     }
