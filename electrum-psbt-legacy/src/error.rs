@@ -127,7 +127,10 @@ pub enum FinalizeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// Neither hex nor base43 nor JSON.
+    /// Nothing but white space.
+    #[error("text is empty")]
+    Empty,
+    /// Neither hex nor base43 nor base64 nor JSON.
     #[error("text is neither hex nor base43 nor base64 nor a JSON object with a field `hex`: {0}")]
     UnknownForm(String),
     /// More characters than are read.

@@ -50,6 +50,9 @@ pub struct ToPsbt<'a> {
     pub previous_transactions: &'a [Transaction],
     /// Where extended keys come from: fingerprint of the root and path from it. Network and version bytes do not matter.
     pub origins: &'a [(Xpub, KeySource)],
+    /// The network of the extended keys that the PSBT names. If not given, their version bytes tell it; 3.0 wrote those
+    /// of the main network on every network, which Electrum 4 refuses there.
+    pub network: Option<NetworkKind>,
     /// Whether to leave out the proprietary fields that keep the extended keys.
     pub omit_extended_keys: bool,
 }

@@ -46,6 +46,9 @@ pub enum TextForm {
 /// [`TextError`] when no form fits.
 pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
     let text = text.trim();
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
     let (len, max, form) = (text.len(), 4 * MAX_LEN, "text");
     if len > max {
         return Err(TextError::TooLong { len, max, form });

@@ -258,6 +258,8 @@ impl Export<'_> {
                 .last()
                 .is_none_or(|last| *last == xpub.child_number);
         if is_consistent {
+            let network = self.given.network.unwrap_or(xpub.network);
+            let xpub = Xpub { network, ..xpub };
             self.xpubs.push((xpub, (fingerprint, path.clone())));
         }
         let steps = [key.change.value(), key.index.value()].map(ChildNumber::from);
