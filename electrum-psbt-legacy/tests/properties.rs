@@ -70,6 +70,10 @@ fn ask(bytes: &[u8]) {
                     continue;
                 };
                 assert_eq!(back.value.outputs(), transaction.outputs());
+                // The second time nothing changes any more.
+                let again = back.value.to_psbt(&ToPsbt::default()).unwrap().value;
+                let again = PartialTransaction::from_psbt(&again, &given).unwrap();
+                assert_eq!(again.value, back.value);
                 for (left, right) in back.value.inputs().iter().zip(transaction.inputs()) {
                     let (left, right) = (left.spend(), right.spend());
                     if let (Some(left), Some(right)) = (left.script_pubkey(), right.script_pubkey())
