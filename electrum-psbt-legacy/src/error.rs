@@ -127,7 +127,10 @@ pub enum FinalizeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// Neither hex nor base43 nor JSON.
+    /// Nothing but white space.
+    #[error("text is empty")]
+    Empty,
+    /// Neither hex nor base43 nor base64 nor JSON.
     #[error("text is neither hex nor base43 nor base64 nor a JSON object with a field `hex`: {0}")]
     UnknownForm(String),
     /// More characters than are read.
@@ -148,6 +151,9 @@ pub enum TextError {
         /// Its position, in characters from 0.
         position: usize,
     },
+    /// Not padded base64 of RFC 4648.
+    #[error("text is not base64")]
+    NotBase64,
     /// A JSON object whose `hex` is none.
     #[error("field `hex` of the JSON object is not hex")]
     NotHex,

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod base43;
+pub mod base64;
 mod compose;
 mod describe;
 mod error;

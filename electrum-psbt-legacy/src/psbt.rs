@@ -6,7 +6,8 @@
 //! # Fingerprints
 //! Where the path from the root is not known, which is so of extended keys at depth 2 and more unless
 //! [an origin](ToPsbt::origins) is given, the path begins at the extended key and the fingerprint is that key's own, as in
-//! Electrum 4. Master keys of before 2.0 have the fingerprint of their compressed point.
+//! Electrum 4. Master keys of before 2.0 have the fingerprint of their compressed point. A
+//! public key that stands alone has its own fingerprint and no steps, as Bitcoin Core writes it.
 //!
 //! # Extended keys
 //! So that nothing is lost on the way back, each extended key is kept in a proprietary field of its input: type `fc`,
@@ -49,6 +50,9 @@ pub struct ToPsbt<'a> {
     pub previous_transactions: &'a [Transaction],
     /// Where extended keys come from: fingerprint of the root and path from it. Network and version bytes do not matter.
     pub origins: &'a [(Xpub, KeySource)],
+    /// The network of the extended keys that the PSBT names. If not given, their version bytes tell it; 3.0 wrote those
+    /// of the main network on every network, which Electrum 4 refuses there.
+    pub network: Option<NetworkKind>,
     /// Whether to leave out the proprietary fields that keep the extended keys.
     pub omit_extended_keys: bool,
 }

@@ -233,7 +233,9 @@ impl Spend {
         let script_sig = input.script_sig.as_bytes();
         let items = input.witness.items.as_slice();
         let is_partial = input.witness.prefix.is_some();
-        let is_final = !is_partial && !(script_sig.is_empty() && items.is_empty());
+        let is_final = !is_partial
+            && !(script_sig.is_empty() && items.is_empty())
+            && !has_placeholder(script_sig, items);
         if input.previous_output.is_null() {
             return Self::unknown(SpendKind::Coinbase, true);
         }
@@ -254,6 +256,13 @@ impl Spend {
             && (spend.program.is_none() || !items.is_empty());
         spend
     }
+}
+
+/// Whether something stands in the scripts that Electrum writes and the network never takes: the place of a signature.
+fn has_placeholder(script_sig: &[u8], items: &[Vec<u8>]) -> bool {
+    let in_script = ops(script_sig)
+        .is_none_or(|ops| ops.contains(&Op::Push(NO_SIGNATURE)) || ops.contains(&Op::Code(0xff)));
+    in_script || items.iter().any(|item| item == NO_SIGNATURE)
 }
 
 fn read_script_sig<C: Verification>(

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use bitcoin::hex::FromHex;
 
-use crate::{MAX_LEN, TextError, base43};
+use crate::{MAX_LEN, TextError, base43, base64};
 
 /// The JSON object of Electrum's `.txn` files.
 #[cfg(feature = "json")]
@@ -46,6 +46,9 @@ pub enum TextForm {
 /// [`TextError`] when no form fits.
 pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
     let text = text.trim();
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
     let (len, max, form) = (text.len(), 4 * MAX_LEN, "text");
     if len > max {
         return Err(TextError::TooLong { len, max, form });
@@ -67,9 +70,9 @@ pub fn from_text(text: &str) -> Result<(TextForm, Vec<u8>), TextError> {
         }
         Err(_) => {}
     }
-    match base64(&text) {
-        Some(bytes) => Ok((TextForm::Base64, bytes)),
-        None => Err(TextError::UnknownForm(text.chars().take(40).collect())),
+    match base64::decode(&text) {
+        Ok(bytes) => Ok((TextForm::Base64, bytes)),
+        Err(_) => Err(TextError::UnknownForm(text.chars().take(40).collect())),
     }
 }
 
@@ -78,34 +81,6 @@ fn from_json(text: &str) -> Result<Vec<u8>, TextError> {
     let wrapper: JsonWrapper =
         serde_json::from_str(text).map_err(|error| TextError::Json(error.to_string()))?;
     Vec::from_hex(wrapper.hex.trim()).map_err(|_| TextError::NotHex)
-}
-
-/// Base64 of RFC 4648 section 4, padded.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    let padding = text.len() - digits.len();
-    if text.is_empty() || !text.len().is_multiple_of(4) || padding > 2 {
-        return None;
-    }
-    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
-    for digit in digits.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-            bits &= (1 << held) - 1;
-        }
-    }
-    (bits == 0).then_some(bytes)
 }
 
 #[cfg(feature = "json")]

@@ -6,7 +6,8 @@ use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Network, consensus};
 use electrum_psbt_legacy::{
-    DecodeError, ExtendedKey, JsonWrapper, PartialTransaction, SpendKind, TextForm, from_text,
+    DecodeError, ExtendedKey, FinalizeError, JsonWrapper, PartialTransaction, SpendKind, TextForm,
+    from_text,
 };
 use serde_json::Value;
 
@@ -123,8 +124,11 @@ fn what_electrum_refuses_is_refused() {
                 ));
             }
             "bad x_pubkey prefix fc" => {
-                let kind = result.unwrap().inputs()[0].spend().kind();
+                let transaction = result.unwrap();
+                let kind = transaction.inputs()[0].spend().kind();
                 assert_eq!(kind, SpendKind::Unknown);
+                assert!(!transaction.is_complete());
+                assert_eq!(transaction.finalize(), Err(FinalizeError::UnknownInput(0)));
             }
             other => panic!("{other}"),
         }

@@ -4,4 +4,5 @@
 //! body over a few inputs on stable.
 
 pub mod protocol;
+pub mod psbt_legacy;
 pub mod slip132;

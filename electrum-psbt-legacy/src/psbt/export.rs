@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
+use bitcoin::hashes::Hash;
 use bitcoin::{
     Amount, Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw,
 };
@@ -201,7 +202,14 @@ impl Export<'_> {
     fn key(&mut self, signer: &Signer) {
         let public_key = signer.public_key;
         match &signer.key {
-            ExtendedKey::PublicKey(_) => return,
+            ExtendedKey::PublicKey(key) => {
+                // A key of its own: its own fingerprint and no steps, as Bitcoin Core has it.
+                let hash = key.pubkey_hash().to_byte_array();
+                let (fingerprint, _) = hash.split_first_chunk::<4>().expect("a hash of 20 bytes");
+                let fingerprint = Fingerprint::from(*fingerprint);
+                self.derivation(*key, fingerprint, DerivationPath::master());
+                return;
+            }
             ExtendedKey::Bip32(key) => {
                 if let (Ok(xpub), Some(public_key)) = (key.xpub(), public_key) {
                     self.bip32(key, xpub, public_key);
@@ -250,6 +258,8 @@ impl Export<'_> {
                 .last()
                 .is_none_or(|last| *last == xpub.child_number);
         if is_consistent {
+            let network = self.given.network.unwrap_or(xpub.network);
+            let xpub = Xpub { network, ..xpub };
             self.xpubs.push((xpub, (fingerprint, path.clone())));
         }
         let steps = [key.change.value(), key.index.value()].map(ChildNumber::from);

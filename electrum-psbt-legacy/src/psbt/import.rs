@@ -96,9 +96,9 @@ fn outputs(psbt: &Psbt, losses: &mut Vec<Loss>) {
     }
 }
 
-fn globals(psbt: &Psbt, used: &BTreeSet<Xpub>, losses: &mut Vec<Loss>) {
+fn globals(psbt: &Psbt, used: &BTreeSet<Identity>, losses: &mut Vec<Loss>) {
     let place = Place::Global;
-    if psbt.xpub.keys().any(|xpub| !used.contains(xpub)) {
+    if psbt.xpub.keys().any(|xpub| !used.contains(&identity(xpub))) {
         let lost = Lost::GlobalXpub;
         losses.push(Loss { place, lost });
     }
@@ -106,6 +106,13 @@ fn globals(psbt: &Psbt, used: &BTreeSet<Xpub>, losses: &mut Vec<Loss>) {
         let lost = Lost::OtherFields;
         losses.push(Loss { place, lost });
     }
+}
+
+/// What makes an extended key the same on every network.
+type Identity = ([u8; 33], [u8; 32]);
+
+fn identity(xpub: &Xpub) -> Identity {
+    (xpub.public_key.serialize(), xpub.chain_code.to_bytes())
 }
 
 /// The kind of a coin, as a PSBT tells it.
@@ -123,7 +130,7 @@ struct Import<'a> {
     given: &'a FromPsbt<'a>,
     keys: KeyFinder<'a>,
     losses: &'a mut Vec<Loss>,
-    used: &'a mut BTreeSet<Xpub>,
+    used: &'a mut BTreeSet<Identity>,
 }
 
 impl Import<'_> {
@@ -289,7 +296,7 @@ impl Import<'_> {
         if found.key_lost {
             self.lose(Lost::ExtendedKey);
         }
-        self.used.extend(found.xpub);
+        self.used.extend(found.xpub.as_ref().map(identity));
         Signer {
             key: found.key,
             public_key: Some(public_key),
@@ -414,10 +421,10 @@ impl Import<'_> {
         }
         match keys.as_slice() {
             [key] => Some(*key),
-            // Compressed or not is not said: only an extended key can tell.
+            // Compressed or not is not said: only an extended key or the fingerprint of the key itself can tell.
             forms => forms.iter().copied().find(|key| {
                 let found = self.keys.find(*key, SpendKind::P2pkh);
-                !matches!(found.key, ExtendedKey::PublicKey(_))
+                !matches!(found.key, ExtendedKey::PublicKey(_)) || self.keys.is_its_own_root(*key)
             }),
         }
     }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
+use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::{NetworkKind, Psbt, PublicKey, psbt, psbt::raw};
 
@@ -90,6 +91,9 @@ impl<'a> KeyFinder<'a> {
         let Some((fingerprint, path)) = source else {
             return alone;
         };
+        if path.is_empty() {
+            return alone;
+        }
         let bip32 = self.bip32(public_key, kind, fingerprint, &path);
         let old = || self.old(public_key, fingerprint, &path);
         match bip32 {
@@ -105,6 +109,14 @@ impl<'a> KeyFinder<'a> {
                 },
             },
         }
+    }
+
+    /// Whether the derivation names the key itself.
+    pub(super) fn is_its_own_root(&self, key: PublicKey) -> bool {
+        let hash = key.pubkey_hash().to_byte_array();
+        self.derivation(key).is_some_and(|(fingerprint, path)| {
+            path.is_empty() && hash.starts_with(fingerprint.as_bytes())
+        })
     }
 
     fn derivation(&self, key: PublicKey) -> Option<KeySource> {
