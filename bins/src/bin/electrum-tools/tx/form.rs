@@ -4,13 +4,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{NetworkKind, Psbt};
 use clap::{Args, ValueEnum};
 use electrum_psbt_legacy::psbt::FromPsbt;
-use electrum_psbt_legacy::{ExtendedKey, PartialTransaction, base43, from_text};
+use electrum_psbt_legacy::{Encoding, ExtendedKey, PartialTransaction, base43, base64, from_text};
 use slip132::registry;
 
 use crate::input::{self, BlankLines, Entry};
@@ -133,9 +131,20 @@ impl Transaction {
     pub(super) fn to_electrum(&self) -> Result<PartialTransaction, Failure> {
         match self {
             Self::Electrum(transaction) => Ok(transaction.clone()),
-            Self::Psbt(psbt) => PartialTransaction::from_psbt(psbt, &FromPsbt::default())
-                .map(|converted| converted.value)
-                .map_err(|error| Failure::refused(error.to_string())),
+            Self::Psbt(psbt) => {
+                // The older form has no place for some amounts, and so does without.
+                let read = |encoding| {
+                    let given = FromPsbt {
+                        encoding,
+                        ..FromPsbt::default()
+                    };
+                    PartialTransaction::from_psbt(psbt, &given)
+                };
+                read(Encoding::Headed)
+                    .or_else(|error| read(Encoding::Bare).map_err(|_| error))
+                    .map(|converted| converted.value)
+                    .map_err(|error| Failure::refused(error.to_string()))
+            }
         }
     }
 
@@ -183,7 +192,7 @@ impl Form {
     pub(super) fn write(self, bytes: &[u8]) -> String {
         match self {
             Self::Hex => bytes.to_lower_hex_string(),
-            Self::Base64 => STANDARD.encode(bytes),
+            Self::Base64 => base64::encode(bytes),
             Self::Base43 => base43::encode(bytes),
         }
     }

@@ -28,6 +28,10 @@ pub(crate) struct ToPsbt {
     /// Where an extended key comes from: [d34db33f/84h/0h/0h]zpub.... May be repeated
     #[arg(long = "origin", value_name = "[FINGERPRINT/PATH]KEY", value_parser = origin)]
     origins: Vec<(Xpub, KeySource)>,
+    /// The network of the extended keys [default: what their version bytes say, which are those of the
+    /// main network in all that Electrum 3.0 wrote]
+    #[arg(long)]
+    network: Option<NetworkName>,
     /// Leave out the proprietary fields that make the way back whole
     #[arg(long)]
     omit_extended_keys: bool,
@@ -40,12 +44,14 @@ impl ToPsbt {
     pub(super) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
         let previous = self.previous.iter().map(|text| previous(text));
         let previous = previous.collect::<Result<Vec<_>, _>>()?;
-        let given = psbt::ToPsbt {
-            previous_transactions: &previous,
-            origins: &self.origins,
-            omit_extended_keys: self.omit_extended_keys,
-        };
-        self.source.each(as_json, |transaction, _| {
+        self.source.each(as_json, |transaction, entry| {
+            let named = NetworkName::of_entry(entry, self.network)?;
+            let given = psbt::ToPsbt {
+                previous_transactions: &previous,
+                origins: &self.origins,
+                network: named.map(|name| NetworkKind::from(bitcoin::Network::from(name))),
+                omit_extended_keys: self.omit_extended_keys,
+            };
             let Transaction::Electrum(transaction) = transaction else {
                 return Err(Failure::refused(
                     "it is a PSBT already; `tx from-psbt` goes the other way",
@@ -72,9 +78,9 @@ pub(crate) struct FromPsbt {
     /// Without the header, as Electrum 2.0 to 3.1 wrote it
     #[arg(long)]
     bare: bool,
-    /// The network whose version bytes extended keys get
-    #[arg(long, default_value = "mainnet")]
-    network: NetworkName,
+    /// The network whose version bytes extended keys get [default: what the keys in it say, else mainnet]
+    #[arg(long)]
+    network: Option<NetworkName>,
     /// An extended key that the PSBT does not name, and where it comes from. May be repeated
     #[arg(long = "origin", value_name = "[FINGERPRINT/PATH]KEY", value_parser = origin)]
     origins: Vec<(Xpub, KeySource)>,
@@ -91,23 +97,32 @@ pub(crate) struct FromPsbt {
 
 impl FromPsbt {
     pub(super) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
-        let given = psbt::FromPsbt {
-            encoding: match self.bare {
-                true => Encoding::Bare,
-                false => Encoding::Headed,
-            },
-            network: NetworkKind::from(bitcoin::Network::from(self.network)),
-            origins: &self.origins,
-            old_masters: &self.old_masters,
-        };
-        self.source.each(as_json, |transaction, _| {
+        self.source.each(as_json, |transaction, entry| {
             let Transaction::Psbt(psbt) = transaction else {
                 return Err(Failure::refused(
                     "it is no PSBT; `tx to-psbt` goes the other way",
                 ));
             };
-            let converted = PartialTransaction::from_psbt(psbt, &given)
-                .map_err(|error| Failure::refused(error.to_string()))?;
+            let named = NetworkName::of_entry(entry, self.network)?;
+            let network = named.unwrap_or_else(|| transaction.guess_network());
+            let given = psbt::FromPsbt {
+                encoding: match self.bare {
+                    true => Encoding::Bare,
+                    false => Encoding::Headed,
+                },
+                network: NetworkKind::from(bitcoin::Network::from(network)),
+                origins: &self.origins,
+                old_masters: &self.old_masters,
+            };
+            let converted = PartialTransaction::from_psbt(psbt, &given).map_err(|error| {
+                let hint = match error {
+                    psbt::PsbtError::MissingUtxo(_) => {
+                        "; `tx to-psbt --previous` puts it there, or take the wallet that made it"
+                    }
+                    _ => "",
+                };
+                Failure::refused(format!("{error}{hint}"))
+            })?;
             tell(&converted.losses, as_json);
             let (transaction, bytes) = (&converted.value, converted.value.encode());
             Ok(Report {

@@ -7,13 +7,14 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use slip132::{Branch, Descriptor, ExtendedKey, Kind, Network};
 
-use super::{descriptor, network, read_key};
+use super::{descriptor, network, old, read_key};
 use crate::report::{Failure, Report};
 
 /// What an extended key says, and the same key with other version bytes
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// xpub, ypub, zpub, Ypub, Zpub, their testnet and private forms; `-` reads one per line
+    /// xpub, ypub, zpub, Ypub, Zpub, their testnet and private forms, or a master public key of
+    /// Electrum 1.x (128 hex digits); `-` reads one per line
     key: Option<String>,
     /// Only keys of this network; other coins of SLIP-132 must be named
     #[arg(long, value_parser = network)]
@@ -26,7 +27,15 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(super) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
         super::each(self.key.as_deref(), as_json, |entry| {
-            let key = read_key(entry.main(&["key", "xpub", "xprv"]), entry, self.network)?;
+            let text = entry.main(&["key", "xpub", "xprv", "mpk"]);
+            if let Some(key) = old::read(text.trim()) {
+                let network = match self.network {
+                    Some(Network::Testnet) => bitcoin::Network::Testnet,
+                    _ => bitcoin::Network::Bitcoin,
+                };
+                return old::report(&key?, network);
+            }
+            let key = read_key(text, entry, self.network)?;
             Ok(Report {
                 human: self.describe(&key),
                 json: self.to_json(&key),
@@ -112,9 +121,14 @@ impl Inspect {
                 key.fingerprint().to_lower_hex_string()
             ),
         ];
-        for (kind, forms) in self.conversions(key) {
-            let form = |name: &str| Some(format!("{kind}: {}", forms.get(name)?.as_str()?));
-            lines.extend(form("pub").into_iter().chain(form("prv")));
+        for kind in Kind::ALL {
+            let Ok(converted) = key.with_kind(kind) else {
+                continue;
+            };
+            lines.push(format!("{kind}: {}", converted.to_public().encode()));
+            if self.private && key.is_private() {
+                lines.push(format!("{kind}: {}", converted.encode()));
+            }
         }
         lines.join("\n")
     }

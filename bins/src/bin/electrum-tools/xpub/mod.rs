@@ -3,6 +3,7 @@
 mod convert;
 mod descriptor;
 mod inspect;
+mod old;
 
 use std::process::ExitCode;
 
