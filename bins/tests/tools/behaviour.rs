@@ -83,7 +83,7 @@ fn errors_say_what_to_do_next() {
         &["tx", "inspect", "missing.txn"],
         "if it is a file, there is none of this name",
     );
-    let transaction = format!("0100000001{}00000000000000000000000000", "11".repeat(32));
+    let transaction = format!("0100000001{}0000000000000000000000000000", "11".repeat(32));
     check(
         &["tx", "from-psbt", &transaction],
         "`tx to-psbt` goes the other way",

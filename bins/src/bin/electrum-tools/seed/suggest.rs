@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 /// Words that are tried in place of a mistyped one.
 const CANDIDATES: usize = 5;
 
-/// A sentence about the first words that no list has, or nothing where all are known.
+/// A clause about the first word that no list has, or about their number.
 ///
 /// Any text can be a seed of Electrum, so nothing is wrong with unknown words as such; this is for phrases that are no seed.
 pub(super) fn suggest(phrase: &str) -> Option<String> {
@@ -23,7 +23,7 @@ pub(super) fn suggest(phrase: &str) -> Option<String> {
         .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
     if count * 2 < words.len() {
         return Some(
-            "Most of its words are in no list of Electrum's; is it a phrase at all?".into(),
+            "most of its words are in no list of Electrum's; is it a phrase at all?".into(),
         );
     }
     let mut unknown = words
@@ -31,9 +31,14 @@ pub(super) fn suggest(phrase: &str) -> Option<String> {
         .zip(1..)
         .filter(|(word, _)| !is_known(list, word));
     let Some((word, place)) = unknown.next() else {
-        return Some(
-            "All words are in the list; one may be another word of it, or their order may be wrong.".into(),
-        );
+        return Some(match words.len() {
+            12 | 13 | 24 | 25 => {
+                "all words are in the list; one may be another word of it, or their order may be wrong".into()
+            }
+            count => format!(
+                "all words are in the list, but there are {count}: phrases have 12, older and Portuguese ones 13"
+            ),
+        });
     };
     let others = unknown.count();
     let close = closest(list, word);
@@ -112,7 +117,7 @@ mod tests {
         );
         check(
             "x9",
-            "Most of its words are in no list of Electrum's; is it a phrase at all?",
+            "most of its words are in no list of Electrum's; is it a phrase at all?",
         );
         assert_eq!(suggest(" "), None);
     }

@@ -37,7 +37,9 @@ pub(super) fn to_json(phrase: &str, found: &Inspection) -> Value {
         language.is_bip39() && !matches!(checked, Bip39::UnknownWord { .. })
     };
     let seed_type = found.seed_type.ok();
+    let is_key = phrase.trim().parse::<slip132::ExtendedKey>().is_ok();
     json!({
+        "extended_key": is_key,
         // Electrum's own way to say that it is none.
         "seed_type": seed_type.map_or("", |kind| kind.as_str()),
         "version_number": found.number.map(|number| number.to_string()),
@@ -85,7 +87,11 @@ fn describe(phrase: &str, found: &Inspection) -> String {
         (false, false) => format!("A valid BIP39 phrase ({languages}); Electrum opens it when BIP39 is chosen."),
         (_, true) => "Not a valid BIP39 phrase.".into(),
     });
-    if found.is_nothing() {
+    if phrase.trim().parse::<slip132::ExtendedKey>().is_ok() {
+        lines.push(
+            "It is an extended key, which Electrum looks for first; see `xpub inspect`.".into(),
+        );
+    } else if found.is_nothing() {
         lines.extend(suggest::suggest(phrase));
     }
     lines.join("\n")
