@@ -182,6 +182,29 @@ fn old_seeds_have_their_keys_and_addresses() {
 }
 
 #[test]
+fn earlier_versions_made_other_keys() {
+    for record in list(
+        &records("electrum-seed", "old_seeds.json"),
+        "historic_divergences",
+    ) {
+        let input = field(&record, "input");
+        let open = |version: &str| answer(&["seed", "derive", "--as-of", version, input]);
+        if record["hex_seed"].is_string() {
+            let refused = answer(&["seed", "derive", input]);
+            let message = field(&refused["error"], "message");
+            assert!(message.ends_with("--as-of 4.6.0 opens it"), "{message}");
+            assert_eq!(open("4.6.0")["mpk"], record["mpk"]);
+            assert_eq!(open("4.6.0")["receiving"][0], record["first_receiving"]);
+        } else {
+            let (then, now) = (&record["electrum_2_9_3"], &record["electrum_3_0_and_later"]);
+            assert_eq!(open("2.9")["mpk"], then["mpk"]);
+            assert_eq!(open("4.6.0")["mpk"], now["mpk"]);
+            assert_eq!(answer(&["seed", "derive", input])["mpk"], now["mpk"]);
+        }
+    }
+}
+
+#[test]
 fn phrases_are_made_of_entropy() {
     for record in list(&records("electrum-seed", "seeds.json"), "generation") {
         let bits = record["num_bits"].to_string();

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use bitcoin::Network;
 use clap::Args;
-use electrum_seed::{Purpose, Seed, Wallet};
+use electrum_seed::{DeriveError, OldSeedError, Purpose, Seed, Wallet};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -14,6 +14,7 @@ use crate::network::NetworkName;
 use crate::report::{Failure, Report, warn};
 
 mod account;
+mod era;
 mod old;
 mod two_factor;
 
@@ -36,6 +37,9 @@ pub(crate) struct Derive {
     /// How many addresses to receive and for change
     #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=10_000))]
     count: u32,
+    /// The keys that Electrum made of the words up to this version, where they were others
+    #[arg(long, value_name = "VERSION")]
+    as_of: Option<era::Era>,
     /// Print the private keys too
     #[arg(long)]
     private: bool,
@@ -86,10 +90,23 @@ impl Derive {
             true => Purpose::Cosigner,
             false => Purpose::Wallet,
         };
-        let refused = |error: electrum_seed::DeriveError| Failure::refused(error.to_string());
-        let wallet = seed
-            .wallet(passphrase, network.into(), purpose)
-            .map_err(refused)?;
+        let refused = |error: DeriveError| {
+            let hint = match error {
+                DeriveError::Old(OldSeedError::OddDigits { .. }) => "; --as-of 4.6.0 opens it",
+                _ => "",
+            };
+            Failure::refused(format!("{error}{hint}"))
+        };
+        let earlier = match self.as_of {
+            Some(era) => era.wallet(&seed, network.into()).map_err(refused)?,
+            None => None,
+        };
+        let wallet = match earlier {
+            Some(wallet) => wallet,
+            None => seed
+                .wallet(passphrase, network.into(), purpose)
+                .map_err(refused)?,
+        };
         let printing = Printing {
             count: self.count,
             private: self.private,
