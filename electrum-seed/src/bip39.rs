@@ -3,12 +3,9 @@
 use alloc::vec::Vec;
 
 use sha2::{Digest, Sha256};
-use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, Zeroizing};
 
-use alloc::string::String;
-
-use crate::normalize::split_words;
+use crate::normalize::{decompose, split_words};
 use crate::wordlist::{Language, WordList};
 
 /// What BIP39 says of a phrase, with one list of words.
@@ -41,9 +38,7 @@ impl Bip39 {
             let index = if word.is_ascii() {
                 list.index(word)
             } else {
-                let mut decomposed = Zeroizing::new(String::with_capacity(word.len() * 4));
-                decomposed.extend(word.nfkd());
-                list.index(&decomposed)
+                list.index(&decompose(word))
             };
             match index {
                 Some(index) => indexes.push(index as u16),

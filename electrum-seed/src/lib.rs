@@ -30,7 +30,7 @@ pub use self::keys::{
 pub use self::normalize::{is_cjk, is_whitespace, normalize, split_words};
 pub use self::old::{OldSeed, OldSeedError, STRETCH_ROUNDS, is_old_seed};
 pub use self::seed::{Inspection, NotASeed, Seed, inspect, seed_type};
-pub use self::stretch::{NoBip32Seed, bip32_seed};
+pub use self::stretch::{NoBip32Seed, bip32_seed, bip39_seed};
 pub use self::version::{
     SeedType, UnknownSeedType, VersionHash, VersionNumber, same_words, version_number,
 };

@@ -46,7 +46,7 @@ fn normalize_ascii(text: &str) -> Zeroizing<String> {
 
 fn normalize_unicode(text: &str) -> Zeroizing<String> {
     // Room for all that can come out: a buffer that grows leaves copies behind.
-    let decomposed = collect(text.nfkd());
+    let decomposed = decompose(text);
     // The lower case of a text, not of each character: a final sigma differs.
     let lower = Zeroizing::new(decomposed.to_lowercase());
     let plain = collect(lower.chars().filter(|c| canonical_combining_class(*c) == 0));
@@ -63,6 +63,11 @@ fn normalize_unicode(text: &str) -> Zeroizing<String> {
         last = word.chars().next_back();
     }
     normalized
+}
+
+/// NFKD.
+pub(crate) fn decompose(text: &str) -> Zeroizing<String> {
+    collect(text.nfkd())
 }
 
 /// Collects into a buffer of the exact size.

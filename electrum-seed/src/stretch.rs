@@ -1,11 +1,12 @@
 //! From a phrase to the bytes from which BIP32 keys are made.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
-use crate::normalize::normalize;
+use crate::normalize::{decompose, normalize, split_words};
 use crate::seed::Seed;
 use crate::version::SeedType;
 
@@ -26,13 +27,31 @@ pub fn bip32_seed(phrase: &str, passphrase: &str) -> Zeroizing<[u8; 64]> {
 }
 
 pub(crate) fn of_normalized(normalized: &str, passphrase: &str) -> Zeroizing<[u8; 64]> {
-    const PREFIX: &[u8] = b"electrum";
-    let passphrase = normalize(passphrase);
-    let mut salt = Zeroizing::new(Vec::with_capacity(PREFIX.len() + passphrase.len()));
-    salt.extend_from_slice(PREFIX);
+    stretch(normalized, "electrum", &normalize(passphrase))
+}
+
+/// Stretches a phrase as BIP39 does, whether it is valid or not: PBKDF2-HMAC-SHA512 of the words, salted with "mnemonic" and
+/// the passphrase, 2048 rounds, 64 bytes. The same words open another wallet than as a seed of Electrum.
+///
+/// As in Electrum, white space between the words is collapsed, that of the passphrase is not (before 3.2.3 it was); then both
+/// are decomposed (NFKD).
+pub fn bip39_seed(phrase: &str, passphrase: &str) -> Zeroizing<[u8; 64]> {
+    let mut words = Zeroizing::new(String::with_capacity(phrase.len()));
+    for word in split_words(phrase) {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(word);
+    }
+    stretch(&decompose(&words), "mnemonic", &decompose(passphrase))
+}
+
+fn stretch(password: &str, prefix: &str, passphrase: &str) -> Zeroizing<[u8; 64]> {
+    let mut salt = Zeroizing::new(Vec::with_capacity(prefix.len() + passphrase.len()));
+    salt.extend_from_slice(prefix.as_bytes());
     salt.extend_from_slice(passphrase.as_bytes());
     let mut seed = Zeroizing::new([0; 64]);
-    pbkdf2::pbkdf2_hmac::<Sha512>(normalized.as_bytes(), &salt, ROUNDS, seed.as_mut());
+    pbkdf2::pbkdf2_hmac::<Sha512>(password.as_bytes(), &salt, ROUNDS, seed.as_mut());
     seed
 }
 

@@ -63,7 +63,11 @@ impl VersionHash {
     /// A hex digit, counted from the left.
     fn digit(&self, at: u8) -> u8 {
         let byte = self.0.get(usize::from(at / 2)).copied().unwrap_or(0);
-        if at % 2 == 0 { byte >> 4 } else { byte & 15 }
+        if at.is_multiple_of(2) {
+            byte >> 4
+        } else {
+            byte & 15
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Electrum's published vectors; each record names its source.
 #![cfg(feature = "all-languages")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use electrum_seed::{
     Bip39, GenerateError, Generator, Language, Seed, SeedType, VersionHash, decode_number,

@@ -6,7 +6,7 @@ use core::fmt;
 use bitcoin::bip32::{ChainCode, ChildNumber, DerivationPath, Fingerprint, Xpriv, Xpub};
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{Address, Network, NetworkKind, PrivateKey, base58};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{Chain, DeriveError};
 
@@ -32,21 +32,27 @@ pub enum ScriptKind {
     P2wpkh,
     /// Multisig scripts in pay to witness script hash.
     P2wsh,
+    /// Pay to witness public key hash, nested in pay to script hash. Of no seed of Electrum's own, but of BIP39 wallets.
+    P2shP2wpkh,
+    /// Multisig scripts in pay to witness script hash, nested in pay to script hash. Of no seed of Electrum's own.
+    P2shP2wsh,
 }
 
 impl ScriptKind {
-    /// Electrum's name for the version bytes of extended keys: `standard`, `p2wpkh` or `p2wsh`.
+    /// Electrum's name for the version bytes of extended keys: `standard`, `p2wpkh`, `p2wsh`, `p2wpkh-p2sh` or `p2wsh-p2sh`.
     pub fn xtype(self) -> &'static str {
         match self {
             Self::P2pkh | Self::P2sh => "standard",
             Self::P2wpkh => "p2wpkh",
             Self::P2wsh => "p2wsh",
+            Self::P2shP2wpkh => "p2wpkh-p2sh",
+            Self::P2shP2wsh => "p2wsh-p2sh",
         }
     }
 
     /// Whether more than one key is needed.
     pub fn is_multisig(self) -> bool {
-        matches!(self, Self::P2sh | Self::P2wsh)
+        matches!(self, Self::P2sh | Self::P2wsh | Self::P2shP2wsh)
     }
 }
 
@@ -59,6 +65,10 @@ pub fn version_bytes(script: ScriptKind, network: NetworkKind) -> ([u8; 4], [u8;
         (ScriptKind::P2wpkh, NetworkKind::Test) => (0x045f_1cf6, 0x045f_18bc),
         (ScriptKind::P2wsh, NetworkKind::Main) => (0x02aa_7ed3, 0x02aa_7a99),
         (ScriptKind::P2wsh, NetworkKind::Test) => (0x0257_5483, 0x0257_5048),
+        (ScriptKind::P2shP2wpkh, NetworkKind::Main) => (0x049d_7cb2, 0x049d_7878),
+        (ScriptKind::P2shP2wpkh, NetworkKind::Test) => (0x044a_5262, 0x044a_4e28),
+        (ScriptKind::P2shP2wsh, NetworkKind::Main) => (0x0295_b43f, 0x0295_b005),
+        (ScriptKind::P2shP2wsh, NetworkKind::Test) => (0x0242_89ef, 0x0242_85b5),
     };
     (public.to_be_bytes(), private.to_be_bytes())
 }
@@ -77,6 +87,24 @@ pub struct Account {
 }
 
 impl Account {
+    /// The account at any path below a stretched seed: [`bip32_seed`](crate::bip32_seed), or
+    /// [`bip39_seed`](crate::bip39_seed) for what Electrum opens where a phrase is restored as BIP39.
+    ///
+    /// For the accounts of Electrum's own seeds see [`Seed::wallet`](crate::Seed::wallet).
+    ///
+    /// # Errors
+    ///
+    /// [`DeriveError::Bip32`] where no key is at the path, which nobody has seen happen.
+    pub fn new(
+        seed: &[u8; 64],
+        path: &DerivationPath,
+        script: ScriptKind,
+        network: Network,
+    ) -> Result<Self, DeriveError> {
+        let root = Private(Xpriv::new_master(network, seed).map_err(DeriveError::Bip32)?);
+        Self::derive(&root, path, script, network)
+    }
+
     pub(super) fn derive(
         root: &Private,
         path: &DerivationPath,
@@ -197,7 +225,8 @@ impl Account {
         Ok(match self.script {
             ScriptKind::P2pkh => Some(Address::p2pkh(key, self.network)),
             ScriptKind::P2wpkh => Some(Address::p2wpkh(&key, self.network)),
-            ScriptKind::P2sh | ScriptKind::P2wsh => None,
+            ScriptKind::P2shP2wpkh => Some(Address::p2shwpkh(&key, self.network)),
+            ScriptKind::P2sh | ScriptKind::P2wsh | ScriptKind::P2shP2wsh => None,
         })
     }
 }
@@ -218,9 +247,7 @@ pub(super) fn with_version(key: &Xpub, version: [u8; 4]) -> String {
     for (to, from) in data.iter_mut().zip(version) {
         *to = from;
     }
-    let text = base58::encode_check(&data);
-    data.zeroize();
-    text
+    base58::encode_check(&data)
 }
 
 /// `chain/index`

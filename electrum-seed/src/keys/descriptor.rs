@@ -14,12 +14,14 @@ impl Account {
     ///
     /// `None` where the keys are for multisig.
     pub fn descriptor(&self, chain: Chain) -> Option<Descriptor<DescriptorPublicKey>> {
-        let wrapper = match self.script() {
-            ScriptKind::P2pkh => "pkh",
-            ScriptKind::P2wpkh => "wpkh",
-            ScriptKind::P2sh | ScriptKind::P2wsh => return None,
+        let key = self.key_expression(chain);
+        let text = match self.script() {
+            ScriptKind::P2pkh => format!("pkh({key})"),
+            ScriptKind::P2wpkh => format!("wpkh({key})"),
+            ScriptKind::P2shP2wpkh => format!("sh(wpkh({key}))"),
+            ScriptKind::P2sh | ScriptKind::P2wsh | ScriptKind::P2shP2wsh => return None,
         };
-        Some(parse(&format!("{wrapper}({})", self.key_expression(chain))))
+        Some(parse(&text))
     }
 
     /// The key as it stands in a descriptor, in wallets of several too: `[fingerprint/1h]xpub/0/*`.
@@ -94,12 +96,12 @@ fn sorted_multi(
     required: usize,
     keys: &str,
 ) -> Descriptor<DescriptorPublicKey> {
-    let wrapper = if script == ScriptKind::P2wsh {
-        "wsh"
-    } else {
-        "sh"
-    };
-    parse(&format!("{wrapper}(sortedmulti({required},{keys}))"))
+    let multi = format!("sortedmulti({required},{keys})");
+    parse(&match script {
+        ScriptKind::P2wsh => format!("wsh({multi})"),
+        ScriptKind::P2shP2wsh => format!("sh(wsh({multi}))"),
+        _ => format!("sh({multi})"),
+    })
 }
 
 fn parse(text: &str) -> Descriptor<DescriptorPublicKey> {

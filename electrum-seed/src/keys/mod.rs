@@ -7,6 +7,7 @@ mod multisig;
 mod old;
 mod two_factor;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bitcoin::Network;
@@ -53,7 +54,7 @@ pub enum Wallet {
     /// One BIP32 account.
     Account(Account),
     /// Two of three accounts.
-    TwoFactor(TwoFactor),
+    TwoFactor(Box<TwoFactor>),
 }
 
 /// What keys are made for.
@@ -110,7 +111,8 @@ impl Seed {
                 Ok(Wallet::Old(OldMasterKey::new(&old, network)?))
             }
             SeedType::TwoFactor if self.num_words() != 12 => {
-                self.halves(12, network).map(Wallet::TwoFactor)
+                let halves = self.halves(12, network)?;
+                Ok(Wallet::TwoFactor(Box::new(halves)))
             }
             SeedType::TwoFactor | SeedType::TwoFactorSegwit => {
                 let script = match kind {
@@ -119,7 +121,8 @@ impl Seed {
                 };
                 let root = root(self.normalized(), passphrase, network)?;
                 let key = |index| Account::derive(&root, &path(Some(index)), script, network);
-                TwoFactor::new(key(0)?, key(1)?).map(Wallet::TwoFactor)
+                let keys = TwoFactor::new(key(0)?, key(1)?)?;
+                Ok(Wallet::TwoFactor(Box::new(keys)))
             }
         }
     }
@@ -138,7 +141,7 @@ impl Seed {
     }
 
     fn halves(&self, at: usize, network: Network) -> Result<TwoFactor, DeriveError> {
-        let words: Zeroizing<Vec<&str>> = Zeroizing::new(split_words(self.phrase()).collect());
+        let words: Vec<&str> = split_words(self.phrase()).collect();
         let (first, second) = words.split_at_checked(at).ok_or(DeriveError::NotSplit)?;
         let key = |words: &[&str]| {
             let phrase = Zeroizing::new(words.join(" "));

@@ -25,7 +25,7 @@ impl Multisig {
     ///
     /// # Errors
     ///
-    /// - [`MultisigError::Script`] where the outputs are not P2SH or P2WSH;
+    /// - [`MultisigError::Script`] where the outputs are of one key;
     /// - [`MultisigError::Count`] unless there are 1 to 15 keys and no more signatures than keys.
     pub fn new(
         required: usize,
@@ -56,7 +56,7 @@ impl Multisig {
         self.required
     }
 
-    /// P2SH or P2WSH.
+    /// P2SH, P2WSH, or the latter nested in the former.
     pub fn script(&self) -> ScriptKind {
         self.script
     }
@@ -100,6 +100,7 @@ impl Multisig {
         let script = self.redeem_script(chain, index)?;
         Ok(match self.script {
             ScriptKind::P2wsh => Address::p2wsh(&script, network),
+            ScriptKind::P2shP2wsh => Address::p2shwsh(&script, network),
             // 15 compressed keys fit in the 520 bytes that P2SH allows.
             _ => Address::p2sh(&script, network).expect("at most 513 bytes"),
         })
@@ -126,7 +127,7 @@ impl Multisig {
 #[non_exhaustive]
 pub enum MultisigError {
     /// The outputs are of one key.
-    #[error("outputs of type {0:?} have one key")]
+    #[error("outputs of type {0:?} have one key; expected P2SH, P2WSH or both")]
     Script(ScriptKind),
     /// Too few or too many.
     #[error("{required} of {keys} keys; expected 1 to 15 keys, and no more signatures than keys")]

@@ -38,17 +38,22 @@ impl OldMasterKey {
     ///
     /// [`DeriveError::Key`] where the stretched seed is no key, which nobody has seen happen.
     pub fn as_before_4_6_1(seed: &OldSeed, network: Network) -> Result<Self, DeriveError> {
-        Self::from_stretched(&*seed.stretch_as_before_4_6_1(), network)
+        Self::from_stretched(&seed.stretch_as_before_4_6_1(), network)
     }
 
     fn from_stretched(stretched: &[u8; 32], network: Network) -> Result<Self, DeriveError> {
         let secret = SecretKey::from_slice(stretched).map_err(DeriveError::Key)?;
+        Ok(Self::from_secret(secret, network))
+    }
+
+    /// From the private master key itself: the stretched seed.
+    pub fn from_secret(secret: SecretKey, network: Network) -> Self {
         let public = OldMasterPublicKey(secret.public_key(&Secp256k1::signing_only()));
-        Ok(Self {
+        Self {
             secret,
             public,
             network,
-        })
+        }
     }
 
     /// The private master key: 32 bytes, big-endian. The type that it is given out as is not erased when it is dropped.
