@@ -20,8 +20,14 @@ pub(crate) enum Op<'a> {
     Code(u8),
 }
 
-/// The elements of a script, or nothing when a push is cut short.
+/// Bytes of a script that the network takes at most.
+const MAX_SCRIPT_LEN: usize = 10_000;
+
+/// The elements of a script, or nothing when a push is cut short or the script is longer than any that is valid.
 pub(crate) fn ops(script: &[u8]) -> Option<Vec<Op<'_>>> {
+    if script.len() > MAX_SCRIPT_LEN {
+        return None;
+    }
     let mut ops = Vec::new();
     let mut rest = script;
     while let Some((&code, after)) = rest.split_first() {

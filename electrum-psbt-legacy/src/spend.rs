@@ -233,9 +233,8 @@ impl Spend {
         let script_sig = input.script_sig.as_bytes();
         let items = input.witness.items.as_slice();
         let is_partial = input.witness.prefix.is_some();
-        let is_final = !is_partial
-            && !(script_sig.is_empty() && items.is_empty())
-            && !has_placeholder(script_sig, items);
+        let is_unsigned = is_partial || script_sig.is_empty() && items.is_empty();
+        let is_final = !is_unsigned && !has_placeholder(script_sig, items);
         if input.previous_output.is_null() {
             return Self::unknown(SpendKind::Coinbase, true);
         }

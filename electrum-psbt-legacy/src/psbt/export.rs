@@ -8,6 +8,7 @@ use bitcoin::{
     Amount, Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw,
 };
 
+use super::loss::note;
 use super::{BIP32_DERIVATION, Converted, Loss, Lost, Place, PsbtError, ToPsbt, proprietary_key};
 use crate::PartialTransaction;
 use crate::key::{Bip32Key, ExtendedKey};
@@ -63,11 +64,7 @@ struct Export<'a> {
 
 impl Export<'_> {
     fn lose(&mut self, lost: Lost) {
-        let place = Place::Input(self.index);
-        let loss = Loss { place, lost };
-        if !self.losses.contains(&loss) {
-            self.losses.push(loss);
-        }
+        note(self.losses, Place::Input(self.index), lost);
     }
 
     /// What is known of the coin.

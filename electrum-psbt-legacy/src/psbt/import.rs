@@ -7,14 +7,15 @@ use bitcoin::bip32::Xpub;
 use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{Psbt, PublicKey, ScriptBuf, TxIn, TxOut, psbt};
 
-use super::keys::{KeyFinder, candidates};
+use super::keys::{KeyFinder, candidates, is_its_own_root};
+use super::loss::note;
 use super::{Converted, FromPsbt, Loss, Lost, PROPRIETARY_PREFIX, Place, PsbtError};
 use crate::compose;
 use crate::key::ExtendedKey;
 use crate::script::parse_multisig;
 use crate::spend::{Signer, Spend, SpendKind};
-use crate::transaction::{Encoding, Input, WitnessField, WitnessPrefix};
-use crate::{PartialTransaction, psbt::BIP32_DERIVATION};
+use crate::transaction::{Encoding, Input, MAX_KEYS, WitnessField, WitnessPrefix};
+use crate::{DecodeError, PartialTransaction, psbt::BIP32_DERIVATION};
 
 pub(super) fn import(
     psbt: &Psbt,
@@ -34,18 +35,24 @@ pub(super) fn import(
     let mut losses = Vec::new();
     let mut used = BTreeSet::new();
     let mut inputs = Vec::new();
+    let mut keys = 0;
+    let finder = KeyFinder::new(psbt, given);
     for (index, (txin, map)) in unsigned.input.iter().zip(&psbt.inputs).enumerate() {
-        let keys = KeyFinder::new(psbt, map, given);
         let mut import = Import {
             index,
             txin,
             map,
             given,
-            keys,
+            finder: &finder,
+            keys: 0,
             losses: &mut losses,
             used: &mut used,
         };
         inputs.push(import.input()?);
+        keys += import.keys;
+        if keys > MAX_KEYS {
+            return Err(DecodeError::TooManyKeys(MAX_KEYS).into());
+        }
     }
     outputs(psbt, &mut losses);
     globals(psbt, &used, &mut losses);
@@ -90,21 +97,18 @@ fn outputs(psbt: &Psbt, losses: &mut Vec<Loss>) {
                 Lost::OtherFields,
             ),
         ];
-        let place = Place::Output(index);
-        let lost = lost.into_iter().filter(|(is_lost, _)| *is_lost);
-        losses.extend(lost.map(|(_, lost)| Loss { place, lost }));
+        for (_, lost) in lost.into_iter().filter(|(is_lost, _)| *is_lost) {
+            note(losses, Place::Output(index), lost);
+        }
     }
 }
 
 fn globals(psbt: &Psbt, used: &BTreeSet<Identity>, losses: &mut Vec<Loss>) {
-    let place = Place::Global;
     if psbt.xpub.keys().any(|xpub| !used.contains(&identity(xpub))) {
-        let lost = Lost::GlobalXpub;
-        losses.push(Loss { place, lost });
+        note(losses, Place::Global, Lost::GlobalXpub);
     }
     if !psbt.proprietary.is_empty() || !psbt.unknown.is_empty() {
-        let lost = Lost::OtherFields;
-        losses.push(Loss { place, lost });
+        note(losses, Place::Global, Lost::OtherFields);
     }
 }
 
@@ -128,18 +132,16 @@ struct Import<'a> {
     txin: &'a TxIn,
     map: &'a psbt::Input,
     given: &'a FromPsbt<'a>,
-    keys: KeyFinder<'a>,
+    finder: &'a KeyFinder<'a>,
+    /// Keys that may sign.
+    keys: usize,
     losses: &'a mut Vec<Loss>,
     used: &'a mut BTreeSet<Identity>,
 }
 
 impl Import<'_> {
     fn lose(&mut self, lost: Lost) {
-        let place = Place::Input(self.index);
-        let loss = Loss { place, lost };
-        if !self.losses.contains(&loss) {
-            self.losses.push(loss);
-        }
+        note(self.losses, Place::Input(self.index), lost);
     }
 
     /// The input, and whether it has all its signatures.
@@ -265,6 +267,7 @@ impl Import<'_> {
             keys,
             program,
         } = coin;
+        self.keys = keys.len();
         let signers: Vec<_> = keys.iter().map(|key| self.signer(*key, kind)).collect();
         let in_script = |key: &PublicKey| keys.contains(key);
         if !self.map.partial_sigs.keys().all(in_script) {
@@ -289,7 +292,7 @@ impl Import<'_> {
     }
 
     fn signer(&mut self, public_key: PublicKey, kind: SpendKind) -> Signer {
-        let found = self.keys.find(public_key, kind);
+        let found = self.finder.find(self.map, public_key, kind);
         if found.path_lost {
             self.lose(Lost::PathFromRoot);
         }
@@ -305,7 +308,7 @@ impl Import<'_> {
 
     /// A coin of which only the script is told.
     fn address(&mut self, script: Option<&ScriptBuf>) -> Result<Spend, PsbtError> {
-        let kept = self.keys.kept(None);
+        let kept = self.finder.kept(self.map, None);
         let script_of_kept = kept.as_ref().and_then(ExtendedKey::script_pubkey);
         let key = match (script, script_of_kept) {
             (Some(script), Some(kept)) if *script != kept => {
@@ -397,7 +400,9 @@ impl Import<'_> {
             }));
         }
         let Some(script) = script else {
-            let key = self.only_key().filter(|_| self.keys.kept(None).is_none());
+            let key = self
+                .only_key()
+                .filter(|_| self.finder.kept(self.map, None).is_none());
             return Ok(key.map(|key| single(SpendKind::P2pkh, alloc::vec![key], None)));
         };
         if script.is_p2pk() && self.map.partial_sigs.is_empty() {
@@ -423,8 +428,8 @@ impl Import<'_> {
             [key] => Some(*key),
             // Compressed or not is not said: only an extended key or the fingerprint of the key itself can tell.
             forms => forms.iter().copied().find(|key| {
-                let found = self.keys.find(*key, SpendKind::P2pkh);
-                !matches!(found.key, ExtendedKey::PublicKey(_)) || self.keys.is_its_own_root(*key)
+                let found = self.finder.find(self.map, *key, SpendKind::P2pkh);
+                !matches!(found.key, ExtendedKey::PublicKey(_)) || is_its_own_root(self.map, *key)
             }),
         }
     }

@@ -1,6 +1,8 @@
 //! Finds the extended key of a public key again.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
 use bitcoin::hashes::Hash;
@@ -10,16 +12,19 @@ use bitcoin::{NetworkKind, Psbt, PublicKey, psbt, psbt::raw};
 use super::{BIP32_DERIVATION, FromPsbt, PROPRIETARY_PREFIX, proprietary_key};
 use crate::key::{Bip32Key, ExtendedKey, OldKey, PathIndex};
 use crate::spend::SpendKind;
-use crate::transaction::Encoding;
+use crate::transaction::{Encoding, MAX_KEYS};
 
 /// Extended keys that are tried for one public key at most.
 const MAX_TRIES: usize = 16;
+/// Derivations that are tried for a whole PSBT at most, twice as many as it may have keys.
+const MAX_DERIVATIONS: usize = 2 * MAX_KEYS;
 
 pub(super) struct KeyFinder<'a> {
-    psbt: &'a Psbt,
-    map: &'a psbt::Input,
     given: &'a FromPsbt<'a>,
     secp: Secp256k1<VerifyOnly>,
+    /// Extended keys by fingerprint and path that precede the last two steps.
+    xpubs: BTreeMap<(Fingerprint, DerivationPath), Vec<Xpub>>,
+    derivations_left: Cell<usize>,
 }
 
 /// What stands for a public key.
@@ -34,22 +39,45 @@ pub(super) struct Found {
 }
 
 impl<'a> KeyFinder<'a> {
-    pub(super) fn new(psbt: &'a Psbt, map: &'a psbt::Input, given: &'a FromPsbt<'a>) -> Self {
-        let secp = Secp256k1::verification_only();
+    pub(super) fn new(psbt: &Psbt, given: &'a FromPsbt<'a>) -> Self {
+        let origins = given.origins.iter().map(|(xpub, source)| (xpub, source));
+        let mut xpubs = BTreeMap::<_, Vec<Xpub>>::new();
+        for (xpub, source) in psbt.xpub.iter().chain(origins) {
+            // Where the origin is not known, the path begins at the extended key.
+            let own = (xpub.fingerprint(), DerivationPath::master());
+            if own != *source {
+                xpubs.entry(own).or_default().push(*xpub);
+            }
+            xpubs.entry(source.clone()).or_default().push(*xpub);
+        }
         Self {
-            psbt,
-            map,
             given,
-            secp,
+            secp: Secp256k1::verification_only(),
+            xpubs,
+            derivations_left: Cell::new(MAX_DERIVATIONS),
         }
     }
 
+    /// The public key of an extended one, as long as not too many are asked for.
+    fn derive(&self, key: &ExtendedKey) -> Option<PublicKey> {
+        let left = self.derivations_left.get().checked_sub(1)?;
+        self.derivations_left.set(left);
+        key.public_key(&self.secp).ok()?
+    }
+
     /// The extended key that was kept in a proprietary field; of no public key: what is known by its address.
-    pub(super) fn kept(&self, public_key: Option<PublicKey>) -> Option<ExtendedKey> {
+    pub(super) fn kept(
+        &self,
+        map: &psbt::Input,
+        public_key: Option<PublicKey>,
+    ) -> Option<ExtendedKey> {
         let data = public_key.map(|key| key.to_bytes()).unwrap_or_default();
-        let bytes = self.map.proprietary.get(&proprietary_key(data))?;
+        let bytes = map.proprietary.get(&proprietary_key(data))?;
         let key = ExtendedKey::from_bytes(bytes).ok()?;
-        let fits = key.public_key(&self.secp).ok()? == public_key;
+        let fits = match public_key {
+            Some(_) => self.derive(&key) == public_key,
+            None => key.script_pubkey().is_some(),
+        };
         let is_writable = match &key {
             ExtendedKey::Bip32(key) => self.is_writable(key),
             _ => true,
@@ -63,15 +91,15 @@ impl<'a> KeyFinder<'a> {
         self.given.encoding == Encoding::Headed || is_short(key.change) && is_short(key.index)
     }
 
-    pub(super) fn find(&self, public_key: PublicKey, kind: SpendKind) -> Found {
+    pub(super) fn find(&self, map: &psbt::Input, public_key: PublicKey, kind: SpendKind) -> Found {
         let alone = Found {
             key: ExtendedKey::PublicKey(public_key),
             xpub: None,
             key_lost: false,
             path_lost: false,
         };
-        let source = self.derivation(public_key);
-        if let Some(key) = self.kept(Some(public_key)) {
+        let source = derivation(map, public_key);
+        if let Some(key) = self.kept(map, Some(public_key)) {
             let xpub = match &key {
                 ExtendedKey::Bip32(key) => key.xpub().ok(),
                 _ => None,
@@ -111,29 +139,6 @@ impl<'a> KeyFinder<'a> {
         }
     }
 
-    /// Whether the derivation names the key itself.
-    pub(super) fn is_its_own_root(&self, key: PublicKey) -> bool {
-        let hash = key.pubkey_hash().to_byte_array();
-        self.derivation(key).is_some_and(|(fingerprint, path)| {
-            path.is_empty() && hash.starts_with(fingerprint.as_bytes())
-        })
-    }
-
-    fn derivation(&self, key: PublicKey) -> Option<KeySource> {
-        if let Some(source) = self.map.bip32_derivation.get(&key.inner) {
-            return Some(source.clone());
-        }
-        let (type_value, key) = (BIP32_DERIVATION, key.to_bytes());
-        let value = self.map.unknown.get(&raw::Key { type_value, key })?;
-        let (fingerprint, steps) = value.split_first_chunk::<4>()?;
-        let (steps, rest) = steps.as_chunks::<4>();
-        let steps = steps
-            .iter()
-            .map(|step| ChildNumber::from(u32::from_le_bytes(*step)));
-        rest.is_empty()
-            .then(|| (Fingerprint::from(*fingerprint), steps.collect()))
-    }
-
     fn bip32(
         &self,
         public_key: PublicKey,
@@ -148,19 +153,9 @@ impl<'a> KeyFinder<'a> {
             ChildNumber::Hardened { .. } => None,
         };
         let (change, index) = (number(change)?, number(index)?);
-        let given = self
-            .given
-            .origins
-            .iter()
-            .map(|(xpub, source)| (xpub, source));
-        let named = self.psbt.xpub.iter().chain(given);
-        let fits = |(xpub, source): &(&Xpub, &KeySource)| {
-            let (root, origin) = source;
-            let is_origin = *root == fingerprint && origin.as_ref() == prefix;
-            is_origin || prefix.is_empty() && xpub.fingerprint() == fingerprint
-        };
-        let tried = named.filter(fits).take(MAX_TRIES);
-        tried.into_iter().find_map(|(xpub, _)| {
+        let place = (fingerprint, DerivationPath::from(prefix));
+        let named = self.xpubs.get(&place)?;
+        named.iter().take(MAX_TRIES).find_map(|xpub| {
             let mut payload = xpub.encode();
             let version = version_bytes(kind, self.given.network);
             payload
@@ -174,12 +169,11 @@ impl<'a> KeyFinder<'a> {
             };
             let writable = self.is_writable(&key);
             let key = ExtendedKey::Bip32(key);
-            let derived = key.public_key(&self.secp).ok()?;
-            (writable && derived == Some(public_key)).then(|| Found {
+            (writable && self.derive(&key) == Some(public_key)).then(|| Found {
                 key,
                 xpub: Some(*xpub),
                 key_lost: false,
-                path_lost: !is_told_by(xpub, fingerprint, &prefix.to_vec().into()),
+                path_lost: !is_told_by(xpub, fingerprint, &place.1),
             })
         })
     }
@@ -210,9 +204,32 @@ impl<'a> KeyFinder<'a> {
             .take(MAX_TRIES)
             .find(|key| {
                 let key = ExtendedKey::Old(key.clone());
-                key.public_key(&self.secp) == Ok(Some(public_key))
+                self.derive(&key) == Some(public_key)
             })
     }
+}
+
+/// Whether the derivation names the key itself.
+pub(super) fn is_its_own_root(map: &psbt::Input, key: PublicKey) -> bool {
+    let hash = key.pubkey_hash().to_byte_array();
+    derivation(map, key).is_some_and(|(fingerprint, path)| {
+        path.is_empty() && hash.starts_with(fingerprint.as_bytes())
+    })
+}
+
+fn derivation(map: &psbt::Input, key: PublicKey) -> Option<KeySource> {
+    if let Some(source) = map.bip32_derivation.get(&key.inner) {
+        return Some(source.clone());
+    }
+    let (type_value, key) = (BIP32_DERIVATION, key.to_bytes());
+    let value = map.unknown.get(&raw::Key { type_value, key })?;
+    let (fingerprint, steps) = value.split_first_chunk::<4>()?;
+    let (steps, rest) = steps.as_chunks::<4>();
+    let steps = steps
+        .iter()
+        .map(|step| ChildNumber::from(u32::from_le_bytes(*step)));
+    rest.is_empty()
+        .then(|| (Fingerprint::from(*fingerprint), steps.collect()))
 }
 
 /// Whether this origin is what one would conclude from the extended key alone.
@@ -237,10 +254,11 @@ pub(super) fn candidates(map: &psbt::Input) -> Vec<PublicKey> {
         .keys()
         .filter(|key| key.prefix == PROPRIETARY_PREFIX);
     keys.extend(kept.filter_map(|key| PublicKey::from_slice(&key.key).ok()));
+    let named: BTreeSet<_> = keys.iter().map(|key| key.inner).collect();
     for inner in map.bip32_derivation.keys() {
         // A PSBT that was read by the library names keys compressed that were written uncompressed.
         let forms = [PublicKey::new(*inner), PublicKey::new_uncompressed(*inner)];
-        let has_other = keys.iter().any(|key| key.inner == *inner);
+        let has_other = named.contains(inner);
         keys.extend(forms.into_iter().take(if has_other { 0 } else { 2 }));
     }
     keys.sort_by_key(|key| (key.inner, !key.compressed));

@@ -1,5 +1,6 @@
 //! What one format cannot carry of the other.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Something that a conversion could not carry over.
@@ -66,6 +67,14 @@ pub enum Lost {
     GlobalXpub,
     /// From PSBT: fields that are proprietary or unknown.
     OtherFields,
+}
+
+/// Notes a loss once per place; what is said of one place stands together.
+pub(super) fn note(losses: &mut Vec<Loss>, place: Place, lost: Lost) {
+    let mut here = losses.iter().rev().take_while(|loss| loss.place == place);
+    if !here.any(|loss| loss.lost == lost) {
+        losses.push(Loss { place, lost });
+    }
 }
 
 impl Lost {
