@@ -96,7 +96,7 @@ fn own_entropy(hex: &str, generator: &Generator) -> Result<Zeroizing<Vec<u8>>, F
     // Above whole bytes the first byte has room for more than counts.
     let spare = generator.entropy_len() as u32 * 8 - bits;
     let first = bytes.first().copied().unwrap_or(0);
-    if bytes.len() > generator.entropy_len() || u32::from(first.leading_zeros()) < spare {
+    if bytes.len() > generator.entropy_len() || first.leading_zeros() < spare {
         let message =
             format!("the entropy is a number of more than {bits} bits; --bits takes more");
         return Err(Failure::refused(message));

@@ -48,5 +48,10 @@ pub(super) fn describe(
             description.field(&format!("{name}_wif"), json!(keys));
         }
     }
+    let descriptors = [Chain::Receive, Chain::Change].map(|chain| account.descriptor(chain));
+    if let [Some(receive), Some(change)] = descriptors {
+        let texts = [receive, change].map(|descriptor| descriptor.to_string());
+        description.list("descriptors", "descriptor", texts.to_vec());
+    }
     Ok(())
 }

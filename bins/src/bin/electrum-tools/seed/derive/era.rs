@@ -28,7 +28,7 @@ impl Era {
         match seed.seed_type() {
             SeedType::TwoFactor if self == Self::V2_6 && seed.num_words() != 12 => seed
                 .two_factor_before_2_7(network)
-                .map(|keys| Some(Wallet::TwoFactor(keys))),
+                .map(|keys| Some(Wallet::TwoFactor(keys.into()))),
             SeedType::Old => {
                 let typed = OldSeed::from_hex_as_typed(seed.phrase().trim());
                 let old = match typed {

@@ -55,5 +55,8 @@ pub(super) fn describe(
             (0..printing.count).map(|index| Ok(keys.billing_address(index, segwit)?.to_string()));
         description.field(name, addresses.collect::<Result<Vec<_>, DeriveError>>()?);
     }
+    let descriptors =
+        [Chain::Receive, Chain::Change].map(|chain| keys.descriptor(chain).to_string());
+    description.list("descriptors", "descriptor", descriptors.to_vec());
     Ok(())
 }
