@@ -182,6 +182,43 @@ fn old_seeds_have_their_keys_and_addresses() {
 }
 
 #[test]
+fn phrases_of_bip39_are_opened_at_a_path() {
+    let bip39 = records("electrum-seed", "bip39_vs_electrum.json");
+    for record in list(&bip39, "bip39_derivations") {
+        let network = field(&record, "network");
+        let passphrase = format!("--passphrase={}", field(&record, "passphrase"));
+        let path = field(&record, "derivation");
+        let phrase = field(&record, "phrase");
+        let options = [
+            "--private",
+            "--network",
+            network,
+            &passphrase,
+            "--bip39",
+            path,
+        ];
+        let found = answer(&[&["seed", "derive"], &options[..], &[phrase]].concat());
+        let fields = ["xtype", "xprv", "xpub", "bip39_seed=root_seed"];
+        assert_eq!(agree(&record, &found, &fields), 4);
+        assert_eq!(found["receiving"][0], record["first_receiving"]);
+    }
+    for record in list(&bip39, "bip39_seeds") {
+        let passphrase = format!("--passphrase={}", field(&record, "passphrase"));
+        let phrase = field(&record, "phrase");
+        let found = answer(&[
+            "seed",
+            "derive",
+            "--private",
+            "--bip39=m/84h/0h/0h",
+            &passphrase,
+            phrase,
+        ]);
+        assert_eq!(agree(&record, &found, &["bip39_seed"]), 1);
+        assert_eq!(found["bip39_checksum_valid"], true);
+    }
+}
+
+#[test]
 fn earlier_versions_made_other_keys() {
     for record in list(
         &records("electrum-seed", "old_seeds.json"),

@@ -2,18 +2,22 @@
 
 use std::process::ExitCode;
 
-use bitcoin::Network;
+use bitcoin::bip32::DerivationPath;
 use clap::Args;
-use electrum_seed::{DeriveError, OldSeedError, Purpose, Seed, Wallet};
-use serde_json::{Map, Value, json};
+use electrum_seed::{DeriveError, OldSeedError, Purpose, Seed, Wallet, bip39_languages};
+use serde_json::Value;
+use slip132::Kind;
 use zeroize::Zeroizing;
 
+use self::description::{Description, Printing, hex};
 use super::{Phrase, phrase, suggest};
 use crate::input::{self, Entry};
 use crate::network::NetworkName;
 use crate::report::{Failure, Report, warn};
 
 mod account;
+mod bip39;
+mod description;
 mod era;
 mod old;
 mod two_factor;
@@ -40,23 +44,15 @@ pub(crate) struct Derive {
     /// The keys that Electrum made of the words up to this version, where they were others
     #[arg(long, value_name = "VERSION")]
     as_of: Option<era::Era>,
+    /// Open the phrase as one of BIP39, at this path
+    #[arg(long, value_name = "PATH", conflicts_with = "as_of")]
+    bip39: Option<DerivationPath>,
+    /// The script type of a BIP39 wallet [default: what the path is for by BIP44, 45, 48, 49 or 84]
+    #[arg(long, requires = "bip39", value_parser = crate::xpub::kind)]
+    xtype: Option<Kind>,
     /// Print the private keys too
     #[arg(long)]
     private: bool,
-}
-
-/// What a wallet is printed with.
-struct Printing {
-    count: u32,
-    private: bool,
-    network: Network,
-}
-
-/// Lines for people beside fields for machines.
-#[derive(Default)]
-struct Description {
-    lines: Vec<String>,
-    fields: Map<String, Value>,
 }
 
 impl Derive {
@@ -77,16 +73,51 @@ impl Derive {
     }
 
     fn derive(&self, entry: &Entry<'_>, passphrase: &str) -> Result<Report, Failure> {
-        let phrase = phrase(entry);
-        let seed = Seed::parse(phrase).map_err(|error| {
-            let hint =
-                suggest::suggest(phrase).map_or_else(String::new, |hint| format!("; {hint}"));
-            Failure::refused(format!("{error}{hint}"))
-        })?;
         let network = NetworkName::of_entry(entry, Some(self.network))?.unwrap_or(self.network);
         let passphrase = entry.text_field("passphrase").unwrap_or(passphrase);
         let multisig = entry.field("for_multisig").and_then(Value::as_bool);
-        let purpose = match multisig.unwrap_or(self.multisig) {
+        let multisig = multisig.unwrap_or(self.multisig);
+        let printing = Printing {
+            count: self.count,
+            private: self.private,
+            network: network.into(),
+        };
+        match &self.bip39 {
+            Some(path) => {
+                let place = bip39::Place {
+                    path,
+                    xtype: self.xtype,
+                    multisig,
+                };
+                bip39::derive(phrase(entry), passphrase, &place, &printing)
+            }
+            None => self.derive_electrum(phrase(entry), passphrase, multisig, &printing),
+        }
+    }
+
+    fn derive_electrum(
+        &self,
+        phrase: &str,
+        passphrase: &str,
+        multisig: bool,
+        printing: &Printing,
+    ) -> Result<Report, Failure> {
+        let seed = Seed::parse(phrase).map_err(|error| {
+            let hint = match bip39_languages(phrase).is_empty() {
+                true => suggest::suggest(phrase),
+                false => Some(
+                    "it is a valid BIP39 phrase: --bip39 opens it at a path, m/84h/0h/0h for example"
+                        .into(),
+                ),
+            };
+            let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+            Failure::refused(format!("{error}{hint}"))
+        })?;
+        if !bip39_languages(phrase).is_empty() {
+            warn("the phrase is valid in BIP39 too, and opens other wallets there (--bip39)");
+        }
+        let network = printing.network;
+        let purpose = match multisig {
             true => Purpose::Cosigner,
             false => Purpose::Wallet,
         };
@@ -98,19 +129,12 @@ impl Derive {
             Failure::refused(format!("{error}{hint}"))
         };
         let earlier = match self.as_of {
-            Some(era) => era.wallet(&seed, network.into()).map_err(refused)?,
+            Some(era) => era.wallet(&seed, network).map_err(refused)?,
             None => None,
         };
         let wallet = match earlier {
             Some(wallet) => wallet,
-            None => seed
-                .wallet(passphrase, network.into(), purpose)
-                .map_err(refused)?,
-        };
-        let printing = Printing {
-            count: self.count,
-            private: self.private,
-            network: network.into(),
+            None => seed.wallet(passphrase, network, purpose).map_err(refused)?,
         };
         let mut description = Description::default();
         description.put("seed_type", "type", seed.seed_type().as_str());
@@ -122,58 +146,14 @@ impl Derive {
             description.put("bip32_seed", "BIP32 seed", hex(&*bytes));
         }
         match &wallet {
-            Wallet::Account(account) => account::describe(account, &printing, &mut description),
-            Wallet::TwoFactor(keys) => two_factor::describe(
-                keys,
-                seed.can_have_passphrase(),
-                &printing,
-                &mut description,
-            ),
-            Wallet::Old(master) => old::describe(&seed, master, &printing, &mut description),
+            Wallet::Account(account) => account::describe(account, printing, &mut description),
+            Wallet::TwoFactor(keys) => {
+                two_factor::describe(keys, seed.can_have_passphrase(), printing, &mut description)
+            }
+            Wallet::Old(master) => old::describe(&seed, master, printing, &mut description),
             _ => return Err(Failure::refused("a wallet that this program does not know")),
         }
         .map_err(refused)?;
         Ok(description.into())
     }
-}
-
-impl Description {
-    /// Says it to both.
-    fn put(&mut self, name: &str, title: &str, value: impl Into<Value>) {
-        let value = value.into();
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        self.lines.push(format!("{title}: {text}"));
-        self.field(name, value);
-    }
-
-    /// Says it to machines; nothing is left out.
-    fn field(&mut self, name: &str, value: impl Into<Value>) {
-        let value = value.into();
-        if !value.is_null() {
-            self.fields.insert(name.to_owned(), value);
-        }
-    }
-
-    /// Says a list to both, a line for each.
-    fn list(&mut self, name: &str, title: &str, values: Vec<String>) {
-        let lines = values.iter().enumerate();
-        self.lines
-            .extend(lines.map(|(index, value)| format!("{title} {index}: {value}")));
-        self.field(name, values);
-    }
-}
-
-impl From<Description> for Report {
-    fn from(description: Description) -> Self {
-        Self {
-            human: description.lines.join("\n"),
-            json: json!(description.fields),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bitcoin::hex::DisplayHex::to_lower_hex_string(bytes)
 }

@@ -74,7 +74,8 @@ fn network(name: &str) -> Result<Network, String> {
         })
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
+/// Electrum's name of a script type.
+pub(crate) fn kind(name: &str) -> Result<Kind, String> {
     Kind::from_xtype(name).ok_or_else(|| {
         let names = Kind::ALL.map(Kind::xtype);
         format!("expected one of {}", names.join(", "))

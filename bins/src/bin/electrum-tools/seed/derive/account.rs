@@ -3,7 +3,7 @@
 use electrum_seed::{Account, Chain, DeriveError};
 use serde_json::json;
 
-use super::{Description, Printing};
+use super::description::{Description, Printing};
 
 pub(super) fn describe(
     account: &Account,

@@ -2,7 +2,7 @@
 
 use electrum_seed::{Chain, DeriveError, TwoFactor};
 
-use super::{Description, Printing, hex};
+use super::description::{Description, Printing, hex};
 
 pub(super) fn describe(
     keys: &TwoFactor,
