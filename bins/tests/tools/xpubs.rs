@@ -68,6 +68,9 @@ fn keys_are_converted() {
                 answer(&[&command, options].concat())["key"].clone()
             };
             assert_eq!(convert(&[]), form["pub"]);
+            let by_prefix = &field(form, "pub")[..4];
+            let converted = answer(&["xpub", "convert", by_prefix, field(&record, "key")]);
+            assert_eq!(converted["key"], form["pub"]);
             if !form["prv"].is_null() {
                 assert_eq!(convert(&["--private"]), form["prv"]);
             }
@@ -83,6 +86,16 @@ fn what_is_no_key_is_refused() {
         .zip(answers_to_records(&["xpub", "inspect", "-"], &keys))
     {
         assert_eq!(found["error"]["kind"], "refused", "{record}: {found}");
+    }
+    let accepted = |record: &&Value| record["electrum_4_8_1_BIP32Node_from_xkey"] == "accepted";
+    for record in keys.iter().filter(accepted) {
+        let key = field(record, "key");
+        let refused = answer(&["xpub", "inspect", key]);
+        assert!(
+            field(&refused["error"], "message").ends_with("--lenient"),
+            "{refused}"
+        );
+        assert_eq!(answer(&["xpub", "inspect", "--lenient", key])["depth"], 0);
     }
     let litecoin = "Ltub2SSUS19CirucWFod2ZsYA2J4v4U76YiCXHdcQttnoiy5aGanFHCPDBX7utfG6f95u1cUbZJNafmvzNCzZZJTw1EmyFoL8u1gJbGM8ipu491";
     let found = answer(&["xpub", "inspect", litecoin]);

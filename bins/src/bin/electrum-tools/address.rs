@@ -16,6 +16,7 @@ use crate::report::{Failure, Report};
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// An address of any network, or an output script in hex; `-` reads one per line
+    #[arg(default_value = "-")]
     input: String,
     /// The network of a script's address; an address must be of it where this is given
     #[arg(long)]

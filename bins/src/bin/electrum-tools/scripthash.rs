@@ -16,6 +16,7 @@ use crate::report::{Failure, Report};
 pub(crate) struct Scripthash {
     /// Address of any network, or an output script in hex; `-` reads one per line from standard
     /// input
+    #[arg(default_value = "-")]
     input: String,
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use slip132::{Kind, Network};
 
-use super::{kind, network, read_key};
+use super::{Reading, kind, network};
 use crate::report::{Failure, Report, warn};
 
 /// The same key with the version bytes of another script type
@@ -17,9 +17,8 @@ pub(crate) struct Convert {
     xtype: Kind,
     /// The key; `-` reads one per line
     key: Option<String>,
-    /// Only keys of this network
-    #[arg(long, value_parser = network)]
-    network: Option<Network>,
+    #[command(flatten)]
+    reading: Reading,
     /// Give the key another network's version bytes: for those who know that it is meant for both
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     to_network: Option<Network>,
@@ -31,7 +30,9 @@ pub(crate) struct Convert {
 impl Convert {
     pub(super) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
         super::each(self.key.as_deref(), as_json, |entry| {
-            let mut key = read_key(entry.main(&["key", "xpub", "xprv"]), entry, self.network)?;
+            let mut key = self
+                .reading
+                .read(entry.main(&["key", "xpub", "xprv"]), entry)?;
             if key.is_private() && !self.private {
                 warn(
                     "the public key of a private one is printed; --private prints the private one",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use bitcoin::Network as AddressNetwork;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use slip132::{Branch, Descriptor, Kind, Network, Origin, Signer};
+use slip132::{Branch, Descriptor, Kind, Network, Origin, Rules, Signer};
 
 use super::{is_private, kind, read_key, warn_of_private};
 use crate::input::{self, BlankLines, Entry};
@@ -17,7 +17,7 @@ use crate::report::{Failure, Report};
 pub(crate) struct Describe {
     /// Keys, each with its origin before it where that is known: [d34db33f/84h/0h/0h]zpub...; or one
     /// descriptor, to get its keys back. `-` reads a wallet per line
-    #[arg(required = true)]
+    #[arg(default_value = "-")]
     keys: Vec<String>,
     /// Signatures needed of several cosigners
     #[arg(long, short = 'm', value_name = "M")]
@@ -85,7 +85,7 @@ impl Describe {
             }
             None => (None, text),
         };
-        let key = read_key(key, entry, network)?;
+        let key = read_key(key, entry, network, Rules::Bip32)?;
         let key = match self.xtype {
             Some(kind) => key
                 .with_kind(kind)

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use slip132::{Branch, Descriptor, ExtendedKey, Kind, Network};
 
-use super::{descriptor, network, old, read_key};
+use super::{Reading, descriptor, old};
 use crate::report::{Failure, Report};
 
 /// What an extended key says, and the same key with other version bytes
@@ -16,9 +16,8 @@ pub(crate) struct Inspect {
     /// xpub, ypub, zpub, Ypub, Zpub, their testnet and private forms, or a master public key of
     /// Electrum 1.x (128 hex digits); `-` reads one per line
     key: Option<String>,
-    /// Only keys of this network; other coins of SLIP-132 must be named
-    #[arg(long, value_parser = network)]
-    network: Option<Network>,
+    #[command(flatten)]
+    reading: Reading,
     /// Print private keys too, converted ones as well
     #[arg(long)]
     private: bool,
@@ -29,13 +28,13 @@ impl Inspect {
         super::each(self.key.as_deref(), as_json, |entry| {
             let text = entry.main(&["key", "xpub", "xprv", "mpk"]);
             if let Some(key) = old::read(text.trim()) {
-                let network = match self.network {
+                let network = match self.reading.network {
                     Some(Network::Testnet) => bitcoin::Network::Testnet,
                     _ => bitcoin::Network::Bitcoin,
                 };
                 return old::report(&key?, network);
             }
-            let key = read_key(text, entry, self.network)?;
+            let key = self.reading.read(text, entry)?;
             Ok(Report {
                 human: self.describe(&key),
                 json: self.to_json(&key),

@@ -7,7 +7,8 @@ mod old;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use slip132::registry::REGISTRY;
 use slip132::{ExtendedKey, Kind, Network, Rules};
 
 use crate::input::{self, BlankLines, Entry};
@@ -74,12 +75,46 @@ fn network(name: &str) -> Result<Network, String> {
         })
 }
 
-/// Electrum's name of a script type.
+/// Electrum's name of a script type, or how its keys begin.
 pub(crate) fn kind(name: &str) -> Result<Kind, String> {
-    Kind::from_xtype(name).ok_or_else(|| {
+    let by_prefix = || {
+        let mut rows = REGISTRY.iter().filter(|row| is_bitcoin(row.network));
+        Some(rows.find(|row| row.prefixes.contains(&name))?.kind)
+    };
+    Kind::from_xtype(name).or_else(by_prefix).ok_or_else(|| {
         let names = Kind::ALL.map(Kind::xtype);
-        format!("expected one of {}", names.join(", "))
+        format!(
+            "expected one of {}, or xpub, ypub, zpub, ...",
+            names.join(", ")
+        )
     })
+}
+
+fn is_bitcoin(network: Network) -> bool {
+    matches!(network, Network::Mainnet | Network::Testnet)
+}
+
+/// How keys are read.
+#[derive(Debug, Args)]
+struct Reading {
+    /// Only keys of this network; other coins of SLIP-132 must be named
+    #[arg(long, value_parser = network)]
+    network: Option<Network>,
+    /// Accept what Electrum's parser accepts and BIP32 does not: a master key with a parent or child number, and a wrong
+    /// byte before a private key
+    #[arg(long)]
+    lenient: bool,
+}
+
+impl Reading {
+    /// Reads a key of the input's network, else the option's, else Bitcoin's.
+    fn read(&self, text: &str, entry: &Entry<'_>) -> Result<ExtendedKey, Failure> {
+        let rules = match self.lenient {
+            true => Rules::Electrum,
+            false => Rules::Bip32,
+        };
+        read_key(text, entry, self.network, rules)
+    }
 }
 
 /// Reads a key of the input's network, else the option's, else Bitcoin's.
@@ -87,6 +122,7 @@ fn read_key(
     text: &str,
     entry: &Entry<'_>,
     option: Option<Network>,
+    rules: Rules,
 ) -> Result<ExtendedKey, Failure> {
     let named = entry.text_field("network").map(network).transpose();
     let named = named.map_err(|error| Failure::refused(format!("unknown network; {error}")))?;
@@ -94,7 +130,7 @@ fn read_key(
         Some(network) => vec![network],
         None => vec![Network::Mainnet, Network::Testnet],
     };
-    ExtendedKey::parse_with(text.trim(), &networks, Rules::Bip32)
+    ExtendedKey::parse_with(text.trim(), &networks, rules)
         .map_err(|error| Failure::refused(explain(error, option)))
 }
 
@@ -109,6 +145,11 @@ fn explain(error: slip132::ParseError, option: Option<Network>) -> String {
             None => format!("{error}; try --network '{}'", row.network),
             Some(_) => format!("{error}; leave --network out, or name theirs"),
         },
+        ParseError::MasterWithParent(_)
+        | ParseError::MasterWithChildNumber(_)
+        | ParseError::PrivateKeyPrefix(_) => {
+            format!("{error}; Electrum's parser does not look at it, nor does --lenient")
+        }
         _ => error.to_string(),
     }
 }
