@@ -1,5 +1,8 @@
 //! What a phrase that is none may have been meant to be.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use electrum_seed::{Bip39, Language, OLD_WORDS, WordList, normalize, seed_type, split_words};
 use zeroize::Zeroizing;
 
@@ -15,10 +18,9 @@ pub(super) fn suggest(phrase: &str) -> Option<String> {
         return None;
     }
     // The list that knows most of the words; the first of several.
-    let lists = Language::ALL.iter().map(|language| language.words());
-    let lists = lists.chain([&OLD_WORDS]);
-    let known = |list: &WordList| words.iter().filter(|word| is_known(list, word)).count();
-    let (list, count) = lists
+    let known = |list: &Searchable| words.iter().filter(|word| list.knows(word)).count();
+    let (list, count) = LISTS
+        .iter()
         .map(|list| (list, known(list)))
         .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
     if count * 2 < words.len() {
@@ -26,10 +28,7 @@ pub(super) fn suggest(phrase: &str) -> Option<String> {
             "most of its words are in no list of Electrum's; is it a phrase at all?".into(),
         );
     }
-    let mut unknown = words
-        .iter()
-        .zip(1..)
-        .filter(|(word, _)| !is_known(list, word));
+    let mut unknown = words.iter().zip(1..).filter(|(word, _)| !list.knows(word));
     let Some((word, place)) = unknown.next() else {
         return Some(match words.len() {
             12 | 13 | 24 | 25 => {
@@ -41,7 +40,7 @@ pub(super) fn suggest(phrase: &str) -> Option<String> {
         });
     };
     let others = unknown.count();
-    let close = closest(list, word);
+    let close = list.closest(word);
     let fitting = close.iter().find(|candidate| {
         others == 0 && {
             let mut corrected: Vec<&str> = words.clone();
@@ -66,33 +65,45 @@ fn is_phrase(phrase: &str) -> bool {
     seed_type(phrase).is_some() || Language::ALL.iter().any(bip39)
 }
 
-/// Whether a word is in a list, accents and capitals aside.
-fn is_known(list: &WordList, word: &str) -> bool {
-    list.contains(word) || {
-        let word = normalize(word);
-        list.words().iter().any(|known| *normalize(known) == *word)
-    }
+/// A list whose words are found without their accents.
+struct Searchable {
+    words: HashMap<String, &'static str>,
 }
 
-/// Words that differ little from this one, the closest first.
-fn closest(list: &WordList, word: &str) -> Vec<&'static str> {
-    let word = normalize(word);
-    // Two letters may be wrong in words that are long enough.
-    let most = (word.chars().count() / 3).clamp(1, 2);
-    let mut close: Vec<_> = list
-        .words()
-        .iter()
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&normalize(known), &word),
-                *known,
-            )
-        })
-        .filter(|(distance, _)| *distance <= most)
-        .collect();
-    close.sort_by_key(|(distance, _)| *distance);
-    close.truncate(CANDIDATES);
-    close.into_iter().map(|(_, word)| word).collect()
+/// All lists, made searchable when the first phrase is in doubt.
+static LISTS: LazyLock<Vec<Searchable>> = LazyLock::new(|| {
+    let lists = Language::ALL.iter().map(|language| language.words());
+    let searchable = |list: &'static WordList| Searchable {
+        words: list
+            .words()
+            .iter()
+            .map(|word| (normalize(word).to_string(), *word))
+            .collect(),
+    };
+    lists.chain([&OLD_WORDS]).map(searchable).collect()
+});
+
+impl Searchable {
+    /// Whether a word is in the list, accents and capitals aside.
+    fn knows(&self, word: &str) -> bool {
+        self.words.contains_key(normalize(word).as_str())
+    }
+
+    /// Words that differ little from this one, the closest first.
+    fn closest(&self, word: &str) -> Vec<&'static str> {
+        let word = normalize(word);
+        // Two letters may be wrong in words that are long enough.
+        let most = (word.chars().count() / 3).clamp(1, 2);
+        let mut close: Vec<_> = self
+            .words
+            .iter()
+            .map(|(known, original)| (strsim::damerau_levenshtein(known, &word), *original))
+            .filter(|(distance, _)| *distance <= most)
+            .collect();
+        close.sort();
+        close.truncate(CANDIDATES);
+        close.into_iter().map(|(_, word)| word).collect()
+    }
 }
 
 #[cfg(test)]
