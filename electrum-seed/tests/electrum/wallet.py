@@ -9,11 +9,13 @@ texts      makes `count` random texts of assigned characters from the number `st
 """
 
 import json
+import os
 import random
 import sys
+import traceback
 import unicodedata
 
-from electrum import bitcoin, constants, keystore, mnemonic
+from electrum import bitcoin, constants, keystore, mnemonic, util
 from electrum.bip32 import BIP32Node
 from electrum.plugins.trustedcoin import trustedcoin
 from electrum.simple_config import SimpleConfig
@@ -44,7 +46,8 @@ def addresses(wallet):
 
 def private_key(store, txin_type):
     key, compressed = store.get_private_key((1, 1), None)
-    return bitcoin.serialize_privkey(key, compressed, txin_type)
+    # Without the type before the colon, which only Electrum writes.
+    return bitcoin.serialize_privkey(key, compressed, txin_type).split(":")[-1]
 
 
 def describe_account(store, wallet):
@@ -72,7 +75,7 @@ def restore_account(phrase, passphrase):
 def restore_old(phrase):
     store = keystore.from_seed(phrase, "", False)
     return {
-        "hex_seed": store.get_hex_seed(None),
+        "hex_seed": store.get_hex_seed(None).decode(),
         "words": store.get_seed(None),
         "mpk": store.get_master_public_key(),
         "wif": private_key(store, "p2pkh"),
@@ -81,9 +84,7 @@ def restore_old(phrase):
 
 
 def restore_two_factor(phrase, passphrase):
-    xprv1, xpub1, xprv2, xpub2 = trustedcoin.TrustedCoinPlugin.xkeys_from_seed(
-        trustedcoin.TrustedCoinPlugin, phrase, passphrase
-    )
+    xprv1, xpub1, xprv2, xpub2 = trustedcoin.TrustedCoinPlugin.xkeys_from_seed(phrase, passphrase)
     stores = {"x1/": keystore.from_xprv(xprv1), "x2/": keystore.from_xprv(xprv2)}
     long_id, short_id = trustedcoin.get_user_id(
         {name: {"xpub": store.get_master_public_key()} for name, store in stores.items()}
@@ -171,5 +172,15 @@ def answer(question):
     return texts(**question)
 
 
-for line in sys.stdin:
-    print(json.dumps(answer(json.loads(line))), flush=True)
+# Wallets announce themselves to an event loop, which needs to be there.
+util.create_and_start_event_loop()
+status = 1
+try:
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+    status = 0
+except Exception:
+    traceback.print_exc()
+finally:
+    # That loop has no end of its own.
+    os._exit(status)
