@@ -11,7 +11,8 @@ use bitcoin::{
 
 use crate::DecodeError;
 use crate::reader::{Reader, write_bytes, write_compact_size};
-use crate::spend::{Spend, SpendKind};
+use crate::script::OP_PUSHDATA1;
+use crate::spend::{NO_SIGNATURE, Spend, SpendKind};
 
 /// Bytes of a partial transaction at most: what a block holds.
 pub const MAX_LEN: usize = 4_000_000;
@@ -21,6 +22,8 @@ pub const MAX_KEYS: usize = 20_000;
 const HEADER: &[u8] = b"EPTF\xff";
 /// `CompactSize` of 0xffffffff, which no count of witness items is: a value follows.
 const PREFIX: &[u8] = &[0xfe, 0xff, 0xff, 0xff, 0xff];
+/// A push of 83 bytes, and the kind of the extended key in them.
+const PUSHED_BIP32: &[u8] = &[OP_PUSHDATA1, 0x53, 0xff];
 
 /// How the whole is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -63,6 +66,9 @@ pub struct WitnessField {
     pub prefix: Option<WitnessPrefix>,
     /// The items; a missing signature is the single byte ff.
     pub items: Vec<Vec<u8>>,
+    /// The second item is written as a script push, `4c` and a length, instead of a CompactSize and no amount precedes: so
+    /// wrote 2.8 and 2.9 the incomplete P2WPKH in P2SH, on test networks.
+    pub is_pushed: bool,
 }
 
 /// What stands before an incomplete witness.
@@ -213,7 +219,10 @@ impl PartialTransaction {
                     );
                 }
                 write_compact_size(&mut out, input.witness.items.len());
-                for item in &input.witness.items {
+                for (at, item) in input.witness.items.iter().enumerate() {
+                    if at == 1 && input.witness.is_pushed {
+                        out.push(OP_PUSHDATA1);
+                    }
                     write_bytes(&mut out, item);
                 }
             }
@@ -277,12 +286,13 @@ impl PartialTransaction {
         self.inputs.iter().all(|input| input.spend.is_complete())
     }
 
-    /// Whether every input is known to spend a segregated witness coin.
+    /// Whether every input is known to spend a segregated witness coin, by its kind or because it has a final witness.
     #[must_use]
     pub fn is_all_segwit(&self) -> bool {
-        self.inputs
-            .iter()
-            .all(|input| input.spend.kind().is_segwit())
+        self.inputs.iter().all(|input| {
+            let has_final_witness = input.spend.is_final && !input.witness.items.is_empty();
+            input.spend.kind().is_segwit() || has_final_witness
+        })
     }
 
     /// The transaction without its signatures: scriptSigs and witnesses empty, as a PSBT carries it.
@@ -303,10 +313,8 @@ impl PartialTransaction {
                 .ok()
                 .map(|transaction| transaction.compute_txid());
         }
-        let transaction = self.transaction(|input| {
-            let script_sig = input.spend.nested_script_sig().unwrap_or_default();
-            (script_sig, Witness::new())
-        });
+        // These scriptSigs are final from the start.
+        let transaction = self.transaction(|input| (input.script_sig.clone(), Witness::new()));
         Some(transaction.compute_txid())
     }
 
@@ -375,10 +383,21 @@ fn read_witness(reader: &mut Reader<'_>, encoding: Encoding) -> Result<WitnessFi
         });
     }
     let count = reader.count(1, "number of witness items")?;
-    let items = (0..count)
-        .map(|_| reader.bytes("witness item"))
-        .collect::<Result<_, _>>()?;
-    Ok(WitnessField { prefix, items })
+    let mut items = Vec::new();
+    let mut is_pushed = false;
+    for _ in 0..count {
+        let may_be_pushed = encoding == Encoding::Bare && prefix.is_none() && count == 2;
+        // As a CompactSize these would begin a script that can never be run.
+        if may_be_pushed && items == [NO_SIGNATURE] && reader.rest().starts_with(PUSHED_BIP32) {
+            is_pushed = reader.skip(&[OP_PUSHDATA1]);
+        }
+        items.push(reader.bytes("witness item")?);
+    }
+    Ok(WitnessField {
+        prefix,
+        items,
+        is_pushed,
+    })
 }
 
 /// Understands every input, and derives no more keys than [`MAX_KEYS`].

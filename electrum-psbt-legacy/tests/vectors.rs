@@ -151,3 +151,36 @@ fn json_wrappers() {
         assert_eq!(written, wrapper);
     }
 }
+
+/// 2.8 and 2.9 wrote the witness of a P2WPKH input in P2SH as script pushes and without its amount. No such transaction is
+/// published; this one has the input of a published one of 3.0, written by those rules.
+#[test]
+fn witnesses_of_script_pushes() {
+    let records = records();
+    let vectors = records["vectors"].as_array().unwrap();
+    let record = vectors
+        .iter()
+        .find(|record| record["id"] == "ptx-017")
+        .unwrap();
+    let hex = record["hex"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("45505446ff00")
+        .unwrap();
+    let prefix = "feffffffff40420f00000000000000";
+    let pushed = hex.replace(&format!("{prefix}0201ff53ff"), "0201ff4c53ff");
+    assert!(hex.contains(prefix) && pushed.len() + 28 == hex.len());
+    let bytes = Vec::from_hex(&pushed).unwrap();
+    let transaction = PartialTransaction::decode(&bytes).unwrap();
+    assert_eq!(transaction.encode(), bytes);
+    let input = &transaction.inputs()[0];
+    assert!(input.witness().is_pushed);
+    assert_eq!(input.spend().kind(), SpendKind::P2wpkhP2sh);
+    assert_eq!(input.value(), None);
+    assert_eq!(transaction.signature_count(), (0, 1));
+    let described = serde_json::to_value(transaction.describe(Network::Testnet)).unwrap();
+    let (ours, theirs) = (&described["inputs"][0], &record["decoded"]["inputs"][0]);
+    assert_eq!(ours["x_pubkeys"], theirs["x_pubkeys"]);
+    assert_eq!(ours["address"], theirs["address"]);
+    assert_eq!(described["txid"], record["decoded"]["txid"]);
+}
