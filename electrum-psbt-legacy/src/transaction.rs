@@ -6,10 +6,12 @@ use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{
-    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, transaction,
+    Amount, NetworkKind, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
+    transaction,
 };
 
 use crate::DecodeError;
+use crate::key::ExtendedKey;
 use crate::reader::{Reader, write_bytes, write_compact_size};
 use crate::script::OP_PUSHDATA1;
 use crate::spend::{NO_SIGNATURE, Spend, SpendKind};
@@ -265,6 +267,28 @@ impl PartialTransaction {
     #[must_use]
     pub fn lock_time(&self) -> u32 {
         self.lock_time
+    }
+
+    /// The network, as far as the version bytes of extended keys tell it.
+    ///
+    /// 3.0 wrote those of the main network on every network, so that they tell something from 3.2 on only.
+    #[must_use]
+    pub fn network_kind(&self) -> Option<NetworkKind> {
+        let signers = self.inputs.iter().flat_map(|input| input.spend.signers());
+        let kinds = signers.filter_map(|signer| match &signer.key {
+            ExtendedKey::Bip32(key) if key.is_testnet() => Some(NetworkKind::Test),
+            ExtendedKey::Bip32(_) if self.encoding == Encoding::Headed => Some(NetworkKind::Main),
+            ExtendedKey::Address {
+                version: 0x6f | 0xc4,
+                ..
+            } => Some(NetworkKind::Test),
+            ExtendedKey::Address { .. } => Some(NetworkKind::Main),
+            _ => None,
+        });
+        // Keys of two networks tell nothing.
+        let mut kinds = kinds.peekable();
+        let first = kinds.peek().copied();
+        first.filter(|first| kinds.all(|kind| kind == *first))
     }
 
     /// Signatures that are there and signatures that are needed, over all inputs.

@@ -44,6 +44,9 @@ fn ask(bytes: &[u8]) {
     assert_eq!(transaction.encode(), bytes);
     let described = transaction.describe(Network::Testnet);
     assert_eq!(described.complete, transaction.is_complete());
+    let verdicts = transaction.verify_signatures();
+    assert_eq!(verdicts.len(), transaction.inputs().len());
+    let _ = transaction.network_kind();
     if let Ok(finalized) = transaction.finalize() {
         assert!(transaction.is_complete());
         let bytes = bitcoin::consensus::serialize(&finalized);

@@ -4,7 +4,7 @@
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Network, consensus};
+use bitcoin::{Network, NetworkKind, consensus};
 use electrum_psbt_legacy::{
     DecodeError, ExtendedKey, FinalizeError, JsonWrapper, PartialTransaction, SpendKind, TextForm,
     from_text,
@@ -46,6 +46,15 @@ fn every_field_is_read() {
         }
         assert_eq!(&described, expected, "{}", record["id"]);
         assert_eq!(record["length"], bytes(&record["hex"]).len());
+    }
+}
+
+#[test]
+fn networks_are_told_by_version_bytes() {
+    for record in records()["vectors"].as_array().unwrap() {
+        let told = decode(record).network_kind();
+        let kind = NetworkKind::from(network(record));
+        assert!(told.is_none_or(|told| told == kind), "{}", record["id"]);
     }
 }
 

@@ -16,6 +16,13 @@ pub fn transaction(data: &[u8]) {
     let described = transaction.describe(Network::Testnet);
     assert_eq!(described.inputs.len(), transaction.inputs().len());
     assert_eq!(described.signature_count, transaction.signature_count());
+    for (input, verdicts) in transaction
+        .inputs()
+        .iter()
+        .zip(transaction.verify_signatures())
+    {
+        assert_eq!(input.spend().signatures().len(), verdicts.len());
+    }
     let Ok(finalized) = transaction.finalize() else {
         return;
     };
