@@ -168,9 +168,9 @@ impl PartialTransaction {
         Description {
             header: is_headed.then_some("EPTF\\xff"),
             partial_format_version: is_headed.then_some(0),
-            tx_version: self.version,
+            tx_version: self.version.0,
             segwit_serialization: self.segwit,
-            locktime: self.lock_time,
+            locktime: self.lock_time.to_consensus_u32(),
             inputs: self.inputs.iter().map(input).collect(),
             outputs: self
                 .outputs
@@ -203,7 +203,7 @@ fn describe_input(input: &Input, segwit: bool, network: Network) -> InputDescrip
         prevout_n: input.previous_output.vout,
         script_sig: input.script_sig.to_hex_string(),
         sequence: input.sequence.0,
-        value: segwit.then(|| prefix.map(|prefix| prefix.value)),
+        value: segwit.then(|| prefix.map(|prefix| prefix.value.to_sat())),
         witness_version: segwit.then(|| prefix.and_then(|prefix| prefix.witness_version)),
         witness_items: segwit.then(items),
         kind: spend.kind().as_str(),

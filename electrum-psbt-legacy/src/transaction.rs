@@ -44,11 +44,11 @@ pub enum Encoding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialTransaction {
     pub(crate) encoding: Encoding,
-    pub(crate) version: i32,
+    pub(crate) version: transaction::Version,
     pub(crate) segwit: bool,
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<TxOut>,
-    pub(crate) lock_time: u32,
+    pub(crate) lock_time: LockTime,
 }
 
 /// An input: the fields of the network, and what they say of its signatures.
@@ -76,8 +76,8 @@ pub struct WitnessField {
 /// What stands before an incomplete witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WitnessPrefix {
-    /// The amount of the coin that is spent, in satoshi.
-    pub value: u64,
+    /// The amount of the coin that is spent.
+    pub value: Amount,
     /// The witness version, written from 3.2 on; 0 always.
     pub witness_version: Option<u16>,
 }
@@ -107,9 +107,9 @@ impl Input {
         &self.witness
     }
 
-    /// The amount of the coin, in satoshi, where it is written.
+    /// The amount of the coin, where it is written.
     #[must_use]
-    pub fn value(&self) -> Option<u64> {
+    pub fn value(&self) -> Option<Amount> {
         self.witness.prefix.map(|prefix| prefix.value)
     }
 
@@ -146,7 +146,7 @@ impl PartialTransaction {
                 version => return Err(DecodeError::UnknownFormatVersion(version)),
             }
         }
-        let version = reader.i32("version")?;
+        let version = transaction::Version(reader.i32("version")?);
         let segwit = reader.skip(&[0]);
         if segwit {
             match reader.u8("segregated witness flag")? {
@@ -168,7 +168,7 @@ impl PartialTransaction {
                 input.witness = read_witness(reader, encoding)?;
             }
         }
-        let lock_time = reader.u32("lock time")?;
+        let lock_time = LockTime::from_consensus(reader.u32("lock time")?);
         match reader.remaining() {
             0 => {}
             more => return Err(DecodeError::TrailingBytes(more)),
@@ -192,7 +192,7 @@ impl PartialTransaction {
             out.extend(HEADER);
             out.push(0);
         }
-        out.extend(self.version.to_le_bytes());
+        out.extend(self.version.0.to_le_bytes());
         if self.segwit {
             out.extend([0, 1]);
         }
@@ -212,7 +212,7 @@ impl PartialTransaction {
             for input in &self.inputs {
                 if let Some(prefix) = input.witness.prefix {
                     out.extend(PREFIX);
-                    out.extend(prefix.value.to_le_bytes());
+                    out.extend(prefix.value.to_sat().to_le_bytes());
                     out.extend(
                         prefix
                             .witness_version
@@ -229,7 +229,7 @@ impl PartialTransaction {
                 }
             }
         }
-        out.extend(self.lock_time.to_le_bytes());
+        out.extend(self.lock_time.to_consensus_u32().to_le_bytes());
         out
     }
 
@@ -241,7 +241,7 @@ impl PartialTransaction {
 
     /// The version of the transaction.
     #[must_use]
-    pub fn version(&self) -> i32 {
+    pub fn version(&self) -> transaction::Version {
         self.version
     }
 
@@ -265,7 +265,7 @@ impl PartialTransaction {
 
     /// The lock time.
     #[must_use]
-    pub fn lock_time(&self) -> u32 {
+    pub fn lock_time(&self) -> LockTime {
         self.lock_time
     }
 
@@ -356,8 +356,8 @@ impl PartialTransaction {
             }
         };
         Transaction {
-            version: transaction::Version(self.version),
-            lock_time: LockTime::from_consensus(self.lock_time),
+            version: self.version,
+            lock_time: self.lock_time,
             input: self.inputs.iter().map(input).collect(),
             output: self.outputs.clone(),
         }
@@ -392,9 +392,9 @@ fn read_output(reader: &mut Reader<'_>) -> Result<TxOut, DecodeError> {
 fn read_witness(reader: &mut Reader<'_>, encoding: Encoding) -> Result<WitnessField, DecodeError> {
     let mut prefix = None;
     if reader.skip(PREFIX) {
-        let value = reader.u64("input amount")?;
-        if value > Amount::MAX_MONEY.to_sat() {
-            let (field, amount) = ("input", value);
+        let amount = reader.u64("input amount")?;
+        if amount > Amount::MAX_MONEY.to_sat() {
+            let field = "input";
             return Err(DecodeError::AmountOutOfRange { field, amount });
         }
         let witness_version = match encoding {
@@ -402,7 +402,7 @@ fn read_witness(reader: &mut Reader<'_>, encoding: Encoding) -> Result<WitnessFi
             Encoding::Bare => None,
         };
         prefix = Some(WitnessPrefix {
-            value,
+            value: Amount::from_sat(amount),
             witness_version,
         });
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{Message, Secp256k1, VerifyOnly};
 use bitcoin::sighash::SighashCache;
-use bitcoin::{Amount, Transaction, ecdsa};
+use bitcoin::{Transaction, ecdsa};
 
 use crate::spend::SpendKind;
 use crate::transaction::{Input, PartialTransaction};
@@ -104,7 +104,7 @@ fn message(
 ) -> Option<Message> {
     let spend = &input.spend;
     let kind = signature.sighash_type;
-    let value = input.value().map(Amount::from_sat);
+    let value = input.value();
     let digest = match spend.kind() {
         SpendKind::P2pkh => {
             spend.signers().first()?.public_key?;

@@ -178,7 +178,7 @@ fn signatures_over_coins(
     for (input, from) in whole.input.iter().zip(partial.inputs()) {
         if let Some(value) = from.value().filter(|_| !input.witness.is_empty()) {
             bytes.extend([0xfe, 0xff, 0xff, 0xff, 0xff]);
-            bytes.extend(value.to_le_bytes());
+            bytes.extend(value.to_sat().to_le_bytes());
             bytes.extend([0, 0]);
         }
         bytes.extend(consensus::serialize(&input.witness));
@@ -352,8 +352,8 @@ fn a_previous_transaction_that_lies_is_refused() {
     };
     let mismatch = PsbtError::AmountMismatch {
         input: 0,
-        claimed: 11_244_944,
-        actual: 5,
+        claimed: bitcoin::Amount::from_sat(11_244_944),
+        actual: bitcoin::Amount::from_sat(5),
     };
     assert_eq!(transaction.to_psbt(&given), Err(mismatch));
     assert_eq!(

@@ -4,9 +4,7 @@ use alloc::vec::Vec;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
 use bitcoin::hashes::Hash;
-use bitcoin::{
-    Amount, Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw,
-};
+use bitcoin::{Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw};
 
 use super::loss::note;
 use super::{BIP32_DERIVATION, Converted, Loss, Lost, Place, PsbtError, ToPsbt, proprietary_key};
@@ -85,7 +83,7 @@ impl Export<'_> {
                 vout: out_point.vout,
                 outputs: previous.output.len(),
             })?;
-            let actual = coin.value.to_sat();
+            let actual = coin.value;
             if let Some(claimed) = value.filter(|claimed| *claimed != actual) {
                 return Err(PsbtError::AmountMismatch {
                     input: index,
@@ -110,7 +108,6 @@ impl Export<'_> {
                     .is_some_and(|script| script.is_witness_program() || script.is_p2sh());
         match (script, value) {
             (Some(script_pubkey), Some(value)) if is_witness => {
-                let value = Amount::from_sat(value);
                 self.map.witness_utxo = Some(TxOut {
                     value,
                     script_pubkey,

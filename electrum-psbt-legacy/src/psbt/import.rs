@@ -67,11 +67,11 @@ pub(super) fn import(
         } else {
             given.encoding
         },
-        version: unsigned.version.0,
+        version: unsigned.version,
         segwit: inputs.iter().any(has_witness),
         inputs,
         outputs: unsigned.output.clone(),
-        lock_time: unsigned.lock_time.to_consensus_u32(),
+        lock_time: unsigned.lock_time,
     };
     let value = PartialTransaction::decode(&written.encode())?;
     Ok(Converted { value, losses })
@@ -175,7 +175,7 @@ impl Import<'_> {
             true => {
                 let coin = coin.ok_or(PsbtError::MissingUtxo(self.index))?;
                 let witness_version = (self.given.encoding == Encoding::Headed).then_some(0);
-                let value = coin.value.to_sat();
+                let value = coin.value;
                 input.witness.prefix = Some(WitnessPrefix {
                     value,
                     witness_version,
@@ -212,8 +212,8 @@ impl Import<'_> {
             if claimed.value != coin.value {
                 return Err(PsbtError::AmountMismatch {
                     input: index,
-                    claimed: claimed.value.to_sat(),
-                    actual: coin.value.to_sat(),
+                    claimed: claimed.value,
+                    actual: coin.value,
                 });
             }
             if claimed.script_pubkey != coin.script_pubkey {
