@@ -18,6 +18,7 @@ mod spend;
 mod text;
 mod transaction;
 mod verify;
+mod wire;
 
 pub use bitcoin;
 

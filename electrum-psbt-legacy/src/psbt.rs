@@ -117,6 +117,9 @@ pub enum PsbtError {
     /// A coin that Electrum 2.0 to 3.3 cannot write as spent in part.
     #[error("input {0} spends a coin of a kind that the format has no place for")]
     UnsupportedInput(usize),
+    /// A transaction of Bitcoin Cash, whose signatures are others.
+    #[error("Electron Cash's transactions are of another network and have no PSBT")]
+    ElectronCash,
     /// The number of maps is not that of inputs and outputs.
     #[error("the PSBT has {maps} maps for {count} inputs or outputs")]
     WrongNumberOfMaps {

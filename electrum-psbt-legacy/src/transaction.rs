@@ -3,29 +3,18 @@
 use alloc::vec::Vec;
 
 use bitcoin::absolute::LockTime;
-use bitcoin::hashes::Hash;
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{
     Amount, NetworkKind, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
     transaction,
 };
 
-use crate::DecodeError;
 use crate::key::ExtendedKey;
-use crate::reader::{Reader, write_bytes, write_compact_size};
-use crate::script::OP_PUSHDATA1;
-use crate::spend::{NO_SIGNATURE, Spend, SpendKind};
+use crate::spend::Spend;
 
 /// Bytes of a partial transaction at most: what a block holds.
 pub const MAX_LEN: usize = 4_000_000;
 /// Extended keys of a partial transaction at most, several times what a transaction that the network relays needs.
 pub const MAX_KEYS: usize = 20_000;
-
-const HEADER: &[u8] = b"EPTF\xff";
-/// `CompactSize` of 0xffffffff, which no count of witness items is: a value follows.
-const PREFIX: &[u8] = &[0xfe, 0xff, 0xff, 0xff, 0xff];
-/// A push of 83 bytes, and the kind of the extended key in them.
-const PUSHED_BIP32: &[u8] = &[OP_PUSHDATA1, 0x53, 0xff];
 
 /// How the whole is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,6 +25,9 @@ pub enum Encoding {
     /// Electrum 3.2 to 3.3: `EPTF\xff`, version 0; the value and the witness version stand before a witness.
     #[default]
     Headed,
+    /// Electron Cash: no header and no witnesses; the amount of the coin follows each incomplete input. Its signatures are
+    /// those of Bitcoin Cash, so that there is no PSBT of it.
+    ElectronCash,
 }
 
 /// A transaction that may lack signatures, as Electrum 2.0 to 3.3 wrote it.
@@ -58,6 +50,8 @@ pub struct Input {
     pub(crate) script_sig: ScriptBuf,
     pub(crate) sequence: Sequence,
     pub(crate) witness: WitnessField,
+    /// The amount that follows an incomplete input of Electron Cash.
+    pub(crate) cash_value: Option<Amount>,
     pub(crate) spend: Spend,
 }
 
@@ -110,7 +104,10 @@ impl Input {
     /// The amount of the coin, where it is written.
     #[must_use]
     pub fn value(&self) -> Option<Amount> {
-        self.witness.prefix.map(|prefix| prefix.value)
+        self.witness
+            .prefix
+            .map(|prefix| prefix.value)
+            .or(self.cash_value)
     }
 
     /// What is known of the coin's script, keys and signatures.
@@ -121,118 +118,6 @@ impl Input {
 }
 
 impl PartialTransaction {
-    /// Reads a transaction that fills `bytes`: partial ones of Electrum 2.0 to 3.3, and those of the network.
-    ///
-    /// An input that cannot be understood is of [`SpendKind::Unknown`]; it does not fail the rest.
-    ///
-    /// # Errors
-    /// [`DecodeError`] when a field is cut, a count or an amount is out of range, or bytes follow the end.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (len, max) = (bytes.len(), MAX_LEN);
-        if len > max {
-            return Err(DecodeError::TooLong { len, max });
-        }
-        if bytes.starts_with(b"psbt\xff") {
-            return Err(DecodeError::Psbt);
-        }
-        let reader = &mut Reader::new(bytes);
-        let encoding = match reader.skip(HEADER) {
-            true => Encoding::Headed,
-            false => Encoding::Bare,
-        };
-        if encoding == Encoding::Headed {
-            match reader.u8("format version")? {
-                0 => {}
-                version => return Err(DecodeError::UnknownFormatVersion(version)),
-            }
-        }
-        let version = transaction::Version(reader.i32("version")?);
-        let segwit = reader.skip(&[0]);
-        if segwit {
-            match reader.u8("segregated witness flag")? {
-                1 => {}
-                flag => return Err(DecodeError::UnknownSegwitFlag(flag)),
-            }
-        }
-        // An outpoint, an empty scriptSig and a sequence; an amount and an empty script.
-        let inputs = reader.count(41, "number of inputs")?;
-        let mut inputs = (0..inputs)
-            .map(|_| read_input(reader))
-            .collect::<Result<Vec<_>, _>>()?;
-        let outputs = reader.count(9, "number of outputs")?;
-        let outputs = (0..outputs)
-            .map(|_| read_output(reader))
-            .collect::<Result<_, _>>()?;
-        if segwit {
-            for input in &mut inputs {
-                input.witness = read_witness(reader, encoding)?;
-            }
-        }
-        let lock_time = LockTime::from_consensus(reader.u32("lock time")?);
-        match reader.remaining() {
-            0 => {}
-            more => return Err(DecodeError::TrailingBytes(more)),
-        }
-        read_spends(&mut inputs)?;
-        Ok(Self {
-            encoding,
-            version,
-            segwit,
-            inputs,
-            outputs,
-            lock_time,
-        })
-    }
-
-    /// The bytes that [`PartialTransaction::decode`] reads.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        if self.encoding == Encoding::Headed {
-            out.extend(HEADER);
-            out.push(0);
-        }
-        out.extend(self.version.0.to_le_bytes());
-        if self.segwit {
-            out.extend([0, 1]);
-        }
-        write_compact_size(&mut out, self.inputs.len());
-        for input in &self.inputs {
-            out.extend(input.previous_output.txid.to_byte_array());
-            out.extend(input.previous_output.vout.to_le_bytes());
-            write_bytes(&mut out, input.script_sig.as_bytes());
-            out.extend(input.sequence.0.to_le_bytes());
-        }
-        write_compact_size(&mut out, self.outputs.len());
-        for output in &self.outputs {
-            out.extend(output.value.to_sat().to_le_bytes());
-            write_bytes(&mut out, output.script_pubkey.as_bytes());
-        }
-        if self.segwit {
-            for input in &self.inputs {
-                if let Some(prefix) = input.witness.prefix {
-                    out.extend(PREFIX);
-                    out.extend(prefix.value.to_sat().to_le_bytes());
-                    out.extend(
-                        prefix
-                            .witness_version
-                            .into_iter()
-                            .flat_map(u16::to_le_bytes),
-                    );
-                }
-                write_compact_size(&mut out, input.witness.items.len());
-                for (at, item) in input.witness.items.iter().enumerate() {
-                    if at == 1 && input.witness.is_pushed {
-                        out.push(OP_PUSHDATA1);
-                    }
-                    write_bytes(&mut out, item);
-                }
-            }
-        }
-        out.extend(self.lock_time.to_consensus_u32().to_le_bytes());
-        out
-    }
-
     /// How the whole is framed.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
@@ -362,79 +247,4 @@ impl PartialTransaction {
             output: self.outputs.clone(),
         }
     }
-}
-
-fn read_input(reader: &mut Reader<'_>) -> Result<Input, DecodeError> {
-    let txid = Txid::from_byte_array(reader.hash("previous output")?);
-    let vout = reader.u32("previous output")?;
-    let script_sig = ScriptBuf::from_bytes(reader.bytes("scriptSig")?);
-    Ok(Input {
-        previous_output: OutPoint { txid, vout },
-        script_sig,
-        sequence: Sequence(reader.u32("sequence")?),
-        witness: WitnessField::default(),
-        spend: Spend::unknown(SpendKind::Unknown, false),
-    })
-}
-
-fn read_output(reader: &mut Reader<'_>) -> Result<TxOut, DecodeError> {
-    let amount = reader.u64("output amount")?;
-    if amount > Amount::MAX_MONEY.to_sat() {
-        let field = "output";
-        return Err(DecodeError::AmountOutOfRange { field, amount });
-    }
-    Ok(TxOut {
-        value: Amount::from_sat(amount),
-        script_pubkey: ScriptBuf::from_bytes(reader.bytes("output script")?),
-    })
-}
-
-fn read_witness(reader: &mut Reader<'_>, encoding: Encoding) -> Result<WitnessField, DecodeError> {
-    let mut prefix = None;
-    if reader.skip(PREFIX) {
-        let amount = reader.u64("input amount")?;
-        if amount > Amount::MAX_MONEY.to_sat() {
-            let field = "input";
-            return Err(DecodeError::AmountOutOfRange { field, amount });
-        }
-        let witness_version = match encoding {
-            Encoding::Headed => Some(reader.u16("witness version")?),
-            Encoding::Bare => None,
-        };
-        prefix = Some(WitnessPrefix {
-            value: Amount::from_sat(amount),
-            witness_version,
-        });
-    }
-    let count = reader.count(1, "number of witness items")?;
-    let mut items = Vec::new();
-    let mut is_pushed = false;
-    for _ in 0..count {
-        let may_be_pushed = encoding == Encoding::Bare && prefix.is_none() && count == 2;
-        // As a CompactSize these would begin a script that can never be run.
-        if may_be_pushed && items == [NO_SIGNATURE] && reader.rest().starts_with(PUSHED_BIP32) {
-            is_pushed = reader.skip(&[OP_PUSHDATA1]);
-        }
-        items.push(reader.bytes("witness item")?);
-    }
-    Ok(WitnessField {
-        prefix,
-        items,
-        is_pushed,
-    })
-}
-
-/// Understands every input, and derives no more keys than [`MAX_KEYS`].
-fn read_spends(inputs: &mut [Input]) -> Result<(), DecodeError> {
-    let secp = Secp256k1::verification_only();
-    let mut keys = 0;
-    for input in inputs {
-        let spend = Spend::read(&secp, input);
-        keys += spend.signers().len();
-        if keys > MAX_KEYS {
-            return Err(DecodeError::TooManyKeys(MAX_KEYS));
-        }
-        input.spend = spend;
-    }
-    Ok(())
 }

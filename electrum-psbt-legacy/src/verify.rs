@@ -8,7 +8,7 @@ use bitcoin::sighash::SighashCache;
 use bitcoin::{Transaction, ecdsa};
 
 use crate::spend::SpendKind;
-use crate::transaction::{Input, PartialTransaction};
+use crate::transaction::{Encoding, Input, PartialTransaction};
 
 /// Bytes that are hashed at most for signatures of coins that are not segregated witness, each of which hashes the whole
 /// transaction.
@@ -25,7 +25,8 @@ pub enum Verdict {
     /// It is the signature of none of the keys over this transaction.
     Invalid,
     /// Not known: the format does not carry what was signed, as the amount of a segregated witness coin whose input is
-    /// complete, or the key of P2PK; or the transaction is too large to hash it for every input.
+    /// complete, or the key of P2PK; or the transaction is
+    /// Electron Cash's; or it is too large to hash it for every input.
     Unknown,
 }
 
@@ -39,6 +40,8 @@ impl PartialTransaction {
         let unsigned = self.unsigned_transaction();
         let secp = Secp256k1::verification_only();
         let mut cache = SighashCache::new(&unsigned);
+        // Signatures of Bitcoin Cash are over something else.
+        let is_known = self.encoding != Encoding::ElectronCash;
         let mut left = MAX_HASHED;
         let len = unsigned.base_size();
         let mut verify_input = |(index, input): (usize, &Input)| -> Vec<Verdict> {
@@ -51,7 +54,7 @@ impl PartialTransaction {
                 } else {
                     len
                 };
-                match left.checked_sub(hashed) {
+                match left.checked_sub(hashed).filter(|_| is_known) {
                     Some(rest) => {
                         left = rest;
                         verify(&secp, &mut cache, index, input, signature)

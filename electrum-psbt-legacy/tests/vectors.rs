@@ -5,9 +5,10 @@
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Network, NetworkKind, consensus};
+use electrum_psbt_legacy::psbt::{PsbtError, ToPsbt};
 use electrum_psbt_legacy::{
-    DecodeError, ExtendedKey, FinalizeError, JsonWrapper, PartialTransaction, SpendKind, TextForm,
-    from_text,
+    DecodeError, Encoding, ExtendedKey, FinalizeError, JsonWrapper, PartialTransaction, SpendKind,
+    TextForm, from_text,
 };
 use serde_json::Value;
 
@@ -192,4 +193,55 @@ fn witnesses_of_script_pushes() {
     assert_eq!(ours["x_pubkeys"], theirs["x_pubkeys"]);
     assert_eq!(ours["address"], theirs["address"]);
     assert_eq!(described["txid"], record["decoded"]["txid"]);
+}
+
+/// What 1.9.8 wrote: an ordinary transaction, beside which stands what is to be signed.
+#[test]
+fn objects_of_1_9() {
+    for record in records()["json_1_9_8"].as_array().unwrap() {
+        let (form, bytes) = from_text(&record["json"].to_string()).unwrap();
+        assert_eq!(form, TextForm::Json);
+        let transaction = PartialTransaction::decode(&bytes).unwrap();
+        assert_eq!(record["json"]["complete"], transaction.is_complete());
+        let txid = transaction.txid().map(|txid| txid.to_string());
+        assert_eq!(record["txid"].as_str().map(str::to_owned), txid);
+    }
+}
+
+#[test]
+fn electron_cash() {
+    let record = &records()["electron_cash"][0];
+    let transaction = decode(record);
+    assert_eq!(transaction.encoding(), Encoding::ElectronCash);
+    assert_eq!(
+        transaction.encode().to_lower_hex_string(),
+        record["hex"].as_str().unwrap()
+    );
+    let described = serde_json::to_value(transaction.describe(Network::Bitcoin)).unwrap();
+    let (input, expected) = (&described["inputs"][0], &record["inputs"][0]);
+    for name in [
+        "prevout_txid",
+        "prevout_n",
+        "value",
+        "type",
+        "address",
+        "sequence",
+        "signatures",
+    ] {
+        assert_eq!(input[name], expected[name], "{name}");
+    }
+    assert_eq!(input["x_pubkeys"][0]["pubkey"], expected["pubkey"]);
+    assert_eq!(input["x_pubkeys"][0]["x_pubkey"], expected["x_pubkey"]);
+    for name in ["value", "address"] {
+        assert_eq!(described["outputs"][0][name], record["outputs"][0][name]);
+    }
+    assert_eq!(described["locktime"], record["locktime"]);
+    assert_eq!(
+        transaction.to_psbt(&ToPsbt::default()),
+        Err(PsbtError::ElectronCash)
+    );
+    let bytes = bytes(&record["final_tx_hex"]);
+    let signed = PartialTransaction::decode(&bytes).unwrap();
+    assert!(signed.is_complete());
+    assert_eq!(signed.encode(), bytes);
 }

@@ -8,15 +8,18 @@ use bitcoin::{Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, ps
 
 use super::loss::note;
 use super::{BIP32_DERIVATION, Converted, Loss, Lost, Place, PsbtError, ToPsbt, proprietary_key};
-use crate::PartialTransaction;
 use crate::key::{Bip32Key, ExtendedKey};
 use crate::spend::{Signer, SpendKind};
 use crate::transaction::Input;
+use crate::{Encoding, PartialTransaction};
 
 pub(super) fn export(
     transaction: &PartialTransaction,
     given: &ToPsbt<'_>,
 ) -> Result<Converted<Psbt>, PsbtError> {
+    if transaction.encoding() == Encoding::ElectronCash {
+        return Err(PsbtError::ElectronCash);
+    }
     let unsigned = transaction.unsigned_transaction();
     let mut psbt = Psbt::from_unsigned_tx(unsigned).expect("scriptSigs and witnesses are empty");
     let mut losses = Vec::new();

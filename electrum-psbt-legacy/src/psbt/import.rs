@@ -21,6 +21,9 @@ pub(super) fn import(
     psbt: &Psbt,
     given: &FromPsbt<'_>,
 ) -> Result<Converted<PartialTransaction>, PsbtError> {
+    if given.encoding == Encoding::ElectronCash {
+        return Err(PsbtError::ElectronCash);
+    }
     if psbt.version != 0 {
         return Err(PsbtError::UnknownVersion(psbt.version));
     }
@@ -154,6 +157,7 @@ impl Import<'_> {
             script_sig: ScriptBuf::new(),
             sequence: self.txin.sequence,
             witness: WitnessField::default(),
+            cash_value: None,
             spend: Spend::unknown(SpendKind::Unknown, false),
         };
         if map.final_script_sig.is_some() || map.final_script_witness.is_some() {
@@ -333,7 +337,7 @@ impl Import<'_> {
             kind: match self.given.encoding {
                 Encoding::Headed => SpendKind::Address,
                 // Up to 3.1 an address stands where the key of P2PKH does, whatever its kind.
-                Encoding::Bare => SpendKind::P2pkh,
+                Encoding::Bare | Encoding::ElectronCash => SpendKind::P2pkh,
             },
             required: 1,
             signers: alloc::vec![Signer {
