@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use bitcoin::hex::DisplayHex;
-use bitcoin::{Address, Network, Script, TxOut, base58, consensus};
+use bitcoin::{Address, Amount, Network, Script, TxOut, base58, consensus};
 
 use crate::key::{Bip32Key, ExtendedKey, OldKey, PathIndex};
 use crate::spend::{Signer, Spend};
@@ -58,7 +58,7 @@ pub struct InputDescription {
     pub script_sig: String,
     /// The sequence number.
     pub sequence: u32,
-    /// With witnesses: the amount of the coin, where it is written.
+    /// With witnesses, and in Electron Cash's form: the amount of the coin, where it is written.
     #[cfg_attr(feature = "json", serde(skip_serializing_if = "Option::is_none"))]
     pub value: Option<Option<u64>>,
     /// With witnesses: the witness version, where it is written.
@@ -168,9 +168,9 @@ impl PartialTransaction {
         Description {
             header: is_headed.then_some("EPTF\\xff"),
             partial_format_version: is_headed.then_some(0),
-            tx_version: self.version,
+            tx_version: self.version.0,
             segwit_serialization: self.segwit,
-            locktime: self.lock_time,
+            locktime: self.lock_time.to_consensus_u32(),
             inputs: self.inputs.iter().map(input).collect(),
             outputs: self
                 .outputs
@@ -203,7 +203,7 @@ fn describe_input(input: &Input, segwit: bool, network: Network) -> InputDescrip
         prevout_n: input.previous_output.vout,
         script_sig: input.script_sig.to_hex_string(),
         sequence: input.sequence.0,
-        value: segwit.then(|| prefix.map(|prefix| prefix.value)),
+        value: (segwit || input.cash_value.is_some()).then(|| input.value().map(Amount::to_sat)),
         witness_version: segwit.then(|| prefix.and_then(|prefix| prefix.witness_version)),
         witness_items: segwit.then(items),
         kind: spend.kind().as_str(),

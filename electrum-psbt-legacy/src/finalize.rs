@@ -12,7 +12,7 @@ impl PartialTransaction {
     /// The transaction of the network: public keys in place of extended ones, the signatures that are needed, no
     /// placeholders.
     ///
-    /// Signatures are placed, not verified: that needs the coins that are spent.
+    /// Signatures are placed, not verified; see [`PartialTransaction::verify_signatures`].
     ///
     /// # Errors
     /// [`FinalizeError`] names the first input that lacks signatures, or of which nothing is known.

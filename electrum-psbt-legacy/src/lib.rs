@@ -17,6 +17,8 @@ mod script;
 mod spend;
 mod text;
 mod transaction;
+mod verify;
+mod wire;
 
 pub use bitcoin;
 
@@ -29,6 +31,7 @@ pub use crate::script::MAX_KEYS_PER_SCRIPT;
 pub use crate::spend::{Signer, Spend, SpendKind};
 #[cfg(feature = "json")]
 pub use crate::text::JsonWrapper;
-pub use crate::text::{TextForm, from_text};
+pub use crate::text::{TextForm, from_contents, from_text};
 pub use crate::transaction::{Encoding, Input, PartialTransaction, WitnessField, WitnessPrefix};
 pub use crate::transaction::{MAX_KEYS, MAX_LEN};
+pub use crate::verify::Verdict;

@@ -22,7 +22,7 @@ mod loss;
 use alloc::vec::Vec;
 
 use bitcoin::bip32::{KeySource, Xpub};
-use bitcoin::{NetworkKind, Psbt, Transaction, psbt::raw};
+use bitcoin::{Amount, NetworkKind, Psbt, Transaction, psbt::raw};
 
 pub use self::loss::{Loss, Lost, Place};
 use crate::{Encoding, PartialTransaction};
@@ -46,7 +46,7 @@ pub struct Converted<T> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ToPsbt<'a> {
     /// Transactions whose outputs are spent, in any order; others are ignored. BIP174 asks for them where a coin is not
-    /// segregated witness.
+    /// segregated witness. The PSBT carries each once for every input that spends it.
     pub previous_transactions: &'a [Transaction],
     /// Where extended keys come from: fingerprint of the root and path from it. Network and version bytes do not matter.
     pub origins: &'a [(Xpub, KeySource)],
@@ -99,14 +99,14 @@ pub enum PsbtError {
     #[error("input {0} carries a previous transaction that it does not spend")]
     WrongPreviousTransaction(usize),
     /// Two amounts of one coin.
-    #[error("input {input} claims to spend {claimed} satoshi; the coin has {actual}")]
+    #[error("input {input} claims to spend {claimed}; the coin has {actual}")]
     AmountMismatch {
         /// The input, from 0.
         input: usize,
         /// What the input says.
-        claimed: u64,
+        claimed: Amount,
         /// What the previous transaction says.
-        actual: u64,
+        actual: Amount,
     },
     /// Two scripts of one coin.
     #[error("input {0} carries keys or scripts of another coin than the one that it spends")]
@@ -117,6 +117,9 @@ pub enum PsbtError {
     /// A coin that Electrum 2.0 to 3.3 cannot write as spent in part.
     #[error("input {0} spends a coin of a kind that the format has no place for")]
     UnsupportedInput(usize),
+    /// A transaction of Bitcoin Cash, whose signatures are others.
+    #[error("Electron Cash's transactions are of another network and have no PSBT")]
+    ElectronCash,
     /// The number of maps is not that of inputs and outputs.
     #[error("the PSBT has {maps} maps for {count} inputs or outputs")]
     WrongNumberOfMaps {

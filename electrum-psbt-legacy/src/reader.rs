@@ -132,3 +132,36 @@ pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_compact_size(out, bytes.len());
     out.extend(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hex::{DisplayHex, FromHex};
+
+    use super::*;
+
+    /// `test_compact_size` of Electrum 3.3.8, `electrum/tests/test_transaction.py`.
+    #[test]
+    fn compact_sizes() {
+        let hex = "0001fcfdfd00fdfffffe00000100feffffffffff0000000001000000ffffffffffffffffff";
+        let values = [
+            0,
+            1,
+            252,
+            253,
+            65535,
+            65536,
+            0xffff_ffff,
+            0x1_0000_0000,
+            u64::MAX,
+        ];
+        let bytes = Vec::from_hex(hex).expect("hex");
+        let mut reader = Reader::new(&bytes);
+        let mut written = Vec::new();
+        for value in values {
+            assert_eq!(reader.compact_size("number"), Ok(value));
+            write_compact_size(&mut written, usize::try_from(value).expect("64 bits"));
+        }
+        assert_eq!(reader.remaining(), 0);
+        assert_eq!(written.to_lower_hex_string(), hex);
+    }
+}

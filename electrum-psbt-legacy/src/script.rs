@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 /// Keys of a multisig script at most: the largest number that P2SH has room for, and that Electrum makes.
 pub const MAX_KEYS_PER_SCRIPT: usize = 15;
 
-const OP_PUSHDATA1: u8 = 0x4c;
+pub(crate) const OP_PUSHDATA1: u8 = 0x4c;
 const OP_PUSHDATA2: u8 = 0x4d;
 const OP_PUSHDATA4: u8 = 0x4e;
 const OP_1: u8 = 0x51;

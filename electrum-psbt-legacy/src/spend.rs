@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
+use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{Secp256k1, Verification};
-use bitcoin::{Address, Network, PublicKey, ScriptBuf};
+use bitcoin::{Address, Network, PublicKey, ScriptBuf, Txid};
 
 use crate::key::ExtendedKey;
 use crate::script::{Op, multisig, ops, parse_multisig, push};
@@ -235,7 +236,7 @@ impl Spend {
         let is_partial = input.witness.prefix.is_some();
         let is_unsigned = is_partial || script_sig.is_empty() && items.is_empty();
         let is_final = !is_unsigned && !has_placeholder(script_sig, items);
-        if input.previous_output.is_null() {
+        if input.previous_output.txid == Txid::all_zeros() {
             return Self::unknown(SpendKind::Coinbase, true);
         }
         let prefix = input.witness.prefix;

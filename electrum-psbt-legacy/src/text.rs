@@ -35,6 +35,21 @@ pub enum TextForm {
     Base64,
     /// The JSON object of a file.
     Json,
+    /// No text at all: the bytes themselves.
+    Raw,
+}
+
+/// The bytes that a file carries: a text as [`from_text`] reads it, or the bytes themselves where it is none, or begins as
+/// transactions do that are not signed.
+///
+/// # Errors
+/// [`TextError`] when it is a text and no form fits.
+pub fn from_contents(contents: &[u8]) -> Result<(TextForm, Vec<u8>), TextError> {
+    let is_raw = contents.starts_with(b"EPTF\xff") || contents.starts_with(b"psbt\xff");
+    match core::str::from_utf8(contents) {
+        Ok(text) if !is_raw => from_text(text),
+        _ => Ok((TextForm::Raw, contents.to_vec())),
+    }
 }
 
 /// The bytes that a text carries: hex, then base43, then base64, then the JSON object, the first that fits.
@@ -101,5 +116,55 @@ impl JsonWrapper {
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("texts and truth values are JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_of_files() {
+        assert_eq!(
+            from_contents(b" 00Ff\n"),
+            Ok((TextForm::Hex, alloc::vec![0, 0xff]))
+        );
+        assert_eq!(
+            from_contents(b"EPTF\xff"),
+            Ok((TextForm::Raw, b"EPTF\xff".to_vec()))
+        );
+        assert_eq!(
+            from_contents(b"\x02\0\xff"),
+            Ok((TextForm::Raw, b"\x02\0\xff".to_vec()))
+        );
+        assert_eq!(
+            from_contents(b"cHNidP8="),
+            Ok((TextForm::Base64, b"psbt\xff".to_vec()))
+        );
+        assert_eq!(from_contents(b" \n"), Err(TextError::Empty));
+    }
+
+    #[test]
+    fn long_texts_are_refused() {
+        let base43 = "Z".repeat(base43::MAX_CHARS + 1);
+        assert!(matches!(
+            from_text(&base43),
+            Err(TextError::TooLong { form: "base43", .. })
+        ));
+        let text = " ".repeat(4 * MAX_LEN) + "!";
+        assert!(matches!(from_text(&text), Err(TextError::UnknownForm(_))));
+        let text = "0".repeat(4 * MAX_LEN + 1);
+        assert!(matches!(
+            from_text(&text),
+            Err(TextError::TooLong { form: "text", .. })
+        ));
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn objects_without_hex_are_refused() {
+        assert!(matches!(from_text("{}"), Err(TextError::Json(_))));
+        assert!(matches!(from_text("{\"hex\":5}"), Err(TextError::Json(_))));
+        assert_eq!(from_text("{\"hex\":\"0\"}"), Err(TextError::NotHex));
     }
 }

@@ -9,9 +9,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use bitcoin::hex::{DisplayHex, FromHex};
+use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{NetworkKind, Psbt};
 use electrum_psbt_legacy::psbt::{FromPsbt, PsbtError, ToPsbt};
-use electrum_psbt_legacy::{Encoding, PartialTransaction, base43, from_text};
+use electrum_psbt_legacy::{Encoding, ExtendedKey, PartialTransaction, base43, from_text};
 use serde_json::{Value, json};
 
 fn ask(requests: &Value) -> Value {
@@ -204,4 +205,61 @@ fn texts() {
             .map(|(_, bytes)| bytes.to_lower_hex_string());
         assert_eq!(json!(bytes), *answer, "{text}");
     }
+}
+
+/// Electrum signs what a PSBT of ours says, and makes the signatures that Electrum 3.0 made of the partial transaction.
+#[test]
+#[ignore = "needs Electrum 4"]
+fn signatures() {
+    let vectors: Vec<_> = vectors()
+        .into_iter()
+        .filter(|record| record["signing_keys"].is_object())
+        .collect();
+    let secp = Secp256k1::new();
+    let given = ToPsbt {
+        network: Some(NetworkKind::Test),
+        ..ToPsbt::default()
+    };
+    let psbts: Vec<_> = vectors
+        .iter()
+        .map(|record| decode(record).to_psbt(&given).unwrap().value)
+        .collect();
+    let requests: Vec<_> = psbts
+        .iter()
+        .zip(&vectors)
+        .map(|(psbt, record)| {
+            let pairs = record["signing_keys"].as_object().unwrap().values();
+            let pairs = pairs.flat_map(|pairs| pairs.as_object().unwrap());
+            let keys: Vec<_> = pairs
+                .map(|(key, secret)| {
+                    let key = ExtendedKey::from_bytes(&Vec::from_hex(key).unwrap()).unwrap();
+                    let key = key.public_key(&secp).unwrap().unwrap().to_string();
+                    json!([key, secret["privkey"], secret["compressed"]])
+                })
+                .collect();
+            let psbt = psbt.serialize().to_lower_hex_string();
+            json!({ "psbt": psbt, "inputs": record["decoded"]["inputs"], "keys": keys })
+        })
+        .collect();
+    let answers = ask(&json!({ "psbt": [], "base43": [], "text": [], "sign": requests }));
+    let answers = answers["sign"].as_array().unwrap();
+    for ((record, mut psbt), answer) in vectors.iter().zip(psbts).zip(answers) {
+        for (map, signatures) in psbt.inputs.iter_mut().zip(answer.as_array().unwrap()) {
+            for (key, signature) in signatures.as_object().unwrap() {
+                let signature = Vec::from_hex(signature.as_str().unwrap()).unwrap();
+                let signature = bitcoin::ecdsa::Signature::from_slice(&signature).unwrap();
+                map.partial_sigs.insert(key.parse().unwrap(), signature);
+            }
+        }
+        let given = FromPsbt {
+            encoding: Encoding::Bare,
+            network: NetworkKind::Test,
+            ..FromPsbt::default()
+        };
+        let signed = PartialTransaction::from_psbt(&psbt, &given).unwrap().value;
+        assert!(signed.is_complete(), "{}", record["id"]);
+        let hex = signed.encode().to_lower_hex_string();
+        assert_eq!(record["final_tx_hex"], hex, "{}", record["id"]);
+    }
+    assert_eq!(vectors.len(), 9);
 }

@@ -11,10 +11,15 @@ use proptest::prelude::*;
 fn published() -> Vec<Vec<u8>> {
     let text = include_str!("data/partial_tx.json");
     let records: serde_json::Value = serde_json::from_str(text).unwrap();
-    let records = records["vectors"].as_array().unwrap();
-    let hex = records
-        .iter()
-        .flat_map(|record| [&record["hex"], &record["final_tx_hex"]]);
+    let lists = ["vectors", "electron_cash", "json_1_9_8"].map(|name| records[name].as_array());
+    let records = lists.into_iter().flatten().flatten();
+    let hex = records.flat_map(|record| {
+        [
+            &record["hex"],
+            &record["final_tx_hex"],
+            &record["json"]["hex"],
+        ]
+    });
     hex.filter_map(|hex| Vec::from_hex(hex.as_str()?).ok())
         .collect()
 }
@@ -44,6 +49,9 @@ fn ask(bytes: &[u8]) {
     assert_eq!(transaction.encode(), bytes);
     let described = transaction.describe(Network::Testnet);
     assert_eq!(described.complete, transaction.is_complete());
+    let verdicts = transaction.verify_signatures();
+    assert_eq!(verdicts.len(), transaction.inputs().len());
+    let _ = transaction.network_kind();
     if let Ok(finalized) = transaction.finalize() {
         assert!(transaction.is_complete());
         let bytes = bitcoin::consensus::serialize(&finalized);
@@ -58,7 +66,11 @@ fn ask(bytes: &[u8]) {
             omit_extended_keys,
             ..ToPsbt::default()
         };
-        let psbt = transaction.to_psbt(&given).unwrap().value;
+        let Ok(converted) = transaction.to_psbt(&given) else {
+            assert_eq!(transaction.encoding(), Encoding::ElectronCash);
+            return;
+        };
+        let psbt = converted.value;
         let read = Psbt::deserialize(&psbt.serialize()).unwrap();
         for psbt in [psbt, read] {
             for encoding in [Encoding::Bare, Encoding::Headed] {

@@ -3,11 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use bitcoin::hex::{DisplayHex, FromHex};
-use bitcoin::secp256k1::{Message, Secp256k1};
-use bitcoin::sighash::SighashCache;
-use bitcoin::{Network, NetworkKind, Psbt, PublicKey, Transaction, TxOut, consensus};
+use bitcoin::{Network, NetworkKind, Psbt, Transaction, TxOut, consensus};
 use electrum_psbt_legacy::psbt::{FromPsbt, Lost, Place, ToPsbt};
-use electrum_psbt_legacy::{Encoding, Input, PartialTransaction, SpendKind, TextForm, from_text};
+use electrum_psbt_legacy::{Encoding, PartialTransaction, SpendKind, TextForm, Verdict, from_text};
 use serde_json::Value;
 
 fn vectors() -> Vec<Value> {
@@ -92,67 +90,103 @@ fn without_kept_keys_the_rest_is_the_same() {
     assert!(same >= 20, "{same}");
 }
 
-/// The key that made a signature over an input.
-fn signer_of(
-    unsigned: &Transaction,
-    index: usize,
-    input: &Input,
-    signature: &bitcoin::ecdsa::Signature,
-) -> Option<PublicKey> {
-    let spend = input.spend();
-    let script_pubkey = spend.script_pubkey()?;
-    let multisig = spend.multisig_script();
-    let value = input.value().map(bitcoin::Amount::from_sat);
-    let cache = &mut SighashCache::new(unsigned);
-    let kind = signature.sighash_type;
-    let digest: [u8; 32] = match spend.kind() {
-        SpendKind::P2pkh | SpendKind::P2sh => {
-            let script = multisig.unwrap_or(script_pubkey);
-            *cache
-                .legacy_signature_hash(index, &script, kind.to_u32())
-                .unwrap()
-                .as_ref()
-        }
-        SpendKind::P2wpkh | SpendKind::P2wpkhP2sh => {
-            let script = spend.program().unwrap_or(&script_pubkey);
-            *cache
-                .p2wpkh_signature_hash(index, script, value?, kind)
-                .unwrap()
-                .as_ref()
-        }
-        _ => *cache
-            .p2wsh_signature_hash(index, &multisig?, value?, kind)
-            .unwrap()
-            .as_ref(),
-    };
-    let secp = Secp256k1::verification_only();
-    let message = Message::from_digest(digest);
-    let mut low = signature.signature;
-    low.normalize_s();
-    let keys = spend
-        .signers()
-        .iter()
-        .filter_map(|signer| signer.public_key);
-    keys.into_iter()
-        .find(|key| secp.verify_ecdsa(&message, &low, &key.inner).is_ok())
-}
-
-/// Signatures stand with the keys that made them, over the amounts and scripts that the PSBT carries.
+/// Signatures stand with the keys that made them, over the amounts and scripts that the format carries.
 #[test]
 fn partial_signatures_verify() {
     let mut verified = 0;
     for record in vectors() {
         let transaction = decode(&record);
-        let psbt = transaction.to_psbt(&ToPsbt::default()).unwrap().value;
-        for (index, (map, input)) in psbt.inputs.iter().zip(transaction.inputs()).enumerate() {
-            for (key, signature) in &map.partial_sigs {
-                verified += 1;
-                let signer = signer_of(&psbt.unsigned_tx, index, input, signature);
-                assert_eq!(signer, Some(*key), "{}", record["id"]);
+        for (input, verdicts) in transaction
+            .inputs()
+            .iter()
+            .zip(transaction.verify_signatures())
+        {
+            let signatures = input.spend().signatures();
+            assert_eq!(verdicts.len(), signatures.len());
+            for (slot, (verdict, signature)) in verdicts.into_iter().zip(signatures).enumerate() {
+                let expected = match signature {
+                    Some(_) => Verdict::Signer(slot),
+                    None => Verdict::Missing,
+                };
+                verified += usize::from(signature.is_some());
+                assert_eq!(verdict, expected, "{}", record["id"]);
             }
         }
+        let psbt = transaction.to_psbt(&ToPsbt::default()).unwrap().value;
+        let present: usize = psbt.inputs.iter().map(|map| map.partial_sigs.len()).sum();
+        assert_eq!(present, transaction.signature_count().0);
     }
     assert_eq!(verified, 16);
+}
+
+/// The signature of one key in the place of another, and one over another transaction.
+#[test]
+fn wrong_signatures_are_told() {
+    let records = vectors();
+    let record = records
+        .iter()
+        .find(|record| record["id"] == "ptx-046")
+        .unwrap();
+    let transaction = decode(record);
+    assert_eq!(
+        transaction.verify_signatures(),
+        [[Verdict::Missing, Verdict::Missing, Verdict::Signer(2)]]
+    );
+    let mut psbt = transaction.to_psbt(&ToPsbt::default()).unwrap().value;
+    let sigs = &mut psbt.inputs[0].partial_sigs;
+    let (_, signature) = sigs.pop_first().unwrap();
+    let first = transaction.inputs()[0].spend().signers()[0]
+        .public_key
+        .unwrap();
+    sigs.insert(first, signature);
+    let given = way_back(record, &transaction);
+    let moved = PartialTransaction::from_psbt(&psbt, &given).unwrap().value;
+    assert_eq!(
+        moved.verify_signatures(),
+        [[Verdict::Signer(2), Verdict::Missing, Verdict::Missing]]
+    );
+    psbt.unsigned_tx.output[0].value = bitcoin::Amount::ZERO;
+    let changed = PartialTransaction::from_psbt(&psbt, &given).unwrap().value;
+    assert_eq!(changed.verify_signatures()[0][0], Verdict::Invalid);
+}
+
+/// The verdicts of a final transaction whose amounts stand in a partial one: with the witnesses of the first behind the
+/// amounts of the second.
+fn signatures_over_coins(
+    signed: &PartialTransaction,
+    partial: &PartialTransaction,
+) -> Vec<Vec<Verdict>> {
+    let mut bytes = b"EPTF\xff\0".to_vec();
+    let witnesses: usize = signed
+        .inputs()
+        .iter()
+        .map(|input| input.witness().items.len())
+        .sum();
+    if witnesses == 0 {
+        return signed.verify_signatures();
+    }
+    // Only the part before the witnesses is taken as it is written.
+    let whole = signed.finalize().unwrap();
+    let (version, rest) = (
+        whole.version.0.to_le_bytes(),
+        consensus::serialize(&whole.input),
+    );
+    bytes.extend(version);
+    bytes.extend([0, 1]);
+    bytes.extend(rest);
+    bytes.extend(consensus::serialize(&whole.output));
+    for (input, from) in whole.input.iter().zip(partial.inputs()) {
+        if let Some(value) = from.value().filter(|_| !input.witness.is_empty()) {
+            bytes.extend([0xfe, 0xff, 0xff, 0xff, 0xff]);
+            bytes.extend(value.to_sat().to_le_bytes());
+            bytes.extend([0, 0]);
+        }
+        bytes.extend(consensus::serialize(&input.witness));
+    }
+    bytes.extend(whole.lock_time.to_consensus_u32().to_le_bytes());
+    PartialTransaction::decode(&bytes)
+        .unwrap()
+        .verify_signatures()
 }
 
 /// Signatures of the published final transaction, put into the PSBT as partial ones, make that transaction.
@@ -168,10 +202,17 @@ fn signatures_complete_it() {
         let transaction = decode(&record);
         let mut psbt = transaction.to_psbt(&ToPsbt::default()).unwrap().value;
         let mut missing = 0;
-        for (index, input) in transaction.inputs().iter().enumerate() {
-            for signature in signed.inputs()[index].spend().signatures().iter().flatten() {
+        // Amounts stand in the partial transaction, signatures in the final one.
+        let verdicts = signatures_over_coins(&signed, &transaction);
+        for (index, (input, verdicts)) in signed.inputs().iter().zip(verdicts).enumerate() {
+            let keys = transaction.inputs()[index].spend().signers();
+            for (signature, verdict) in input.spend().signatures().iter().flatten().zip(verdicts) {
                 let signature = bitcoin::ecdsa::Signature::from_slice(signature).unwrap();
-                match signer_of(&psbt.unsigned_tx, index, input, &signature) {
+                let key = match verdict {
+                    Verdict::Signer(key) => keys.get(key).and_then(|signer| signer.public_key),
+                    _ => None,
+                };
+                match key {
                     Some(key) => drop(psbt.inputs[index].partial_sigs.insert(key, signature)),
                     None => missing += 1,
                 }
@@ -311,8 +352,8 @@ fn a_previous_transaction_that_lies_is_refused() {
     };
     let mismatch = PsbtError::AmountMismatch {
         input: 0,
-        claimed: 11_244_944,
-        actual: 5,
+        claimed: bitcoin::Amount::from_sat(11_244_944),
+        actual: bitcoin::Amount::from_sat(5),
     };
     assert_eq!(transaction.to_psbt(&given), Err(mismatch));
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Targets for `electrum-psbt-legacy`: every decoder, and the way to PSBT and back.
 
 use electrum_psbt_legacy::bitcoin::{Network, Psbt, consensus, secp256k1::Secp256k1};
-use electrum_psbt_legacy::psbt::{FromPsbt, ToPsbt};
+use electrum_psbt_legacy::psbt::{FromPsbt, PsbtError, ToPsbt};
 use electrum_psbt_legacy::{
     Encoding, ExtendedKey, PartialTransaction, TextForm, base43, base64, from_text,
 };
@@ -16,6 +16,13 @@ pub fn transaction(data: &[u8]) {
     let described = transaction.describe(Network::Testnet);
     assert_eq!(described.inputs.len(), transaction.inputs().len());
     assert_eq!(described.signature_count, transaction.signature_count());
+    for (input, verdicts) in transaction
+        .inputs()
+        .iter()
+        .zip(transaction.verify_signatures())
+    {
+        assert_eq!(input.spend().signatures().len(), verdicts.len());
+    }
     let Ok(finalized) = transaction.finalize() else {
         return;
     };
@@ -94,8 +101,14 @@ fn there_and_back(
     transaction: &PartialTransaction,
     given: &FromPsbt<'_>,
 ) -> Option<PartialTransaction> {
-    let psbt = transaction.to_psbt(&ToPsbt::default());
-    let psbt = psbt.expect("nothing was given that could contradict").value;
+    let psbt = match transaction.to_psbt(&ToPsbt::default()) {
+        Ok(converted) => converted.value,
+        // Nothing was given that could contradict.
+        Err(error) => {
+            assert_eq!(error, PsbtError::ElectronCash);
+            return None;
+        }
+    };
     let psbt = Psbt::deserialize(&psbt.serialize()).expect("what is written is read");
     let back = PartialTransaction::from_psbt(&psbt, given).ok()?.value;
     assert_eq!(back.outputs(), transaction.outputs());

@@ -18,6 +18,7 @@ mod server;
 mod wire;
 
 mod bad_input;
+mod bulk;
 mod command_line;
 mod notify_latency;
 mod regtest;

@@ -4,21 +4,22 @@ use alloc::vec::Vec;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
 use bitcoin::hashes::Hash;
-use bitcoin::{
-    Amount, Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw,
-};
+use bitcoin::{Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw};
 
 use super::loss::note;
 use super::{BIP32_DERIVATION, Converted, Loss, Lost, Place, PsbtError, ToPsbt, proprietary_key};
-use crate::PartialTransaction;
 use crate::key::{Bip32Key, ExtendedKey};
 use crate::spend::{Signer, SpendKind};
 use crate::transaction::Input;
+use crate::{Encoding, PartialTransaction};
 
 pub(super) fn export(
     transaction: &PartialTransaction,
     given: &ToPsbt<'_>,
 ) -> Result<Converted<Psbt>, PsbtError> {
+    if transaction.encoding() == Encoding::ElectronCash {
+        return Err(PsbtError::ElectronCash);
+    }
     let unsigned = transaction.unsigned_transaction();
     let mut psbt = Psbt::from_unsigned_tx(unsigned).expect("scriptSigs and witnesses are empty");
     let mut losses = Vec::new();
@@ -85,7 +86,7 @@ impl Export<'_> {
                 vout: out_point.vout,
                 outputs: previous.output.len(),
             })?;
-            let actual = coin.value.to_sat();
+            let actual = coin.value;
             if let Some(claimed) = value.filter(|claimed| *claimed != actual) {
                 return Err(PsbtError::AmountMismatch {
                     input: index,
@@ -110,7 +111,6 @@ impl Export<'_> {
                     .is_some_and(|script| script.is_witness_program() || script.is_p2sh());
         match (script, value) {
             (Some(script_pubkey), Some(value)) if is_witness => {
-                let value = Amount::from_sat(value);
                 self.map.witness_utxo = Some(TxOut {
                     value,
                     script_pubkey,

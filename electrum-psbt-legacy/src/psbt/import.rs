@@ -21,6 +21,9 @@ pub(super) fn import(
     psbt: &Psbt,
     given: &FromPsbt<'_>,
 ) -> Result<Converted<PartialTransaction>, PsbtError> {
+    if given.encoding == Encoding::ElectronCash {
+        return Err(PsbtError::ElectronCash);
+    }
     if psbt.version != 0 {
         return Err(PsbtError::UnknownVersion(psbt.version));
     }
@@ -67,11 +70,11 @@ pub(super) fn import(
         } else {
             given.encoding
         },
-        version: unsigned.version.0,
+        version: unsigned.version,
         segwit: inputs.iter().any(has_witness),
         inputs,
         outputs: unsigned.output.clone(),
-        lock_time: unsigned.lock_time.to_consensus_u32(),
+        lock_time: unsigned.lock_time,
     };
     let value = PartialTransaction::decode(&written.encode())?;
     Ok(Converted { value, losses })
@@ -154,6 +157,7 @@ impl Import<'_> {
             script_sig: ScriptBuf::new(),
             sequence: self.txin.sequence,
             witness: WitnessField::default(),
+            cash_value: None,
             spend: Spend::unknown(SpendKind::Unknown, false),
         };
         if map.final_script_sig.is_some() || map.final_script_witness.is_some() {
@@ -175,7 +179,7 @@ impl Import<'_> {
             true => {
                 let coin = coin.ok_or(PsbtError::MissingUtxo(self.index))?;
                 let witness_version = (self.given.encoding == Encoding::Headed).then_some(0);
-                let value = coin.value.to_sat();
+                let value = coin.value;
                 input.witness.prefix = Some(WitnessPrefix {
                     value,
                     witness_version,
@@ -212,8 +216,8 @@ impl Import<'_> {
             if claimed.value != coin.value {
                 return Err(PsbtError::AmountMismatch {
                     input: index,
-                    claimed: claimed.value.to_sat(),
-                    actual: coin.value.to_sat(),
+                    claimed: claimed.value,
+                    actual: coin.value,
                 });
             }
             if claimed.script_pubkey != coin.script_pubkey {
@@ -333,7 +337,7 @@ impl Import<'_> {
             kind: match self.given.encoding {
                 Encoding::Headed => SpendKind::Address,
                 // Up to 3.1 an address stands where the key of P2PKH does, whatever its kind.
-                Encoding::Bare => SpendKind::P2pkh,
+                Encoding::Bare | Encoding::ElectronCash => SpendKind::P2pkh,
             },
             required: 1,
             signers: alloc::vec![Signer {
