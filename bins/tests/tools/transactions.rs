@@ -115,6 +115,34 @@ fn signed_transactions_are_finalized() {
 }
 
 #[test]
+fn wrong_signatures_are_pointed_out() {
+    let mut signed = partial("vectors");
+    signed.retain(|record| record["final_tx_hex"].is_string());
+    // The first output's amount, which every signature is over, with one bit changed.
+    let (hex, outputs) = (
+        field(&signed[0], "final_tx_hex"),
+        &signed[0]["decoded"]["outputs"],
+    );
+    let script = field(&outputs[0], "script_pubkey");
+    let amount = hex.find(script).unwrap() - 18;
+    let other = if &hex[amount..=amount] == "0" {
+        "1"
+    } else {
+        "0"
+    };
+    let mut changed = hex.to_owned();
+    changed.replace_range(amount..=amount, other);
+    assert!(text(&tools(&["tx", "finalize", hex], "").stderr).is_empty());
+    let warned = tools(&["tx", "finalize", &changed], "");
+    assert!(
+        text(&warned.stderr).contains("the network will refuse"),
+        "{warned:?}"
+    );
+    let found = answer(&["tx", "inspect", &changed]);
+    assert_eq!(found["signature_verdicts"], json!([["invalid"]]));
+}
+
+#[test]
 fn what_electrum_refuses_is_refused() {
     let wrong = partial("negative");
     for (record, found) in wrong
@@ -157,5 +185,17 @@ fn people_are_told_who_has_signed() {
         said.starts_with("partial transaction of Electrum 3.2 to 3.3, 0 of 1 signatures"),
         "{said}"
     );
-    assert!(said.contains("/0/0 not signed"), "{said}");
+    assert!(said.contains("/0/0, not signed"), "{said}");
+    let signed = partial("vectors");
+    let signed = signed
+        .iter()
+        .find(|record| record["decoded"]["signature_count"][0] == 1)
+        .unwrap();
+    let found = answer(&["tx", "inspect", field(signed, "hex")]);
+    assert!(
+        found["signature_verdicts"].to_string().contains("of key"),
+        "{found}"
+    );
+    let output = tools(&["tx", "inspect", field(signed, "hex")], "");
+    assert!(text(&output.stdout).contains(", signed"));
 }

@@ -8,8 +8,7 @@ use bitcoin::hex::DisplayHex;
 use bitcoin::{NetworkKind, Psbt};
 use clap::{Args, ValueEnum};
 use electrum_psbt_legacy::psbt::FromPsbt;
-use electrum_psbt_legacy::{Encoding, ExtendedKey, PartialTransaction, base43, base64, from_text};
-use slip132::registry;
+use electrum_psbt_legacy::{Encoding, PartialTransaction, base43, base64, from_text};
 
 use crate::input::{self, BlankLines, Entry};
 use crate::network::NetworkName;
@@ -150,32 +149,16 @@ impl Transaction {
 
     /// The network that the extended keys and addresses in it are of, where they say so.
     ///
-    /// Electrum up to 3.0 gave all keys the version bytes of the main network, so only those of test networks tell.
+    /// Electrum up to 3.0 gave all keys the version bytes of the main network, so that they may say nothing.
     pub(super) fn guess_network(&self) -> NetworkName {
-        let is_test = match self {
-            Self::Electrum(transaction) => transaction
-                .inputs()
-                .iter()
-                .flat_map(|input| input.spend().signers())
-                .any(|signer| is_of_test_network(&signer.key)),
-            Self::Psbt(psbt) => psbt.xpub.keys().any(|key| key.network == NetworkKind::Test),
+        let kind = match self {
+            Self::Electrum(transaction) => transaction.network_kind(),
+            Self::Psbt(psbt) => psbt.xpub.keys().next().map(|key| key.network),
         };
-        match is_test {
-            true => NetworkName::Testnet,
-            false => NetworkName::Mainnet,
+        match kind {
+            Some(NetworkKind::Test) => NetworkName::Testnet,
+            _ => NetworkName::Mainnet,
         }
-    }
-}
-
-fn is_of_test_network(key: &ExtendedKey) -> bool {
-    match key {
-        ExtendedKey::Bip32(key) => {
-            let mut rows = registry::readings(u32::from_be_bytes(key.version()));
-            rows.next()
-                .is_some_and(|(row, _)| row.network == slip132::Network::Testnet)
-        }
-        ExtendedKey::Address { version, .. } => matches!(version, 0x6f | 0xc4),
-        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ mod finalize;
 mod form;
 mod inspect;
 mod psbt;
+mod summary;
 
 use std::process::ExitCode;
 

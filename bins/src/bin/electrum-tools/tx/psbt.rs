@@ -12,7 +12,7 @@ use serde_json::json;
 use slip132::{Kind, Origin};
 
 use super::form::{Form, Source, Transaction};
-use super::inspect::losses;
+use super::summary::losses;
 use crate::network::NetworkName;
 use crate::report::{Failure, Report, read_input, warn};
 
