@@ -18,7 +18,7 @@ pub(crate) struct Inspect {
     key: Option<String>,
     #[command(flatten)]
     reading: Reading,
-    /// Print private keys too, converted ones as well
+    /// Print the private forms of a private key too; JSON always has them
     #[arg(long)]
     private: bool,
 }
@@ -37,57 +37,9 @@ impl Inspect {
             let key = self.reading.read(text, entry)?;
             Ok(Report {
                 human: self.describe(&key),
-                json: self.to_json(&key),
+                json: to_json(&key),
             })
         })
-    }
-
-    fn to_json(&self, key: &ExtendedKey) -> Value {
-        let public = key.to_public();
-        let mut json = json!({
-            "network": key.network().name(),
-            "version": format!("{:08x}", key.version()),
-            "xtype": key.kind().xtype(),
-            "private": key.is_private(),
-            "depth": key.depth(),
-            "parent_fingerprint": key.parent_fingerprint().to_lower_hex_string(),
-            "child_number": format!("{:08x}", key.child_number()),
-            "chaincode": key.chain_code().to_lower_hex_string(),
-            "pubkey": key.public_key().to_lower_hex_string(),
-            "fingerprint": key.fingerprint().to_lower_hex_string(),
-            "converted": self.conversions(key),
-        });
-        let Some(fields) = json.as_object_mut() else {
-            return json;
-        };
-        if self.private || !key.is_private() {
-            let payload = key.to_payload().to_lower_hex_string();
-            fields.insert("payload_hex".into(), payload.into());
-        }
-        if let Some(other) = other_network(&public) {
-            fields.insert(
-                "converted_other_network".into(),
-                public_forms(&other).into(),
-            );
-        }
-        if let Ok(descriptor) = Descriptor::single(public.into(), Branch::Both) {
-            fields.extend(descriptor::single_fields(&descriptor));
-        }
-        json
-    }
-
-    /// The key as every kind of its network.
-    fn conversions(&self, key: &ExtendedKey) -> Map<String, Value> {
-        let forms = Kind::ALL.into_iter().filter_map(|kind| {
-            let converted = key.with_kind(kind).ok()?;
-            let mut forms = json!({"pub": converted.to_public().encode()});
-            if self.private && key.is_private() {
-                let private = json!(converted.encode());
-                forms.as_object_mut()?.insert("prv".into(), private);
-            }
-            Some((kind.xtype().to_owned(), forms))
-        });
-        forms.collect()
     }
 
     fn describe(&self, key: &ExtendedKey) -> String {
@@ -131,6 +83,52 @@ impl Inspect {
         }
         lines.join("\n")
     }
+}
+
+fn to_json(key: &ExtendedKey) -> Value {
+    let public = key.to_public();
+    let mut json = json!({
+        "network": key.network().name(),
+        "version": format!("{:08x}", key.version()),
+        "xtype": key.kind().xtype(),
+        "private": key.is_private(),
+        "depth": key.depth(),
+        "parent_fingerprint": key.parent_fingerprint().to_lower_hex_string(),
+        "child_number": format!("{:08x}", key.child_number()),
+        "chaincode": key.chain_code().to_lower_hex_string(),
+        "pubkey": key.public_key().to_lower_hex_string(),
+        "fingerprint": key.fingerprint().to_lower_hex_string(),
+        "converted": conversions(key),
+    });
+    let Some(fields) = json.as_object_mut() else {
+        return json;
+    };
+    let payload = key.to_payload().to_lower_hex_string();
+    fields.insert("payload_hex".into(), payload.into());
+    if let Some(other) = other_network(&public) {
+        fields.insert(
+            "converted_other_network".into(),
+            public_forms(&other).into(),
+        );
+    }
+    if let Ok(descriptor) = Descriptor::single(public.into(), Branch::Both) {
+        fields.extend(descriptor::single_fields(&descriptor));
+    }
+    json
+}
+
+/// The key as every kind of its network: who asks about a private key has it.
+fn conversions(key: &ExtendedKey) -> Map<String, Value> {
+    let forms = Kind::ALL.into_iter().filter_map(|kind| {
+        let converted = key.with_kind(kind).ok()?;
+        let mut forms = json!({"pub": converted.to_public().encode()});
+        if key.is_private() {
+            let private = json!(converted.encode());
+            forms.as_object_mut()?.insert("prv".into(), private);
+        }
+        Some((kind.xtype().to_owned(), forms))
+    });
+    forms.collect()
 }
 
 fn meaning(kind: Kind) -> &'static str {
