@@ -4,3 +4,4 @@
 //! body over a few inputs on stable.
 
 pub mod protocol;
+pub mod seed;
