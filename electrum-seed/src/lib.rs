@@ -17,6 +17,7 @@ mod normalize;
 mod old;
 mod seed;
 mod stretch;
+mod suggest;
 mod version;
 mod wordlist;
 

@@ -5,4 +5,5 @@
 
 pub mod protocol;
 pub mod psbt_legacy;
+pub mod seed;
 pub mod slip132;
