@@ -14,6 +14,10 @@ test *arguments:
 differential:
     contrib/differential.sh
 
+# Seeds of ours opened by a real Electrum wallet, and its seeds by us: many of every kind.
+interop *arguments:
+    contrib/interop.sh {{arguments}}
+
 # How long a block takes from the node's announcement to a subscriber.
 bench-notify *arguments:
     contrib/bench-notify.sh {{arguments}}
