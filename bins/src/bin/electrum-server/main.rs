@@ -6,10 +6,12 @@ mod config;
 mod layers;
 mod logging;
 mod node;
+mod personal;
 mod progress;
 mod run;
 mod signals;
 mod value;
+mod wallets;
 mod writer;
 
 use std::path::PathBuf;
