@@ -21,6 +21,7 @@ mod bad_input;
 mod bulk;
 mod command_line;
 mod notify_latency;
+mod personal;
 mod regtest;
 mod wallet;
 

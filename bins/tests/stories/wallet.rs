@@ -102,7 +102,7 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     wallet.run(&["stop"]);
 }
 
-fn script_of(address: &str) -> ScriptBuf {
+pub(crate) fn script_of(address: &str) -> ScriptBuf {
     let address: Address<NetworkUnchecked> = address.parse().unwrap();
     address
         .require_network(Network::Regtest)
@@ -111,7 +111,7 @@ fn script_of(address: &str) -> ScriptBuf {
 }
 
 /// How to start the wallet; `None` when it is to be left out.
-fn electrum() -> Option<Vec<PathBuf>> {
+pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
     if std::env::var("SKIP_ELECTRUM_WALLET").is_ok_and(|value| value == "1") {
         return None;
     }
@@ -129,38 +129,45 @@ fn electrum() -> Option<Vec<PathBuf>> {
 }
 
 /// A wallet's daemon and its folder; dropping it kills the daemon.
-struct Wallet {
+pub(crate) struct Wallet {
     program: Vec<PathBuf>,
-    daemon: Child,
+    daemon: Option<Child>,
     dir: TempDir,
 }
 
 impl Wallet {
     fn start(program: Vec<PathBuf>, port: u16) -> Self {
-        let dir = TempDir::new().unwrap();
-        let created = command(&program, &dir)
-            .args(["--offline", "create"])
-            .output()
-            .unwrap();
-        let complaint = String::from_utf8_lossy(&created.stderr).into_owned();
-        assert!(created.status.success(), "electrum create: {complaint}");
-        let log = File::create(dir.path().join("daemon.log")).unwrap();
-        let daemon = command(&program, &dir)
+        let mut wallet = Self::offline(program, &["create"]);
+        wallet.connect(port);
+        wallet
+    }
+
+    /// Makes a wallet file, and connects to nothing.
+    pub(crate) fn offline(program: Vec<PathBuf>, make: &[&str]) -> Self {
+        let wallet = Self {
+            program,
+            daemon: None,
+            dir: TempDir::new().unwrap(),
+        };
+        wallet.run(&[&["--offline"], make].concat());
+        wallet
+    }
+
+    /// Starts the wallet's daemon with one server, and no other.
+    pub(crate) fn connect(&mut self, port: u16) {
+        let log = File::create(self.dir.path().join("daemon.log")).unwrap();
+        let daemon = command(&self.program, &self.dir)
             .args(["-v", "daemon", "-s", &format!("127.0.0.1:{port}:t"), "-1"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        Self {
-            program,
-            daemon,
-            dir,
-        }
+        self.daemon = Some(daemon);
     }
 
     /// Runs one of the wallet's commands; what it printed.
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         self.try_run(arguments).unwrap()
     }
 
@@ -180,17 +187,17 @@ impl Wallet {
         }
     }
 
-    fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
         let printed = self.try_run(arguments)?;
         serde_json::from_str(&printed).map_err(|error| format!("{error}: {printed}"))
     }
 
-    fn eventually(&self, what: &str, attempt: impl FnMut() -> Result<(), String>) {
+    pub(crate) fn eventually(&self, what: &str, attempt: impl FnMut() -> Result<(), String>) {
         within(PATIENCE, what, attempt);
     }
 
     /// Connected, at the node's height, and with every header of the node's chain.
-    fn follows(&self, node: &RegtestNode) -> Result<(), String> {
+    pub(crate) fn follows(&self, node: &RegtestNode) -> Result<(), String> {
         let state = self.ask(&["getinfo"])?;
         let height = json!(node.height());
         let good = state["connected"] == json!(true)
@@ -200,7 +207,7 @@ impl Wallet {
     }
 
     /// Confirmed (which to this wallet means proven) and unconfirmed balance in sats.
-    fn has_balance(&self, confirmed: u64, unconfirmed: u64) {
+    pub(crate) fn has_balance(&self, confirmed: u64, unconfirmed: u64) {
         self.eventually("the balance is right", || {
             let balance = self.ask(&["getbalance"])?;
             let good = amount(&balance["confirmed"]) == confirmed
@@ -214,7 +221,7 @@ impl Wallet {
     }
 
     /// Whatever is confirmed of it, this much is left.
-    fn has_spent(&self, left: u64) {
+    pub(crate) fn has_spent(&self, left: u64) {
         self.eventually("the payment is counted", || {
             let balance = self.ask(&["getbalance"])?;
             // Unconfirmed is negative when what was spent was confirmed.
@@ -230,7 +237,7 @@ impl Wallet {
         });
     }
 
-    fn has_verified(&self, txid: &str, confirmations: u64) {
+    pub(crate) fn has_verified(&self, txid: &str, confirmations: u64) {
         self.eventually("the transaction's proof is verified", || {
             let entry = self.history_entry(txid)?;
             let good = entry["confirmations"] == json!(confirmations)
@@ -239,7 +246,7 @@ impl Wallet {
         });
     }
 
-    fn is_unconfirmed(&self, txid: &str) {
+    pub(crate) fn is_unconfirmed(&self, txid: &str) {
         self.eventually("the transaction is unconfirmed again", || {
             let entry = self.history_entry(txid)?;
             let good = entry["confirmations"] == json!(0) && entry["height"] == json!(0);
@@ -261,8 +268,10 @@ impl Wallet {
 
 impl Drop for Wallet {
     fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.path().join("daemon.log"));
             let log = log.unwrap_or_default();
