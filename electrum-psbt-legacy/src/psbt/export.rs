@@ -121,11 +121,9 @@ impl Export<'_> {
                     script_pubkey,
                 });
             }
-            (script, value) if previous.is_none() => {
-                if !spend.is_final {
-                    self.keep_coin(script, value);
-                    self.lose(Lost::PreviousTransactionWanted);
-                }
+            (script, value) if previous.is_none() && !spend.is_final => {
+                self.keep_coin(script, value);
+                self.lose(Lost::PreviousTransactionWanted);
             }
             _ => {}
         }
