@@ -10,9 +10,9 @@ use electrum_seed::{
 
 const SEEDS: [&str; 5] = [
     "powerful random nobody notice nothing important anyway look away hidden message over",
-    "cycle rocket west magnet parrot shuffle foot correct salt library feed song",
+    "ostrich security deer aunt climb inner alpha arm mutual marble solid task",
     "wild father tree among universe such mobile favorite target dynamic credit identify",
-    "kiss live scene rude gate step hip quarter bunker oxygen motor ozone",
+    "science dawn member doll dutch real can brick knife deny drive list",
     "universe topic remind silver february ranch shine worth innocent cattle enhance wise",
 ];
 
