@@ -345,3 +345,30 @@ fn a_previous_transaction_that_lies_is_refused() {
         record["network"].as_str().unwrap()
     );
 }
+
+/// P2WPKH whose amount is not written, which no Electrum wrote: its keys must not make P2PKH of it.
+#[test]
+fn keys_alone_tell_no_kind() {
+    use electrum_psbt_legacy::psbt::PsbtError;
+    let records = vectors();
+    let record = records
+        .iter()
+        .find(|record| record["id"] == "ptx-002")
+        .unwrap();
+    let hex = record["hex"]
+        .as_str()
+        .unwrap()
+        .replace("feffffffff9095ab00000000000000", "");
+    let transaction = PartialTransaction::decode(&Vec::from_hex(&hex).unwrap()).unwrap();
+    assert_eq!(transaction.inputs()[0].value(), None);
+    assert_eq!(transaction.inputs()[0].spend().kind(), SpendKind::P2wpkh);
+    for omit_extended_keys in [false, true] {
+        let given = ToPsbt {
+            omit_extended_keys,
+            ..ToPsbt::default()
+        };
+        let psbt = transaction.to_psbt(&given).unwrap().value;
+        let result = PartialTransaction::from_psbt(&psbt, &way_back(record, &transaction));
+        assert_eq!(result, Err(PsbtError::MissingUtxo(0)));
+    }
+}
