@@ -9,10 +9,15 @@
 //! Electrum 4. Master keys of before 2.0 have the fingerprint of their compressed point. A
 //! public key that stands alone has its own fingerprint and no steps, as Bitcoin Core writes it.
 //!
-//! # Extended keys
-//! So that nothing is lost on the way back, each extended key is kept in a proprietary field of its input: type `fc`,
-//! prefix `EPTF`, subtype 0, the public key as key data (none where it is not known) and the extended key as value. Other
-//! programs pass such fields on unread. [`ToPsbt::omit_extended_keys`] leaves them out.
+//! # Fields of our own
+//! So that nothing is lost on the way back, three things are kept in proprietary fields of the inputs, of type `fc` and
+//! prefix `EPTF`. Other programs pass such fields on unread; [`ToPsbt::omit_extended_keys`] leaves them out.
+//!
+//! | subtype | key data | value |
+//! |---|---|---|
+//! | 0 | the public key, none where it is not known | the extended key |
+//! | 1 | none | the script of a coin for which there is no UTXO field |
+//! | 2 | none | the amount of such a coin, 8 bytes, little-endian |
 
 mod export;
 mod import;
@@ -29,6 +34,13 @@ use crate::{Encoding, PartialTransaction};
 
 /// The prefix of proprietary fields.
 pub const PROPRIETARY_PREFIX: &[u8] = b"EPTF";
+
+/// Subtype of the field of an extended key.
+const KEPT_KEY: u8 = 0;
+/// Subtype of the field of a coin's script.
+const KEPT_SCRIPT: u8 = 1;
+/// Subtype of the field of a coin's amount.
+const KEPT_AMOUNT: u8 = 2;
 
 /// Type of a public key's derivation in an input's map.
 const BIP32_DERIVATION: u8 = 0x06;
@@ -53,7 +65,7 @@ pub struct ToPsbt<'a> {
     /// The network of the extended keys that the PSBT names. If not given, their version bytes tell it; 3.0 wrote those
     /// of the main network on every network, which Electrum 4 refuses there.
     pub network: Option<NetworkKind>,
-    /// Whether to leave out the proprietary fields that keep the extended keys.
+    /// Whether to leave out the proprietary fields that keep extended keys, scripts and amounts for the way back.
     pub omit_extended_keys: bool,
 }
 
@@ -160,10 +172,10 @@ impl PartialTransaction {
     }
 }
 
-fn proprietary_key(public_key: Vec<u8>) -> raw::ProprietaryKey {
+fn proprietary_key(subtype: u8, key: Vec<u8>) -> raw::ProprietaryKey {
     raw::ProprietaryKey {
         prefix: PROPRIETARY_PREFIX.to_vec(),
-        subtype: 0,
-        key: public_key,
+        subtype,
+        key,
     }
 }

@@ -2,11 +2,17 @@
 //!
 //! First the ratios: a check of a phrase to one HMAC-SHA512 of its length (at most 1.5 for ASCII phrases), derivation to one
 //! PBKDF2 (at most 1.05), and generation to as many HMACs as tries are expected. Then every function by itself.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a benchmark"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use electrum_seed::bitcoin::Network;
 use electrum_seed::{
     Generator, Language, Seed, SeedType, bip32_seed, normalize, seed_type, version_number,
 };
@@ -151,11 +157,7 @@ fn stretch() -> u8 {
 #[divan::bench]
 fn master_key() -> String {
     let seed = Seed::parse(ENGLISH).unwrap();
-    let wallet = seed.wallet(
-        "",
-        electrum_seed::bitcoin::Network::Bitcoin,
-        electrum_seed::Purpose::Wallet,
-    );
+    let wallet = seed.wallet("", Network::Bitcoin, electrum_seed::Purpose::Wallet);
     match wallet.unwrap() {
         electrum_seed::Wallet::Account(account) => account.to_slip132(),
         other => panic!("{other:?}"),

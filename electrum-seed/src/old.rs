@@ -18,7 +18,7 @@ const N: u64 = 1626;
 
 /// A seed from before Electrum 2.0, as the hex digits from which its key is made.
 ///
-/// Cleared when it is dropped; has neither `Debug` nor `Display`; compares in constant time.
+/// Cleared when it is dropped; has no `Display`, and `Debug` prints none of it; compares in constant time.
 pub struct OldSeed {
     digits: Zeroizing<String>,
 }

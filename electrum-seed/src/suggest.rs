@@ -17,7 +17,7 @@ impl WordList {
     ///
     /// ```
     /// # #[cfg(feature = "spanish")] {
-    /// let words: Vec<_> = electrum_seed::Language::Spanish.words().starting_with("Ejé").collect();
+    /// let words: Vec<_> = electrum_seed::Language::Spanish.words().starting_with("Ejér").collect();
     /// assert_eq!(words, ["eje\u{301}rcito"]);
     /// # }
     /// ```
@@ -40,7 +40,7 @@ impl WordList {
     /// let english = electrum_seed::Language::English.words();
     /// assert_eq!(english.nearest("abondon"), ["abandon"]);
     /// assert_eq!(english.nearest("abadnon"), ["abandon"]);
-    /// assert!(english.nearest("electrum").is_empty());
+    /// assert!(english.nearest("satoshi").is_empty());
     /// # }
     /// ```
     pub fn nearest(&self, word: &str) -> Vec<&'static str> {

@@ -144,6 +144,53 @@ fn numbers_are_written_in_words() {
     }
 }
 
+/// The bytes of a number in hex, without leading zeros.
+fn from_hex(hex: &str) -> Vec<u8> {
+    let digits: Vec<u32> = hex.chars().map(|c| c.to_digit(16).unwrap()).collect();
+    let bytes = digits.chunks(2).map(|two| (two[0] * 16 + two[1]) as u8);
+    bytes.skip_while(|byte| *byte == 0).collect()
+}
+
+#[test]
+fn phrases_stand_for_the_numbers_that_they_were_made_of() {
+    let mut found = 0;
+    for record in list(&seeds(), "vectors") {
+        let (start, last) = (&record["start_entropy_hex"], &record["final_entropy_hex"]);
+        let start = match &record["generated_from_start_entropy"] {
+            Value::String(decimal) => Some(big_endian(decimal)),
+            _ => start.as_str().map(from_hex),
+        };
+        let last = match &record["entropy_int"] {
+            Value::String(decimal) => Some(big_endian(decimal)),
+            _ => last.as_str().map(from_hex),
+        };
+        if start.is_none() && last.is_none() {
+            continue;
+        }
+        found += 1;
+        let language: Language = text(record, "language").parse().unwrap();
+        let phrase = text(record, "phrase");
+        if let Some(last) = last {
+            assert_eq!(*decode_number(phrase, language).unwrap(), last, "{record}");
+            assert_eq!(
+                normalize(&encode_number(&last, language)),
+                normalize(phrase)
+            );
+        }
+        if let Some(start) = start {
+            let kind: SeedType = text(record, "seed_type").parse().unwrap();
+            let generator = Generator::new(language, kind)
+                .bits(start.len() as u32 * 8 - start[0].leading_zeros())
+                .unwrap();
+            let mut entropy = vec![0; generator.entropy_len() - start.len()];
+            entropy.extend(start);
+            let generated = generator.generate(&entropy).unwrap();
+            assert_eq!(generated.seed.phrase(), phrase, "{record}");
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
 /// The bytes of a decimal number, without leading zeros.
 fn big_endian(decimal: &str) -> Vec<u8> {
     let mut bytes = vec![0u8; decimal.len()];

@@ -124,3 +124,60 @@ fn pages_are_made_of_the_definitions() {
             .contains("ask\\-passphrase")
     );
 }
+
+#[test]
+fn garbage_is_answered_line_by_line() {
+    // Bytes of a linear congruential generator, and what looks like the beginning of something good.
+    let mut state = 1_u32;
+    let mut garbage = Vec::new();
+    let beginnings = [
+        "",
+        "{",
+        "xpub",
+        "EPTF",
+        "psbt",
+        "01000000",
+        "wpkh(",
+        "[d34db33f/0h]",
+        "{\"hex\":",
+        "\"",
+        "bc1",
+    ];
+    for line in 0..300 {
+        garbage.extend(beginnings[line % beginnings.len()].bytes());
+        for _ in 0..line % 70 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let byte = match line % 3 {
+                // Letters and digits reach deeper.
+                0 => b"0123456789ABCDEFabcdefxyz,/*()#' "[(state >> 24) as usize % 33],
+                _ => (state >> 24) as u8,
+            };
+            garbage.push(if byte == b'\n' { b' ' } else { byte });
+        }
+        garbage.push(b'.');
+        garbage.push(b'\n');
+    }
+    for command in [
+        &["seed-version"][..],
+        &["seed", "check"],
+        &["seed", "derive", "-n1"],
+        &["seed", "normalize"],
+        &["xpub", "inspect"],
+        &["xpub", "convert", "p2wpkh"],
+        &["xpub", "descriptor"],
+        &["tx", "decode-base43"],
+        &["tx", "encode-base43"],
+        &["address"],
+        &["scripthash"],
+    ] {
+        let output = tools(&[&["--json"], command, &["-"][..]].concat(), &garbage);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{command:?}");
+        let answers = output.stdout.split(|byte| *byte == b'\n').count() - 1;
+        assert_eq!(answers, 300, "{command:?}: {}", text(&output.stderr));
+    }
+    for command in ["inspect", "to-psbt", "from-psbt", "finalize"] {
+        let output = tools(&["--json", "tx", command, "-"], &garbage);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(!text(&output.stdout).is_empty());
+    }
+}

@@ -115,6 +115,17 @@ fn signed_transactions_are_finalized() {
 }
 
 #[test]
+fn a_spoilt_line_spoils_no_other() {
+    let hex = field(&partial("vectors")[0], "hex").to_owned();
+    let input = [hex.as_bytes(), b"\n\xff\n01\n", hex.as_bytes()].concat();
+    let output = tools(&["--json", "tx", "inspect"], input);
+    let lines = text(&output.stdout).lines();
+    let refused: Vec<bool> = lines.map(|line| line.starts_with("{\"error\"")).collect();
+    assert_eq!(refused, [false, true, true, false]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn wrong_signatures_are_pointed_out() {
     let mut signed = partial("vectors");
     signed.retain(|record| record["final_tx_hex"].is_string());

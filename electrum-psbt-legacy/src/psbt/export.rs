@@ -4,10 +4,15 @@ use alloc::vec::Vec;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
 use bitcoin::hashes::Hash;
-use bitcoin::{Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw};
+use bitcoin::{
+    Amount, Psbt, PublicKey, ScriptBuf, Transaction, TxOut, Witness, ecdsa, psbt, psbt::raw,
+};
 
 use super::loss::note;
-use super::{BIP32_DERIVATION, Converted, Loss, Lost, Place, PsbtError, ToPsbt, proprietary_key};
+use super::{
+    BIP32_DERIVATION, Converted, KEPT_AMOUNT, KEPT_KEY, KEPT_SCRIPT, Loss, Lost, Place, PsbtError,
+    ToPsbt, proprietary_key,
+};
 use crate::key::{Bip32Key, ExtendedKey};
 use crate::spend::{Signer, SpendKind};
 use crate::transaction::Input;
@@ -116,21 +121,31 @@ impl Export<'_> {
                     script_pubkey,
                 });
             }
-            (script, value) if previous.is_none() => {
-                let is_kept = !self.given.omit_extended_keys;
-                if value.is_some() {
-                    self.lose(Lost::Amount);
-                }
-                if script.is_some() && spend.has_only_address() && !is_kept {
-                    self.lose(Lost::ScriptPubkey);
-                }
-                if !spend.is_final {
-                    self.lose(Lost::PreviousTransactionWanted);
-                }
+            (script, value) if previous.is_none() && !spend.is_final => {
+                self.keep_coin(script, value);
+                self.lose(Lost::PreviousTransactionWanted);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps what PSBT has no place for, for the way back.
+    fn keep_coin(&mut self, script: Option<ScriptBuf>, value: Option<Amount>) {
+        if self.given.omit_extended_keys {
+            if value.is_some() {
+                self.lose(Lost::Amount);
+            }
+            if script.is_some() {
+                self.lose(Lost::ScriptPubkey);
+            }
+            return;
+        }
+        let script = script.map(|script| (KEPT_SCRIPT, script.into_bytes()));
+        let value = value.map(|value| (KEPT_AMOUNT, value.to_sat().to_le_bytes().to_vec()));
+        let fields = script.into_iter().chain(value);
+        let fields = fields.map(|(subtype, value)| (proprietary_key(subtype, Vec::new()), value));
+        self.map.proprietary.extend(fields);
     }
 
     fn scripts(&mut self) {
@@ -226,7 +241,7 @@ impl Export<'_> {
         }
         if !self.given.omit_extended_keys {
             let public_key = public_key.map(|key| key.to_bytes()).unwrap_or_default();
-            let key = proprietary_key(public_key);
+            let key = proprietary_key(KEPT_KEY, public_key);
             self.map.proprietary.insert(key, signer.key.to_bytes());
         }
     }

@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 
 use bitcoin::bip32::Xpub;
 use bitcoin::sighash::EcdsaSighashType;
-use bitcoin::{Psbt, PublicKey, ScriptBuf, TxIn, TxOut, psbt};
+use bitcoin::{Amount, Psbt, PublicKey, ScriptBuf, TxIn, TxOut, psbt};
 
-use super::keys::{KeyFinder, candidates, is_its_own_root};
+use super::keys::{KeyFinder, candidates};
 use super::loss::note;
-use super::{Converted, FromPsbt, Loss, Lost, PROPRIETARY_PREFIX, Place, PsbtError};
+use super::{
+    Converted, FromPsbt, KEPT_AMOUNT, KEPT_SCRIPT, Loss, Lost, PROPRIETARY_PREFIX, Place,
+    PsbtError, proprietary_key,
+};
 use crate::compose;
 use crate::key::ExtendedKey;
 use crate::script::parse_multisig;
@@ -59,24 +62,21 @@ pub(super) fn import(
     }
     outputs(psbt, &mut losses);
     globals(psbt, &used, &mut losses);
-    let is_complete = inputs.iter().all(|(_, is_complete)| *is_complete);
-    let inputs: Vec<_> = inputs.into_iter().map(|(input, _)| input).collect();
     let has_witness =
         |input: &Input| input.witness.prefix.is_some() || !input.witness.items.is_empty();
     let written = PartialTransaction {
-        // Complete transactions are those of the network.
-        encoding: if is_complete {
-            Encoding::Bare
-        } else {
-            given.encoding
-        },
+        encoding: given.encoding,
         version: unsigned.version,
         segwit: inputs.iter().any(has_witness),
         inputs,
         outputs: unsigned.output.clone(),
         lock_time: unsigned.lock_time,
     };
-    let value = PartialTransaction::decode(&written.encode())?;
+    let mut value = PartialTransaction::decode(&written.encode())?;
+    if value.is_complete() {
+        // What is complete is a transaction of the network.
+        value.encoding = Encoding::Bare;
+    }
     Ok(Converted { value, losses })
 }
 
@@ -147,10 +147,17 @@ impl Import<'_> {
         note(self.losses, Place::Input(self.index), lost);
     }
 
-    /// The input, and whether it has all its signatures.
-    fn input(&mut self) -> Result<(Input, bool), PsbtError> {
+    fn input(&mut self) -> Result<Input, PsbtError> {
         let map = self.map;
         let coin = self.utxo()?;
+        let script = self.kept(KEPT_SCRIPT).map(ScriptBuf::from_bytes);
+        let (script, value) = match (coin, script) {
+            (Some(coin), Some(kept)) if coin.script_pubkey != kept => {
+                return Err(PsbtError::ScriptMismatch(self.index));
+            }
+            (Some(coin), _) => (Some(coin.script_pubkey), Some(coin.value)),
+            (None, script) => (script, self.kept_amount()),
+        };
         self.other_fields();
         let mut input = Input {
             previous_output: self.txin.previous_output,
@@ -164,36 +171,42 @@ impl Import<'_> {
             input.script_sig = map.final_script_sig.clone().unwrap_or_default();
             let witness = map.final_script_witness.clone().unwrap_or_default();
             input.witness.items = witness.to_vec();
-            return Ok((input, true));
+            return Ok(input);
         }
-        let spend = self.spend(coin.as_ref())?;
-        let is_complete = spend.is_complete();
+        let spend = self.spend(script.as_ref())?;
         let unsupported = PsbtError::UnsupportedInput(self.index);
-        if is_complete {
+        if spend.is_complete() {
             let (script_sig, witness) = compose::complete(&spend).ok_or(unsupported)?;
             (input.script_sig, input.witness.items) = (script_sig, witness.to_vec());
-            return Ok((input, true));
+            return Ok(input);
         }
         (input.script_sig, input.witness.items) = compose::partial(&spend).ok_or(unsupported)?;
         match spend.kind().is_segwit() || spend.kind() == SpendKind::Address {
             true => {
-                let coin = coin.ok_or(PsbtError::MissingUtxo(self.index))?;
+                let value = value.ok_or(PsbtError::MissingUtxo(self.index))?;
                 let witness_version = (self.given.encoding == Encoding::Headed).then_some(0);
-                let value = coin.value;
                 input.witness.prefix = Some(WitnessPrefix {
                     value,
                     witness_version,
                 });
             }
-            false if coin.is_some() && map.non_witness_utxo.is_none() => {
+            false if map.witness_utxo.is_some() && map.non_witness_utxo.is_none() => {
                 self.lose(Lost::CoinAmount);
             }
             false => {}
         }
-        if map.non_witness_utxo.is_some() {
-            self.lose(Lost::PreviousTransaction);
-        }
-        Ok((input, false))
+        Ok(input)
+    }
+
+    /// A field that was kept for the way back.
+    fn kept(&self, subtype: u8) -> Option<Vec<u8>> {
+        let key = proprietary_key(subtype, Vec::new());
+        self.map.proprietary.get(&key).cloned()
+    }
+
+    fn kept_amount(&self) -> Option<Amount> {
+        let bytes: [u8; 8] = self.kept(KEPT_AMOUNT)?.try_into().ok()?;
+        Some(Amount::from_sat(u64::from_le_bytes(bytes)))
     }
 
     /// The coin, once both places agree on it.
@@ -229,6 +242,9 @@ impl Import<'_> {
 
     fn other_fields(&mut self) {
         let map = self.map;
+        if map.non_witness_utxo.is_some() {
+            self.lose(Lost::PreviousTransaction);
+        }
         let all = psbt::PsbtSighashType::from(EcdsaSighashType::All);
         if map.sighash_type.is_some_and(|asked| asked != all) {
             self.lose(Lost::SighashType);
@@ -260,8 +276,7 @@ impl Import<'_> {
         }
     }
 
-    fn spend(&mut self, coin: Option<&TxOut>) -> Result<Spend, PsbtError> {
-        let script = coin.map(|coin| &coin.script_pubkey);
+    fn spend(&mut self, script: Option<&ScriptBuf>) -> Result<Spend, PsbtError> {
         let Some(coin) = self.coin(script)? else {
             return self.address(script);
         };
@@ -403,11 +418,9 @@ impl Import<'_> {
                 program: None,
             }));
         }
+        // Keys alone do not tell P2PKH from P2WPKH.
         let Some(script) = script else {
-            let key = self
-                .only_key()
-                .filter(|_| self.finder.kept(self.map, None).is_none());
-            return Ok(key.map(|key| single(SpendKind::P2pkh, alloc::vec![key], None)));
+            return Ok(None);
         };
         if script.is_p2pk() && self.map.partial_sigs.is_empty() {
             return Ok(Some(single(SpendKind::P2pk, Vec::new(), None)));
@@ -419,23 +432,6 @@ impl Import<'_> {
         Ok(self
             .key_of(script)
             .map(|key| single(kind, alloc::vec![key], None)))
-    }
-
-    /// The key of an input that says nothing of its coin, which none but P2PKH may, if there is no doubt about it.
-    fn only_key(&self) -> Option<PublicKey> {
-        let keys = candidates(self.map);
-        let first = keys.first()?;
-        if keys.iter().any(|key| key.inner != first.inner) {
-            return None;
-        }
-        match keys.as_slice() {
-            [key] => Some(*key),
-            // Compressed or not is not said: only an extended key or the fingerprint of the key itself can tell.
-            forms => forms.iter().copied().find(|key| {
-                let found = self.finder.find(self.map, *key, SpendKind::P2pkh);
-                !matches!(found.key, ExtendedKey::PublicKey(_)) || is_its_own_root(self.map, *key)
-            }),
-        }
     }
 
     /// The key that a script pays to by its hash.

@@ -5,11 +5,10 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, KeySource, Xpub};
-use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::{NetworkKind, Psbt, PublicKey, psbt, psbt::raw};
 
-use super::{BIP32_DERIVATION, FromPsbt, PROPRIETARY_PREFIX, proprietary_key};
+use super::{BIP32_DERIVATION, FromPsbt, KEPT_KEY, PROPRIETARY_PREFIX, proprietary_key};
 use crate::key::{Bip32Key, ExtendedKey, OldKey, PathIndex};
 use crate::spend::SpendKind;
 use crate::transaction::{Encoding, MAX_KEYS};
@@ -72,7 +71,7 @@ impl<'a> KeyFinder<'a> {
         public_key: Option<PublicKey>,
     ) -> Option<ExtendedKey> {
         let data = public_key.map(|key| key.to_bytes()).unwrap_or_default();
-        let bytes = map.proprietary.get(&proprietary_key(data))?;
+        let bytes = map.proprietary.get(&proprietary_key(KEPT_KEY, data))?;
         let key = ExtendedKey::from_bytes(bytes).ok()?;
         let fits = match public_key {
             Some(_) => self.derive(&key) == public_key,
@@ -209,14 +208,6 @@ impl<'a> KeyFinder<'a> {
     }
 }
 
-/// Whether the derivation names the key itself.
-pub(super) fn is_its_own_root(map: &psbt::Input, key: PublicKey) -> bool {
-    let hash = key.pubkey_hash().to_byte_array();
-    derivation(map, key).is_some_and(|(fingerprint, path)| {
-        path.is_empty() && hash.starts_with(fingerprint.as_bytes())
-    })
-}
-
 fn derivation(map: &psbt::Input, key: PublicKey) -> Option<KeySource> {
     if let Some(source) = map.bip32_derivation.get(&key.inner) {
         return Some(source.clone());
@@ -252,7 +243,7 @@ pub(super) fn candidates(map: &psbt::Input) -> Vec<PublicKey> {
     let kept = map
         .proprietary
         .keys()
-        .filter(|key| key.prefix == PROPRIETARY_PREFIX);
+        .filter(|key| key.prefix == PROPRIETARY_PREFIX && key.subtype == KEPT_KEY);
     keys.extend(kept.filter_map(|key| PublicKey::from_slice(&key.key).ok()));
     let named: BTreeSet<_> = keys.iter().map(|key| key.inner).collect();
     for inner in map.bip32_derivation.keys() {

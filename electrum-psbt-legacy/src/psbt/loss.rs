@@ -32,7 +32,7 @@ pub enum Lost {
     UnknownScripts,
     /// To PSBT: the amount of a coin that is not segregated witness; PSBT wants its whole transaction.
     Amount,
-    /// To PSBT: the script of a coin whose amount is not known.
+    /// To PSBT: the script of a coin for which there is no UTXO field.
     ScriptPubkey,
     /// To PSBT: nothing is lost, but the previous transaction is wanted and was not given.
     PreviousTransactionWanted,

@@ -1,6 +1,5 @@
 //! The keys of seeds from before Electrum 2.0.
 
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
@@ -216,19 +215,25 @@ impl FromStr for OldMasterPublicKey {
     type Err = OldMasterPublicKeyError;
 
     fn from_str(hex: &str) -> Result<Self, OldMasterPublicKeyError> {
-        let bytes = <[u8; 64] as bitcoin::hex::FromHex>::from_hex(hex)
-            .map_err(|_| OldMasterPublicKeyError::Hex(hex.into()))?;
+        let bytes = <[u8; 64] as bitcoin::hex::FromHex>::from_hex(hex).map_err(|_| {
+            OldMasterPublicKeyError::Hex {
+                length: hex.chars().count(),
+            }
+        })?;
         Self::from_byte_array(bytes)
     }
 }
 
 /// A text is no public master key of an old seed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OldMasterPublicKeyError {
-    /// Not 128 hex digits.
-    #[error("`{0}` is no old master public key: expected 128 hex digits")]
-    Hex(String),
+    /// Not 128 hex digits. The text is not repeated: it may be a seed that was put in the wrong place.
+    #[error("not an old master public key: expected 128 hex digits, found {length} characters")]
+    Hex {
+        /// How many characters there are.
+        length: usize,
+    },
     /// The coordinates are not those of a point.
     #[error("the coordinates are not on the curve")]
     Point,

@@ -90,6 +90,8 @@ fn each_line(
 }
 
 /// One input: a text, or a JSON object that also says what the options say otherwise.
+///
+/// Lines are erased when they are answered; the texts inside of objects are not.
 pub(crate) struct Entry<'a> {
     text: &'a str,
     fields: Map<String, Value>,

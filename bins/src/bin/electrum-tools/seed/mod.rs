@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use electrum_seed::SeedType;
+use zeroize::Zeroizing;
 
 pub(crate) use self::version::Version;
 use crate::input::{self, BlankLines, Entry};
@@ -62,11 +63,11 @@ impl Phrase {
                     answer(&Entry::plain(&phrase))?.print(as_json);
                     return Ok(ExitCode::SUCCESS);
                 }
-                None => "-".to_owned(),
+                None => Zeroizing::new("-".to_owned()),
             },
-            words => words.join(" "),
+            words => Zeroizing::new(words.join(" ")),
         };
-        if given != "-" {
+        if *given != "-" {
             warn(
                 "a phrase on the command line stays in the shell's history, and other programs can see \
                  it; give `-` to read it from standard input, or nothing to be asked for it",

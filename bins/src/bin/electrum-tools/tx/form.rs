@@ -51,7 +51,14 @@ impl Source {
             }
         };
         let Some(text) = as_text(&bytes) else {
-            answer(&Transaction::from_bytes(&bytes)?, &Entry::plain(""))?.print(as_json);
+            // One spoilt line does not make the others bytes.
+            let first = bytes.split(|byte| *byte == b'\n').next();
+            let first = first.and_then(|line| std::str::from_utf8(line).ok());
+            if first.is_some_and(|line| Transaction::from_text(line).is_ok()) {
+                return input::each_line_of(&mut &*bytes, as_json, BlankLines::Skip, on_text);
+            }
+            let transaction = Transaction::from_bytes(&bytes)?;
+            answer(&transaction, &Entry::plain(""))?.print(as_json);
             return Ok(ExitCode::SUCCESS);
         };
         if is_one(text) {
