@@ -30,8 +30,8 @@ pub fn normalize(text: &str) -> Zeroizing<String> {
 fn normalize_ascii(text: &str) -> Zeroizing<String> {
     let mut normalized = Zeroizing::new(String::with_capacity(text.len()));
     let mut space = false;
-    for c in text.chars() {
-        if is_whitespace(c) {
+    for byte in text.bytes() {
+        if matches!(byte, b' ' | b'\t'..=b'\r' | 0x1c..=0x1f) {
             space = !normalized.is_empty();
             continue;
         }
@@ -39,7 +39,7 @@ fn normalize_ascii(text: &str) -> Zeroizing<String> {
             normalized.push(' ');
             space = false;
         }
-        normalized.push(c.to_ascii_lowercase());
+        normalized.push(char::from(byte.to_ascii_lowercase()));
     }
     normalized
 }

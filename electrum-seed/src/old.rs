@@ -178,13 +178,12 @@ pub fn is_old_seed(text: &str) -> bool {
 }
 
 pub(crate) fn is_old_seed_normalized(normalized: &str) -> bool {
-    let words = || normalized.split(' ').filter(|word| !word.is_empty());
-    match hex_length(normalized) {
-        Some(16 | 32) => return true,
-        _ if !matches!(words().count(), 12 | 24) => return false,
-        _ => {}
+    if matches!(hex_length(normalized), Some(16 | 32)) {
+        return true;
     }
-    words().all(|word| OLD_WORDS.contains(word))
+    // Words have single spaces between them.
+    let spaces = normalized.bytes().filter(|byte| *byte == b' ').count();
+    matches!(spaces, 11 | 23) && normalized.split(' ').all(|word| OLD_WORDS.contains(word))
 }
 
 /// How many bytes a text is in hex: spaces may stand between bytes. `None` where it is not hex.

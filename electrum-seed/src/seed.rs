@@ -35,13 +35,12 @@ impl Seed {
     /// [`NotASeed`], which says why.
     pub fn parse(phrase: &str) -> Result<Self, NotASeed> {
         let normalized = normalize(phrase);
-        let num_words = split_words(phrase).count();
-        let kind = classify(&normalized, num_words)?;
+        let kind = classify(&normalized, phrase)?;
         Ok(Self {
             phrase: Zeroizing::new(phrase.into()),
             normalized,
             kind,
-            num_words,
+            num_words: split_words(phrase).count(),
         })
     }
 
@@ -148,10 +147,10 @@ fn describe(number: Option<VersionNumber>) -> String {
 /// assert_eq!(seed_type("x9"), None);
 /// ```
 pub fn seed_type(phrase: &str) -> Option<SeedType> {
-    classify(&normalize(phrase), split_words(phrase).count()).ok()
+    classify(&normalize(phrase), phrase).ok()
 }
 
-fn classify(normalized: &str, num_words: usize) -> Result<SeedType, NotASeed> {
+fn classify(normalized: &str, phrase: &str) -> Result<SeedType, NotASeed> {
     if normalized.is_empty() {
         return Err(NotASeed::Empty);
     }
@@ -159,12 +158,20 @@ fn classify(normalized: &str, num_words: usize) -> Result<SeedType, NotASeed> {
         return Ok(SeedType::Old);
     }
     let hash = VersionHash::of_normalized(normalized);
-    match hash.registered() {
-        Some(kind) if kind.allows_words(num_words) => Ok(kind),
-        Some(_) => Err(NotASeed::TwoFactorWords { words: num_words }),
-        None => Err(NotASeed::Version {
+    let Some(kind) = hash.registered() else {
+        return Err(NotASeed::Version {
             number: hash.number(),
-        }),
+        });
+    };
+    // Counted late: few phrases come this far.
+    let words = match kind {
+        SeedType::TwoFactor => split_words(phrase).count(),
+        _ => return Ok(kind),
+    };
+    if kind.allows_words(words) {
+        Ok(kind)
+    } else {
+        Err(NotASeed::TwoFactorWords { words })
     }
 }
 
