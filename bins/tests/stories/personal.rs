@@ -149,6 +149,34 @@ fn wallets_are_kept_apart_and_others_get_what_the_policy_says() {
     assert_eq!(history(port, &alice), Ok(0));
     assert_eq!(history(port, &nobody), Ok(0));
     assert!(server.log().contains("in none of the wallets"));
+    // A wallet more, in the place of the first, while it runs; and what is shown elsewhere stays there.
+    let text = std::fs::read_to_string(conf).unwrap();
+    let more = format!(
+        "[[wallet]]\nname = \"carol\"\nkeys = \"{}\"\n\n{text}",
+        nobody.address()
+    );
+    std::fs::write(conf, more).unwrap();
+    server.signal("HUP");
+    eventually("the new wallet is there", || {
+        match history(server.port, &nobody) {
+            Ok(2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    assert_eq!(history(server.port, &bob), Ok(0));
+    assert_eq!(history(port, &bob), Ok(2));
+    assert_eq!(history(port, &nobody), Ok(0));
+    // What cannot be read changes nothing.
+    std::fs::write(conf, "[[wallet]]\nkeys = \"nonsense\"\n").unwrap();
+    server.signal("HUP");
+    eventually("it says so", || {
+        match server.log().contains("the wallets stay as they are") {
+            true => Ok(()),
+            false => Err(server.log()),
+        }
+    });
+    assert_eq!(history(server.port, &alice), Ok(2));
+    std::fs::write(conf, text).unwrap();
     server.stop();
 
     let mut server = Server::start_with(&node, &["--conf", conf, "--unwatched", "reject"]);

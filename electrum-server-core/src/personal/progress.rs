@@ -1,6 +1,7 @@
 //! How far each keychain was looked for, and what comes next.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bitcoin::ScriptBuf;
 
@@ -389,13 +390,15 @@ impl Progress {
     pub(crate) fn watched(&self) -> Watched {
         let mut watched = Watched::default();
         for chain in &self.chains {
+            let Some(wallet) = self.wallets.get(chain.wallet) else {
+                continue;
+            };
+            let name: Arc<str> = wallet.name.as_str().into();
             for script in &chain.scripts {
-                watched.insert(*script, Some(chain.wallet));
+                watched.insert(*script, Some(&name));
             }
-            if !chain.ready
-                && let Some(wallet) = self.wallets.get(chain.wallet)
-            {
-                watched.scanning.insert(chain.wallet, wallet.name.clone());
+            if !chain.ready {
+                watched.scanning.insert(name);
             }
         }
         for script in self.wanted.keys() {

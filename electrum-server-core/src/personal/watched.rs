@@ -1,6 +1,6 @@
 //! What sessions know of the wallets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use electrum_protocol::ScriptHash;
@@ -17,33 +17,35 @@ pub enum Unwatched {
     Watch,
 }
 
-/// Some of the wallets, by their numbers; all when there is nothing said.
+/// Some of the wallets, by their names; all when there is nothing said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WalletSet(Option<Vec<usize>>);
+pub struct WalletSet(Option<Vec<String>>);
 
 impl WalletSet {
     /// All wallets.
     pub const ALL: Self = Self(None);
 
-    /// The wallets with these places in the list of wallets.
-    pub fn of(wallets: impl IntoIterator<Item = usize>) -> Self {
+    /// The wallets with these names.
+    pub fn of(wallets: impl IntoIterator<Item = String>) -> Self {
         Self(Some(wallets.into_iter().collect()))
     }
 
-    fn has_any(&self, wallets: &[usize]) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|allowed| wallets.iter().any(|wallet| allowed.contains(wallet)))
+    fn has_any(&self, wallets: &[Arc<str>]) -> bool {
+        self.0.as_ref().is_none_or(|allowed| {
+            wallets
+                .iter()
+                .any(|wallet| allowed.iter().any(|allowed| **allowed == **wallet))
+        })
     }
 }
 
 /// The scripts that are watched, and for which wallets.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
-    /// The places of the wallets in their list; none for scripts that a client wanted to be watched.
-    scripts: HashMap<[u8; 32], Arc<[usize]>>,
-    /// Wallets that were not looked for up to the tip yet, with their names.
-    pub(crate) scanning: HashMap<usize, String>,
+    /// The names of the wallets; none for scripts that a client wanted to be watched.
+    scripts: HashMap<[u8; 32], Arc<[Arc<str>]>>,
+    /// Wallets that were not looked for up to the tip yet.
+    pub(crate) scanning: HashSet<Arc<str>>,
 }
 
 /// What a session may say of a script.
@@ -58,12 +60,12 @@ pub(crate) enum Standing {
 }
 
 impl Watched {
-    pub(crate) fn insert(&mut self, script: [u8; 32], wallet: Option<usize>) {
+    pub(crate) fn insert(&mut self, script: [u8; 32], wallet: Option<&Arc<str>>) {
         let wallets = self.scripts.entry(script).or_insert_with(|| Arc::new([]));
         if let Some(wallet) = wallet
-            && !wallets.contains(&wallet)
+            && !wallets.contains(wallet)
         {
-            *wallets = wallets.iter().copied().chain([wallet]).collect();
+            *wallets = wallets.iter().chain([wallet]).cloned().collect();
         }
     }
 
@@ -88,19 +90,12 @@ impl Watched {
             // Whoever asked for it first told nobody else.
             Some(wallets) if wallets.is_empty() => Standing::Known,
             Some(wallets) if !allowed.has_any(wallets) => Standing::Unknown,
-            Some(wallets) => {
-                let scanning = wallets.iter().find_map(|wallet| self.scanning.get(wallet));
-                match scanning {
-                    Some(name)
-                        if wallets
-                            .iter()
-                            .all(|wallet| self.scanning.contains_key(wallet)) =>
-                    {
-                        Standing::Scanning(name.clone())
-                    }
-                    _ => Standing::Known,
+            Some(wallets) => match wallets.first() {
+                Some(name) if wallets.iter().all(|name| self.scanning.contains(name)) => {
+                    Standing::Scanning(name.to_string())
                 }
-            }
+                _ => Standing::Known,
+            },
         }
     }
 }

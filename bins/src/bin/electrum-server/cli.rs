@@ -22,7 +22,7 @@ winning: ./electrum-server.toml, ~/.electrum-server/config.toml, /etc/electrum-s
 A user and password for the node (`auth = \"USER:PASSWORD\"`) are taken from a file or from
 ELECTRUM_SERVER_AUTH only: a command line can be read by every user of the machine.
 
-Signals: SIGUSR1 looks at the node now; SIGINT and SIGTERM stop cleanly.
+Signals: SIGUSR1 looks at the node now; SIGHUP reads the wallets again; SIGINT and SIGTERM stop cleanly.
 Exit status: 0 stopped as asked, 1 failure, 2 wrong options or configuration.";
 
 /// An Electrum server for your own Bitcoin Core

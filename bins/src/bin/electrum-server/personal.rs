@@ -54,7 +54,7 @@ impl Personal {
             entries,
             unwatched: options
                 .unwatched
-                .map_or(Unwatched::default(), UnwatchedPolicy::into),
+                .map_or_else(Unwatched::default, UnwatchedPolicy::into),
             may_fetch: options.fetch_pruned_blocks.unwrap_or(false),
         };
         personal.wallets(network)?;
@@ -75,10 +75,7 @@ impl Personal {
         if self.entries.iter().all(|entry| entry.listen.is_empty()) {
             return WalletSet::ALL;
         }
-        let shared = (0..)
-            .zip(&self.entries)
-            .filter(|(_, entry)| entry.listen.is_empty());
-        WalletSet::of(shared.map(|(number, _)| number))
+        WalletSet::of(self.names(|entry| entry.listen.is_empty()))
     }
 
     /// Returns the addresses where some wallets are shown and no others.
@@ -93,14 +90,18 @@ impl Personal {
         addresses
             .into_iter()
             .map(|address| {
-                let there = (0..)
-                    .zip(&self.entries)
-                    .filter(|(_, entry)| entry.listen.contains(address));
-                (
-                    address.clone(),
-                    WalletSet::of(there.map(|(number, _)| number)),
-                )
+                let there = self.names(|entry| entry.listen.contains(address));
+                (address.clone(), WalletSet::of(there))
             })
+            .collect()
+    }
+
+    /// The names of some wallets, which say what is shown also after a reload.
+    fn names(&self, is_meant: impl Fn(&WalletEntry) -> bool) -> Vec<String> {
+        (0..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| is_meant(entry))
+            .map(|(number, entry)| entry.name_at(number))
             .collect()
     }
 }

@@ -119,6 +119,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
+                Wish::Reload => reload_wallets(&writer),
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     break Ok(());
@@ -135,6 +136,25 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     }
     ended?;
     finish(writer).await
+}
+
+/// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
+fn reload_wallets(writer: &Writer) {
+    let Some(handle) = &writer.personal else {
+        info!("SIGHUP: there are no wallets to read again");
+        return;
+    };
+    let wallets = crate::read_config().and_then(|config| {
+        let personal = config.personal.context("there are no wallets any more")?;
+        personal.wallets(config.network)
+    });
+    match wallets {
+        Ok(wallets) => {
+            info!("SIGHUP: watching {} wallets", wallets.len());
+            handle.set_wallets(wallets);
+        }
+        Err(error) => warn!("SIGHUP: the wallets stay as they are: {error:#}"),
+    }
 }
 
 /// Where to listen, and which wallets are shown there.

@@ -33,6 +33,13 @@ pub(crate) struct WalletEntry {
 }
 
 impl WalletEntry {
+    /// Returns the name of the wallet at a place in the list.
+    pub(crate) fn name_at(&self, number: usize) -> String {
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("wallet {}", number + 1))
+    }
+
     /// Fills in what is said for all wallets.
     pub(crate) fn inherit(&mut self, birth: Option<&str>, gap_limit: Option<u32>) {
         if self.birth.is_none() {

@@ -26,10 +26,7 @@ pub(crate) fn wallets(entries: &[WalletEntry], network: Network) -> anyhow::Resu
     // Which wallet has a keychain, by what names it.
     let mut known: HashMap<String, String> = HashMap::new();
     for (number, entry) in entries.iter().enumerate() {
-        let name = entry
-            .name
-            .clone()
-            .unwrap_or_else(|| format!("wallet {}", number + 1));
+        let name = entry.name_at(number);
         if wallets.iter().any(|wallet| wallet.name == name) {
             bail!("two wallets are called \"{name}\": give them different names");
         }
