@@ -110,10 +110,10 @@ fn run(options: &Options) -> io::Result<()> {
     let longest = longest.unwrap();
     let mut shown = Vec::new();
     for software in options.servers.iter().copied() {
-        shown.push((
-            software,
-            measure(software, options, &node, &chain, longest, &folder)?,
-        ));
+        match measure(software, options, &node, &chain, longest, &folder) {
+            Ok(measured) => shown.push((software, measured)),
+            Err(error) => println!("(!) {}: {error}", software.name()),
+        }
     }
     // Only now: the chain grows.
     for (number, (software, shown)) in shown
@@ -124,7 +124,7 @@ fn run(options: &Options) -> io::Result<()> {
         let blocks = &next[number * ANNOUNCED..(number + 1) * ANNOUNCED];
         say(&format!("{}: announcing blocks", software.name()));
         let mut server = Server::start(*software, &node, &folder)?;
-        server.wait(node.height());
+        server.wait(node.height())?;
         shown.notified = Some(notify::run(&server.address, &node, &chain, blocks));
         server.stop();
         // A server that has fallen over, or a client that has failed, leaves blocks behind.
@@ -217,14 +217,14 @@ fn measure(
         }
     }
     let mut server = Server::start(software, node, run)?;
-    shown.build = server.wait(chain.height);
+    shown.build = server.wait(chain.height)?;
     shown.build_mib = server.peak_mib();
     server.stop();
     shown.disk = disk::size(&folder)?;
     shown.tables = disk::split(&folder)?;
 
     let mut server = Server::start(software, node, run)?;
-    server.wait(chain.height);
+    server.wait(chain.height)?;
     if is_served(software) {
         let kinds = ask::kinds(chain);
         for kind in &kinds {

@@ -39,8 +39,9 @@ pub(crate) fn import(folder: &Path, chain: &Path, height: u32) -> io::Result<()>
     let start = Instant::now();
     loop {
         let indexes = node.rpc("getindexinfo", &[]);
-        let has_all = node.height() >= height;
-        if has_all && indexes["txindex"]["synced"] == true {
+        let mut indexes = indexes.as_object().unwrap().values();
+        let is_indexed = indexes.all(|index| index["synced"] == true);
+        if is_indexed && node.height() >= height {
             return node.stop();
         }
         assert!(
@@ -61,8 +62,8 @@ impl Node {
             .arg("-regtest")
             .arg(format!("-datadir={}", folder.display()))
             .arg(format!("-rpcport={port}"))
-            // ElectrumX does not give old transactions without it.
-            .arg("-txindex=1")
+            // ElectrumX does not start without them.
+            .args(["-txindex=1", "-txospenderindex=1"])
             // The last block may be years old, and the index of blocks need not be checked after every block.
             .args([
                 "-maxtipage=1000000000",

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// Results are let be so large that the longest history fits in.
 const MAX_RESULT: &str = "100000000";
 
+/// So many clients are let in.
+const MAX_CLIENTS: &str = "11000";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Software {
     /// Ours, with the blocks from the node's files.
@@ -80,10 +83,11 @@ impl Software {
         match self {
             Self::Electrs => {
                 let monitoring = format!("127.0.0.1:{}", free_port());
-                command.args(["--monitoring-addr", &monitoring, "--log-filters", "INFO"]);
+                command.args(["--monitoring-addr", &monitoring, "--log-filters", "ERROR"]);
             }
             _ => {
                 command.args(["--max-response-bytes", MAX_RESULT]);
+                command.args(["--max-connections", MAX_CLIENTS]);
             }
         }
         match self {
@@ -120,7 +124,7 @@ fn electrumx(node: &Node, folder: &Path, listen: &str) -> Command {
             ("COST_SOFT_LIMIT", "0"),
             ("COST_HARD_LIMIT", "0"),
             ("MAX_SEND", MAX_RESULT),
-            ("MAX_SESSIONS", "15000"),
+            ("MAX_SESSIONS", MAX_CLIENTS),
             ("REQUEST_TIMEOUT", "600"),
             ("PEER_DISCOVERY", "off"),
             ("PEER_ANNOUNCE", ""),
@@ -186,28 +190,25 @@ impl Server {
     }
 
     /// Waits until the server answers, with all blocks up to `height`; the time since its start.
-    pub(crate) fn wait(&mut self, height: u32) -> Duration {
+    pub(crate) fn wait(&mut self, height: u32) -> io::Result<Duration> {
+        let log = self.log.display();
         while self.started.elapsed() < PATIENCE {
             if let Ok(mut client) = Client::connect(&self.address, Duration::from_secs(10))
                 && let Ok(tip) = client.ask("blockchain.headers.subscribe", "")
                 && tip["result"]["height"] == height
             {
-                return self.started.elapsed();
+                return Ok(self.started.elapsed());
             }
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!(
-                    "{} has ended: {status}; see {}",
-                    self.software.name(),
-                    self.log.display()
-                );
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "it has ended, {status}; see {log}"
+                )));
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!(
-            "{} takes too long; see {}",
-            self.software.name(),
-            self.log.display()
-        );
+        Err(io::Error::other(format!(
+            "it does not come to height {height}; see {log}"
+        )))
     }
 
     /// Kills the server when it has run for so long.
