@@ -125,7 +125,14 @@ fn run(options: &Options) -> io::Result<()> {
         say(&format!("{}: announcing blocks", software.name()));
         let mut server = Server::start(*software, &node, &folder)?;
         server.wait(node.height())?;
-        shown.notified = Some(notify::run(&server.address, &node, &chain, blocks));
+        shown.notified = Some(notify::run(
+            &server.address,
+            options.clients,
+            &node,
+            &chain,
+            blocks,
+        ));
+        shown.notified_mib = server.peak_mib();
         server.stop();
         // A server that has fallen over, or a client that has failed, leaves blocks behind.
         for block in blocks {
@@ -138,6 +145,7 @@ fn run(options: &Options) -> io::Result<()> {
         transactions: chain.transactions(),
         bytes: fs::metadata(&kept.chain)?.len(),
         longest: chain.uses(longest),
+        clients: options.clients,
         pass,
         shown,
     };

@@ -17,9 +17,6 @@ use tokio::time::timeout;
 use crate::node::Node;
 use crate::scan::{Chain, hash, wire};
 
-/// How many clients subscribe, each to one script of every block that comes.
-pub(crate) const CLIENTS: usize = 10_000;
-
 /// Scripts with longer histories are left out: each of their changes costs whoever hashes them.
 const LONGEST: usize = 200;
 
@@ -46,19 +43,26 @@ pub(crate) struct Notified {
 /// When the notifications of each block came.
 type Seen = Arc<Vec<Mutex<Vec<Instant>>>>;
 
-/// Subscribes all clients, submits the blocks one after the other, and waits for the notifications.
-pub(crate) fn run(address: &str, node: &Node, chain: &Chain, blocks: &[Block]) -> Notified {
+/// Subscribes each of so many clients to one script of every block, submits the blocks one after the other, and waits
+/// for the notifications.
+pub(crate) fn run(
+    address: &str,
+    clients: usize,
+    node: &Node,
+    chain: &Chain,
+    blocks: &[Block],
+) -> Notified {
     let scripts = scripts(chain, blocks);
     let seen: Seen = Arc::new(blocks.iter().map(|_| Mutex::default()).collect());
     let (done, subscribed) = mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let start = Instant::now();
-    let clients = {
+    let serving = {
         let (address, seen) = (address.to_owned(), seen.clone());
-        thread::spawn(move || serve_clients(address, scripts, seen, done, stopped))
+        thread::spawn(move || serve_clients(address, clients, scripts, seen, done, stopped))
     };
     let mut notified = Notified::default();
-    for _ in 0..CLIENTS {
+    for _ in 0..clients {
         match subscribed.recv().unwrap() {
             Ok(()) => notified.clients += 1,
             Err(error) => notified.complaint = Some(error),
@@ -80,7 +84,7 @@ pub(crate) fn run(address: &str, node: &Node, chain: &Chain, blocks: &[Block]) -
         notified.last.extend(times.last().map(since));
     }
     drop(stop);
-    clients.join().unwrap();
+    serving.join().unwrap();
     notified
 }
 
@@ -125,6 +129,7 @@ fn scripts(chain: &Chain, blocks: &[Block]) -> Vec<Vec<String>> {
 
 fn serve_clients(
     address: String,
+    clients: usize,
     scripts: Vec<Vec<String>>,
     seen: Seen,
     done: mpsc::Sender<Result<(), String>>,
@@ -136,7 +141,7 @@ fn serve_clients(
         .unwrap();
     runtime.block_on(async move {
         let places = Arc::new(Semaphore::new(AT_A_TIME));
-        for number in 0..CLIENTS {
+        for number in 0..clients {
             let own = scripts
                 .iter()
                 .map(|scripts| scripts[number % scripts.len()].clone())

@@ -11,12 +11,14 @@ options:
   --quick           a small chain and short loads
   --blocks COUNT    so many full blocks instead of 1100
   --seconds COUNT   length of each load [default: 5]
+  --clients COUNT   so many that are notified of blocks [default: 10000]
   --only NAMES      of ours, rest, killed, electrs, electrumx: comma-separated [default: all]
   --keep            leave the indexes and the node's files in the cache";
 
 pub(crate) struct Options {
     pub(crate) shape: Shape,
     pub(crate) duration: Duration,
+    pub(crate) clients: usize,
     pub(crate) servers: Vec<Software>,
     pub(crate) keep: bool,
     /// Where the chain is kept, and where everything else is meanwhile.
@@ -32,6 +34,7 @@ impl Options {
                 payments: 2000,
             },
             duration: Duration::from_secs(5),
+            clients: 10_000,
             servers: Software::ALL.to_vec(),
             keep: false,
             folder: folder.into(),
@@ -45,9 +48,11 @@ impl Options {
                 "--quick" => {
                     options.shape.blocks = 60;
                     options.duration = Duration::from_secs(1);
+                    options.clients = 1000;
                 }
                 "--blocks" => options.shape.blocks = number(value()?)?,
                 "--seconds" => options.duration = Duration::from_secs(number(value()?)?.into()),
+                "--clients" => options.clients = number(value()?)? as usize,
                 "--only" => {
                     let names = value()?.split(',').map(software);
                     options.servers = names.collect::<Result<_, _>>()?;

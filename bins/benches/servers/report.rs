@@ -7,7 +7,7 @@ use crate::ask::{HEADERS, PING};
 use crate::compare::Compared;
 use crate::heavy::Heavy;
 use crate::load::Load;
-use crate::notify::{CLIENTS, Notified};
+use crate::notify::Notified;
 use crate::pass::Pass;
 use crate::server::Software;
 
@@ -24,6 +24,7 @@ pub(crate) struct Shown {
     pub(crate) heavy_mib: f64,
     pub(crate) compared: Option<Result<Compared, String>>,
     pub(crate) notified: Option<Notified>,
+    pub(crate) notified_mib: f64,
 }
 
 impl Shown {
@@ -43,6 +44,8 @@ pub(crate) struct Report {
     /// Of the blocks, without what files have besides.
     pub(crate) bytes: u64,
     pub(crate) longest: usize,
+    /// How many were to subscribe.
+    pub(crate) clients: usize,
     pub(crate) pass: Pass,
     pub(crate) shown: Vec<(Software, Shown)>,
 }
@@ -275,6 +278,7 @@ impl Report {
             "the last one, ms",
             "worst block, ms",
             "missing",
+            "peak MiB",
         ]);
         for (software, shown) in &self.shown {
             let Some(notified) = &shown.notified else {
@@ -288,12 +292,14 @@ impl Report {
                 cell(median(&notified.last)),
                 cell(notified.last.iter().copied().reduce(f64::max)),
                 notified.missing.to_string(),
+                number(shown.notified_mib),
             ]);
             if let Some(complaint) = &notified.complaint {
                 println!(
-                    "(!) {}: {} of {CLIENTS} clients could not subscribe, {complaint}",
+                    "(!) {}: {} of {} clients could not subscribe, {complaint}",
                     software.name(),
-                    CLIENTS - notified.clients
+                    self.clients - notified.clients,
+                    self.clients
                 );
             }
         }
@@ -402,7 +408,7 @@ impl Report {
         aim("a block to the last client, ms", 200.0, false, last);
         aim(
             "clients",
-            CLIENTS as f64,
+            self.clients as f64,
             true,
             notified.map(|notified| notified.clients as f64),
         );
