@@ -236,7 +236,6 @@ fn measure(
     if is_served(software) {
         let kinds = ask::kinds(chain);
         for kind in &kinds {
-            say(&format!("{}: {}", software.name(), kind.name));
             settle(&server);
             let duration = options.duration;
             let (connections, in_flight) = (load::CONNECTIONS, load::IN_FLIGHT);
@@ -247,6 +246,14 @@ fn measure(
                 in_flight,
                 duration,
             );
+            say(&format!(
+                "{}: {}: {:.0}/s, {} bytes an answer, {} errors",
+                software.name(),
+                kind.name,
+                load.per_second(),
+                load.bytes / load.requests.max(1),
+                load.errors
+            ));
             shown.loads.push((kind.name, kind.aim, load));
         }
         shown.serve_mib = server.peak_mib();

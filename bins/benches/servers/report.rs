@@ -52,7 +52,7 @@ pub(crate) struct Report {
 
 fn number(value: f64) -> String {
     let digits = match value.abs() {
-        100.0.. => 0,
+        0.0 | 100.0.. => 0,
         10.0.. => 1,
         1.0.. => 2,
         _ => 3,
@@ -335,7 +335,7 @@ impl Report {
         let aim = |what: &str, aim: f64, at_least: bool, value: Option<f64>| {
             let reached = match value.filter(|value| value.is_finite()) {
                 None => "–",
-                Some(value) if (value >= aim) == at_least => "yes",
+                Some(value) if at_least && value >= aim || !at_least && value <= aim => "yes",
                 Some(_) => "no",
             };
             let sign = if at_least { "≥" } else { "≤" };
