@@ -49,6 +49,10 @@ fn main() -> io::Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("{}", options::USAGE);
+        return Ok(());
+    }
     match Options::read(&arguments) {
         Ok(options) => run(&options),
         Err(complaint) => {
@@ -109,9 +113,17 @@ fn run(options: &Options) -> io::Result<()> {
     let longest = (0..chain.scripts() as u32).max_by_key(|script| chain.uses(*script));
     let longest = longest.unwrap();
     let mut shown = Vec::new();
+    let mut kill_after = Duration::from_secs(1);
     for software in options.servers.iter().copied() {
-        match measure(software, options, &node, &chain, longest, &folder) {
-            Ok(measured) => shown.push((software, measured)),
+        match measure(
+            software, options, &node, &chain, longest, &folder, kill_after,
+        ) {
+            Ok(measured) => {
+                if software == Software::Ours {
+                    kill_after = measured.build.mul_f64(0.4);
+                }
+                shown.push((software, measured));
+            }
             Err(error) => println!("(!) {}: {error}", software.name()),
         }
     }
@@ -214,18 +226,22 @@ fn measure(
     chain: &Chain,
     longest: u32,
     run: &Path,
+    kill_after: Duration,
 ) -> io::Result<Shown> {
     let mut shown = Shown::default();
     let folder = software.folder(run);
     say(&format!("{}: building the index", software.name()));
+    let mut killed = Duration::ZERO;
     if software == Software::OursKilled {
         for _ in 0..2 {
-            let server = Server::start(software, node, run)?;
-            server.kill_after(options.seconds_to_kill());
+            let start = Instant::now();
+            Server::start(software, node, run)?.kill_after(kill_after);
+            killed += start.elapsed();
         }
     }
     let mut server = Server::start(software, node, run)?;
-    shown.build = server.wait(chain.height)?;
+    shown.build = killed + server.wait(chain.height)?;
+    shown.idle = killed + server.rest();
     shown.build_mib = server.peak_mib();
     server.stop();
     shown.disk = disk::size(&folder)?;
@@ -288,5 +304,5 @@ fn settle(server: &Server) {
     if let Err(error) = pinged {
         eprintln!("the server does not answer a ping: {error}");
     }
-    thread::sleep(Duration::from_millis(200));
+    server.rest();
 }

@@ -63,11 +63,6 @@ impl Options {
         }
         Ok(options)
     }
-
-    /// How long a server may build before it is killed: about a third of what it needs.
-    pub(crate) fn seconds_to_kill(&self) -> Duration {
-        Duration::from_millis(200 + u64::from(self.shape.blocks))
-    }
 }
 
 fn software(name: &str) -> Result<Software, String> {

@@ -14,7 +14,9 @@ use crate::server::Software;
 /// What one server showed.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
+    /// From the start until it answers, and until it has nothing to do any more.
     pub(crate) build: Duration,
+    pub(crate) idle: Duration,
     pub(crate) build_mib: f64,
     pub(crate) disk: u64,
     pub(crate) tables: BTreeMap<String, u64>,
@@ -124,6 +126,7 @@ impl Report {
             "of the plain pass",
             "faster than electrs",
             "than ElectrumX",
+            "idle after s",
             "peak MiB",
             "MB on disk",
             "bytes a transaction",
@@ -134,7 +137,7 @@ impl Report {
             number(self.pass.elapsed.as_secs_f64()),
             number(pass),
         ];
-        cells.resize(9, String::new());
+        cells.resize(10, String::new());
         row(&cells);
         for (software, shown) in &self.shown {
             let seconds = shown.build.as_secs_f64();
@@ -146,6 +149,7 @@ impl Report {
                 number(self.speed(shown.build) / pass),
                 cell(self.ratio(Software::Electrs, seconds, build)),
                 cell(self.ratio(Software::ElectrumX, seconds, build)),
+                number(shown.idle.as_secs_f64()),
                 number(shown.build_mib),
                 number(shown.disk as f64 / 1e6),
                 number(shown.disk as f64 / self.transactions as f64),
