@@ -10,6 +10,9 @@ use crate::ask::request;
 use crate::client::Client;
 use crate::load::{self, Load};
 
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the longest history cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Heavy {
@@ -35,8 +38,7 @@ pub(crate) fn run(
     small: &Arc<Vec<String>>,
     duration: Duration,
 ) -> io::Result<Heavy> {
-    let patience = Duration::from_secs(180);
-    let mut client = Client::connect(address, patience)?;
+    let mut client = Client::connect(address, PATIENCE)?;
     let mut ask = move || {
         let start = Instant::now();
         let params = format!("\"{script_hash}\"");
