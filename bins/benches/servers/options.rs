@@ -41,7 +41,11 @@ impl Options {
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            let mut value = || {
+                arguments
+                    .next()
+                    .ok_or_else(|| format!("{argument} needs a value"))
+            };
             let number = |value: &String| value.parse::<u32>().map_err(|error| error.to_string());
             match argument.as_str() {
                 "--bench" => {}
