@@ -241,18 +241,22 @@ fn measure(
     }
     let mut server = Server::start(software, node, run)?;
     shown.build = killed + server.wait(chain.height)?;
-    shown.idle = killed + server.rest();
+    shown.idle = killed + server.rest(Duration::from_secs(600));
     shown.build_mib = server.peak_mib();
     server.stop();
     shown.disk = disk::size(&folder)?;
     shown.tables = disk::split(&folder)?;
 
-    let mut server = Server::start(software, node, run)?;
-    server.wait(chain.height)?;
+    let start = || {
+        let mut server = Server::start(software, node, run)?;
+        server.wait(chain.height)?;
+        Ok(server)
+    };
+    let mut server = start()?;
     if is_served(software) {
         let kinds = ask::kinds(chain);
         for kind in &kinds {
-            settle(&server);
+            settle(&mut server, &mut shown, start)?;
             let duration = options.duration;
             let (connections, in_flight) = (load::CONNECTIONS, load::IN_FLIGHT);
             let load = load::run(
@@ -272,9 +276,9 @@ fn measure(
             ));
             shown.loads.push((kind.name, kind.aim, load));
         }
-        shown.serve_mib = server.peak_mib();
+        shown.serve_mib = shown.serve_mib.max(server.peak_mib());
         say(&format!("{}: the longest history", software.name()));
-        settle(&server);
+        settle(&mut server, &mut shown, start)?;
         let small = &kinds[1].requests;
         let heavy = heavy::run(
             &server.address,
@@ -288,7 +292,7 @@ fn measure(
     // electrs takes half an hour for what ElectrumX is asked.
     if software != Software::Electrs {
         say(&format!("{}: comparing", software.name()));
-        settle(&server);
+        settle(&mut server, &mut shown, start)?;
         let compared = compare::run(&server.address, chain);
         shown.compared = Some(compared.map_err(|error| error.to_string()));
     }
@@ -296,13 +300,23 @@ fn measure(
     Ok(shown)
 }
 
-/// Waits until the server has done what is left of an earlier load.
-fn settle(server: &Server) {
-    let patience = Duration::from_secs(180);
-    let pinged = client::Client::connect(&server.address, patience)
+/// How long a server may take for what is left of an earlier load.
+const LEFT_OVER: Duration = Duration::from_secs(20);
+
+/// Waits until the server has done what is left of an earlier load, or starts it again when that takes too long.
+fn settle(
+    server: &mut Server,
+    shown: &mut Shown,
+    start: impl Fn() -> io::Result<Server>,
+) -> io::Result<()> {
+    let pinged = client::Client::connect(&server.address, LEFT_OVER)
         .and_then(|mut client| client.ask("server.ping", ""));
     if let Err(error) = pinged {
-        eprintln!("the server does not answer a ping: {error}");
+        eprintln!("the server is started again, as it does not answer a ping: {error}");
+        shown.serve_mib = shown.serve_mib.max(server.peak_mib());
+        server.kill();
+        *server = start()?;
     }
-    server.rest();
+    server.rest(LEFT_OVER);
+    Ok(())
 }

@@ -161,8 +161,7 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -228,6 +227,12 @@ impl Server {
         drop(self);
     }
 
+    /// Ends the process at once.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The most memory that the process has had, in MiB.
     pub(crate) fn peak_mib(&self) -> f64 {
         let status = format!("/proc/{}/status", self.child.id());
@@ -237,8 +242,8 @@ impl Server {
         kib.unwrap_or(f64::NAN) / 1024.0
     }
 
-    /// Waits until the process has nothing to do any more, or for ten minutes; the time since its start.
-    pub(crate) fn rest(&self) -> Duration {
+    /// Waits until the process has nothing to do any more, or for so long; the time since its start.
+    pub(crate) fn rest(&self, patience: Duration) -> Duration {
         let start = Instant::now();
         let mut busy = self.ticks();
         loop {
@@ -246,7 +251,7 @@ impl Server {
             thread::sleep(Duration::from_millis(500));
             let now = self.ticks();
             // Hundredths of a second: servers that look at the node all the time take some.
-            if now - busy <= 7 || start.elapsed() > Duration::from_secs(600) {
+            if now - busy <= 7 || start.elapsed() > patience {
                 return since;
             }
             busy = now;
