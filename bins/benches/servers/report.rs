@@ -53,6 +53,9 @@ pub(crate) struct Report {
 }
 
 fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
     let digits = match value.abs() {
         0.0 | 100.0.. => 0,
         10.0.. => 1,
