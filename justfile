@@ -22,6 +22,10 @@ interop *arguments:
 bench-notify *arguments:
     contrib/bench-notify.sh {{arguments}}
 
+# Our server beside electrs and ElectrumX: index, requests, memory (installs both: slow the first time).
+bench-servers *arguments:
+    contrib/bench-servers.sh {{arguments}}
+
 # Runs one fuzz target (needs a nightly compiler and cargo-fuzz).
 fuzz target *arguments:
     cargo +nightly fuzz run --fuzz-dir fuzz {{target}} {{arguments}}
