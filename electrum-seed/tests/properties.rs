@@ -1,6 +1,6 @@
 //! What holds for any input.
 #![cfg(feature = "all-languages")]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use electrum_seed::{
     Bip39, Generator, Language, OldSeed, Seed, SeedType, VersionHash, decode_number, encode_number,

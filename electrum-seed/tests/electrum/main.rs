@@ -4,7 +4,7 @@
 //! Runs an installed Electrum offline. `ELECTRUM_SEEDS` says how many seeds are generated of each type and language on each
 //! side (2 if unset); `SKIP_ELECTRUM_WALLET=1` leaves all of this out.
 #![cfg(all(feature = "all-languages", feature = "keys"))]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod record;
 
