@@ -92,7 +92,7 @@ impl Generator {
     /// [`entropy_bits`](Self::entropy_bits) lowest bits count. Numbers from the next on are written with the words of the list
     /// (the least significant first) until a phrase has the version number of the type, is no old seed, and is not valid in
     /// BIP39 with the same list: 256 tries on average for standard seeds, 4096 for the others
-    /// ([`SeedType::expected_tries`]), one or two HMAC-SHA512 computations each.
+    /// ([`SeedType::expected_tries`]), one HMAC-SHA512 computation each.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use unicode_normalization::char::canonical_combining_class;
 use zeroize::Zeroizing;
 
 use crate::normalize::normalize;
@@ -23,10 +24,10 @@ impl WordList {
     /// ```
     pub fn starting_with(&self, prefix: &str) -> impl Iterator<Item = &'static str> {
         let prefix = normalize(prefix);
-        self.words()
-            .iter()
-            .copied()
-            .filter(move |word| normalize(word).starts_with(prefix.as_str()))
+        self.words().iter().copied().filter(move |word| {
+            let mut letters = letters(word);
+            prefix.chars().all(|c| letters.next() == Some(c))
+        })
     }
 
     /// The words that differ least from a mistyped one, in the order of the list; none where all differ much.
@@ -55,7 +56,10 @@ impl WordList {
         };
         let mut nearest = Vec::new();
         for word in self.words().iter().copied() {
-            let distance = distance(&typed, normalize(word).chars());
+            if letters(word).count().abs_diff(typed.len()) > most {
+                continue;
+            }
+            let distance = distance(&typed, letters(word));
             if distance < most {
                 nearest.clear();
                 most = distance;
@@ -66,6 +70,11 @@ impl WordList {
         }
         nearest
     }
+}
+
+/// The letters of a word of a list as they are hashed: the lists are in lower case and decomposed already.
+fn letters(word: &str) -> impl Iterator<Item = char> {
+    word.chars().filter(|c| canonical_combining_class(*c) == 0)
 }
 
 /// How many letters must be inserted, removed, replaced or swapped with their neighbour (optimal string alignment).
@@ -102,6 +111,16 @@ mod tests {
     fn between(one: &str, other: &str) -> usize {
         let one: alloc::vec::Vec<char> = one.chars().collect();
         distance(&one, other.chars())
+    }
+
+    #[test]
+    fn letters_are_those_of_the_hash() {
+        for language in crate::Language::ALL {
+            for word in language.words().words() {
+                let letters: alloc::string::String = super::letters(word).collect();
+                assert_eq!(*crate::normalize(word), letters);
+            }
+        }
     }
 
     #[test]

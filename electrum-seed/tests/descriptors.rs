@@ -1,6 +1,6 @@
 //! Output descriptors lead to the addresses of the published vectors.
 #![cfg(all(feature = "all-languages", feature = "miniscript"))]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use electrum_seed::bitcoin::Network;
 use electrum_seed::bitcoin::bip32::DerivationPath;

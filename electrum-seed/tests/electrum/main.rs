@@ -2,9 +2,9 @@
 //! same wallets here.
 //!
 //! Runs an installed Electrum offline. `ELECTRUM_SEEDS` says how many seeds are generated of each type and language on each
-//! side (5 if unset); `SKIP_ELECTRUM_WALLET=1` leaves all of this out.
+//! side (2 if unset); `SKIP_ELECTRUM_WALLET=1` leaves all of this out.
 #![cfg(all(feature = "all-languages", feature = "keys"))]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod record;
 
@@ -122,7 +122,7 @@ impl Drop for Electrum {
 }
 
 fn count() -> u32 {
-    std::env::var("ELECTRUM_SEEDS").map_or(5, |count| count.parse().unwrap())
+    std::env::var("ELECTRUM_SEEDS").map_or(2, |count| count.parse().unwrap())
 }
 
 fn network(number: u32) -> Network {
