@@ -77,7 +77,7 @@ pub(crate) struct Options {
 
     /// Watch this wallet only, instead of the whole chain; may be given several times. KEYS is an output
     /// descriptor, an extended public key (xpub, ypub, zpub, ...), `M KEY KEY ...` for several signers, an
-    /// old Electrum master public key, an address or a script. In a file: [[wallet]] with name, keys,
+    /// old Electrum master public key, an address or a script. In a file: `[[wallet]]` with name, keys,
     /// birth, gap_limit, listen
     #[arg(long, value_name = "[NAME=]KEYS")]
     pub(crate) wallet: Vec<WalletEntry>,
