@@ -6,6 +6,8 @@ pub mod mempool;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod notify;
+#[cfg(feature = "regtest")]
+pub mod regtest;
 pub mod session;
 pub mod store;
 pub mod sync;

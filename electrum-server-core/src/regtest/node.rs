@@ -1,0 +1,459 @@
+//! The node as its owner sees it.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bitcoin::{Amount, Block, BlockHash, ScriptBuf, Transaction, Txid};
+
+use super::chain::{Chain, Moved};
+use super::faucet::Faucet;
+use super::mempool::{Mempool, Terms};
+use super::mine;
+use super::reject::Reject;
+use crate::chain::BlockId;
+
+/// A Bitcoin node on regtest that lives in this process.
+///
+/// Clones are handles of the same node. Every method is atomic, and nothing happens by itself: blocks come when they
+/// are mined, time passes when it is told to.
+#[derive(Clone)]
+pub struct RegtestNode {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+struct Inner {
+    state: State,
+    /// What followers see while notifications are paused.
+    frozen: Option<Box<State>>,
+    clock: Clock,
+    listeners: Vec<Box<dyn Fn() + Send>>,
+}
+
+/// Everything that a snapshot holds.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) chain: Chain,
+    pub(super) mempool: Mempool,
+    pub(super) faucet: Faucet,
+    /// The time that was set; the clock's when there is none.
+    pub(super) time: Option<u32>,
+    /// How many blocks were mined, whatever became of them: no two are the same.
+    pub(super) mined: u64,
+}
+
+/// Where a [`RegtestNode`] has its time from.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// It begins at this many seconds since 1970 and moves on by ten minutes with each block that is mined: the same
+    /// calls make the same chain.
+    Steps(u32),
+    /// Whatever this says, in seconds since 1970, until [`RegtestNode::set_time`] says something else.
+    Ask(fn() -> u32),
+}
+
+/// How a [`RegtestNode`] begins.
+#[derive(Clone, Copy, Debug)]
+pub struct RegtestOptions {
+    /// Decides the keys of the faucet.
+    pub seed: u64,
+    /// Blocks that are mined to the faucet at the beginning. With 101 of them it has 50 bitcoins to give.
+    pub blocks: u32,
+    /// The node's time.
+    pub clock: Clock,
+}
+
+impl Default for RegtestOptions {
+    /// The seed 0, 101 blocks, and a clock of steps that begins at 1,700,000,000.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            blocks: 101,
+            clock: Clock::Steps(1_700_000_000),
+        }
+    }
+}
+
+/// A state of a [`RegtestNode`] to come back to. Taking one copies nothing.
+#[derive(Clone)]
+pub struct Snapshot(State);
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Snapshot")
+            .field(&self.0.chain.height())
+            .finish()
+    }
+}
+
+impl fmt::Debug for RegtestNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegtestNode")
+            .field("height", &self.height())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for RegtestNode {
+    fn default() -> Self {
+        Self::new(RegtestOptions::default())
+    }
+}
+
+/// Between two blocks of a clock that goes in steps, in seconds.
+const STEP: u32 = 600;
+
+impl State {
+    pub(super) fn now(&self, clock: Clock) -> u32 {
+        match (self.time, clock) {
+            (Some(time), _) | (None, Clock::Steps(time)) => time,
+            (None, Clock::Ask(ask)) => ask(),
+        }
+    }
+
+    fn submit(&mut self, block: Block, now: u32) -> Result<(), Reject> {
+        let mut moved = Moved::default();
+        let verdict = self.chain.submit(block, now, &mut moved);
+        self.settle(&moved, now);
+        verdict
+    }
+
+    fn settle(&mut self, moved: &Moved, now: u32) {
+        self.mempool.follow(&self.chain, moved, now);
+        self.faucet.follow(moved);
+    }
+
+    /// Checks a transaction and puts it into the mempool.
+    pub(super) fn accept(
+        &mut self,
+        tx: &Transaction,
+        terms: Terms,
+        now: u32,
+    ) -> Result<Txid, Reject> {
+        let candidate = self.mempool.check(&self.chain, tx, terms)?;
+        let txid = candidate.txid;
+        self.mempool.add(candidate, now, self.chain.height());
+        self.mempool.trim();
+        match self.mempool.waiting.contains_key(&txid) {
+            true => Ok(txid),
+            false => Reject::err("mempool full"),
+        }
+    }
+}
+
+impl RegtestNode {
+    /// Makes a node with a chain and a faucet of its own.
+    pub fn new(options: RegtestOptions) -> Self {
+        let state = State {
+            chain: Chain::new(),
+            mempool: Mempool::default(),
+            faucet: Faucet::new(options.seed),
+            time: match options.clock {
+                Clock::Steps(begin) => Some(begin),
+                Clock::Ask(_) => None,
+            },
+            mined: 0,
+        };
+        let inner = Inner {
+            state,
+            frozen: None,
+            clock: options.clock,
+            listeners: Vec::new(),
+        };
+        let shared = Shared {
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+        };
+        let node = Self {
+            shared: Arc::new(shared),
+        };
+        node.mine_to_faucet(options.blocks);
+        node
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every change is made on a copy of the state or is whole before anything can panic.
+        self.shared
+            .inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what the node knows.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.inner().state)
+    }
+
+    /// Looks at what followers may see.
+    pub(super) fn published<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        let inner = self.inner();
+        look(inner.frozen.as_deref().unwrap_or(&inner.state))
+    }
+
+    /// Changes what the node knows; the second argument is its time. Then tells whoever listens.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, u32) -> T) -> T {
+        let mut inner = self.inner();
+        let now = inner.state.now(inner.clock);
+        let result = change(&mut inner.state, now);
+        self.tell(&inner);
+        result
+    }
+
+    fn tell(&self, inner: &Inner) {
+        if inner.frozen.is_none() {
+            inner.listeners.iter().for_each(|listener| listener());
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Waits until `done` holds of what followers may see, at most for `timeout`; whether it holds.
+    pub(super) fn wait(&self, timeout: std::time::Duration, done: impl Fn(&State) -> bool) -> bool {
+        let waits = |inner: &mut Inner| !done(inner.frozen.as_deref().unwrap_or(&inner.state));
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(self.inner(), timeout, waits);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Calls `listener` after every change that followers may see. It must return at once and not ask the node
+    /// anything: [`SyncHandle::look`](crate::sync::SyncHandle::look) is meant to be called.
+    pub fn on_change(&self, listener: impl Fn() + Send + 'static) {
+        self.inner().listeners.push(Box::new(listener));
+    }
+
+    /// Returns the tip of the active chain, even while notifications are paused.
+    pub fn best_block(&self) -> BlockId {
+        self.read(|state| BlockId {
+            height: state.chain.height(),
+            hash: state.chain.tip(),
+        })
+    }
+
+    /// Returns the height of the tip.
+    pub fn height(&self) -> u32 {
+        self.read(|state| state.chain.height())
+    }
+
+    /// Returns the hash of the active chain's block at a height.
+    pub fn block_hash(&self, height: u32) -> Option<BlockHash> {
+        self.read(|state| state.chain.active_hash(height))
+    }
+
+    /// Returns a block, of the active chain or not.
+    pub fn get_block(&self, hash: &BlockHash) -> Option<Block> {
+        self.read(|state| state.chain.entry(hash).map(|entry| entry.block.clone()))
+    }
+
+    /// Returns the txids of the mempool in the order in which they came.
+    pub fn mempool(&self) -> Vec<Txid> {
+        self.read(|state| {
+            let mut waiting: Vec<_> = state.mempool.waiting.values().collect();
+            waiting.sort_by_key(|waiting| waiting.sequence);
+            waiting.iter().map(|waiting| waiting.txid).collect()
+        })
+    }
+
+    /// Mines blocks that pay to `script` and contain what is in the mempool; their hashes, the lowest first.
+    pub fn mine(&self, count: u32, script: &bitcoin::Script) -> Vec<BlockHash> {
+        (0..count)
+            .filter_map(|_| self.mine_one(script.to_owned(), None).ok())
+            .collect()
+    }
+
+    /// Mines blocks that pay to the faucet and contain what is in the mempool.
+    pub fn mine_to_faucet(&self, count: u32) -> Vec<BlockHash> {
+        let script = self.read(|state| state.faucet.script());
+        self.mine(count, &script)
+    }
+
+    /// Mines a block that contains exactly these transactions, in this order, whether or not they are in the mempool.
+    ///
+    /// # Errors
+    ///
+    /// The block would be invalid.
+    pub fn mine_exactly(
+        &self,
+        transactions: &[Transaction],
+        script: &bitcoin::Script,
+    ) -> Result<BlockHash, Reject> {
+        self.mine_one(script.to_owned(), Some(transactions.to_vec()))
+    }
+
+    fn mine_one(
+        &self,
+        script: ScriptBuf,
+        exactly: Option<Vec<Transaction>>,
+    ) -> Result<BlockHash, Reject> {
+        let mut inner = self.inner();
+        let clock = inner.clock;
+        let state = &mut inner.state;
+        let now = state.now(clock);
+        let block = mine::block(state, script, exactly, now);
+        let hash = block.block_hash();
+        state.submit(block, now.saturating_add(STEP))?;
+        state.mined += 1;
+        if let (Clock::Steps(_), Some(time)) = (clock, &mut state.time) {
+            *time = time.saturating_add(STEP);
+        }
+        self.tell(&inner);
+        Ok(hash)
+    }
+
+    /// Takes a block that somebody else has made, as a peer would bring it.
+    ///
+    /// # Errors
+    ///
+    /// The block breaks a rule, or is known already.
+    pub fn submit_block(&self, block: Block) -> Result<(), Reject> {
+        self.change(|state, now| state.submit(block, now))
+    }
+
+    /// Takes a transaction into the mempool.
+    ///
+    /// # Errors
+    ///
+    /// The mempool does not want it.
+    pub fn send(&self, tx: &Transaction) -> Result<Txid, Reject> {
+        self.change(|state, now| state.accept(tx, Terms::Alone, now))
+    }
+
+    /// Tells whether the mempool would take a transaction.
+    ///
+    /// # Errors
+    ///
+    /// It would not.
+    pub fn test(&self, tx: &Transaction) -> Result<(), Reject> {
+        self.read(|state| {
+            state
+                .mempool
+                .check(&state.chain, tx, Terms::Alone)
+                .map(drop)
+        })
+    }
+
+    /// Replaces the newest `depth` blocks by `depth + 1` empty ones; what was in them returns to the mempool, where it
+    /// is still valid. At most everything but the genesis block is replaced.
+    pub fn reorg(&self, depth: u32) -> Vec<BlockHash> {
+        let height = self.height();
+        let depth = depth.min(height);
+        if let (Some(hash), true) = (self.block_hash(height - depth + 1), depth > 0) {
+            self.invalidate(&hash);
+        }
+        let script = self.read(|state| state.faucet.script());
+        (0..=depth)
+            .filter_map(|_| self.mine_exactly(&[], &script).ok())
+            .collect()
+    }
+
+    /// Takes a block and all that is built on it out of the active chain; false when it is unknown or the genesis
+    /// block.
+    pub fn invalidate(&self, hash: &BlockHash) -> bool {
+        self.rearrange(|chain, moved| chain.invalidate(hash, moved))
+    }
+
+    /// Takes back an [`invalidate`](Self::invalidate); false when the block is unknown.
+    pub fn reconsider(&self, hash: &BlockHash) -> bool {
+        self.rearrange(|chain, moved| chain.reconsider(hash, moved))
+    }
+
+    fn rearrange(&self, change: impl FnOnce(&mut Chain, &mut Moved) -> bool) -> bool {
+        self.change(|state, now| {
+            let mut moved = Moved::default();
+            let known = change(&mut state.chain, &mut moved);
+            state.settle(&moved, now);
+            known
+        })
+    }
+
+    /// Drops a transaction from the mempool, with all that is built on it, as a node does that restarts or has too
+    /// much; whether it was there.
+    pub fn drop_transaction(&self, txid: &Txid) -> bool {
+        self.change(|state, _| !state.mempool.remove_with_descendants(txid).is_empty())
+    }
+
+    /// Puts `tx` into the mempool and drops whatever spends the same outputs, even where nobody would be paid for
+    /// that. It must be valid in every other way.
+    ///
+    /// # Errors
+    ///
+    /// The mempool would not take it without those others either.
+    pub fn force_replacement(&self, tx: &Transaction) -> Result<Txid, Reject> {
+        self.change(|state, now| {
+            let before = state.mempool.clone();
+            for input in &tx.input {
+                if let Some(spender) = state.mempool.spender(&input.previous_output).copied() {
+                    state.mempool.remove_with_descendants(&spender);
+                }
+            }
+            let verdict = state.accept(tx, Terms::Alone, now);
+            if verdict.is_err() {
+                state.mempool = before;
+            }
+            verdict
+        })
+    }
+
+    /// Sets the clock, in seconds since 1970; `None` gives it back to [`Clock::Ask`].
+    pub fn set_time(&self, time: Option<u32>) {
+        let mut inner = self.inner();
+        if time.is_some() || matches!(inner.clock, Clock::Ask(_)) {
+            inner.state.time = time;
+        }
+    }
+
+    /// Returns the node's time in seconds since 1970.
+    pub fn time(&self) -> u32 {
+        let inner = self.inner();
+        inner.state.now(inner.clock)
+    }
+
+    /// Lets the mempool hold at most this many virtual bytes: what pays least is dropped first.
+    pub fn limit_mempool(&self, max_vsize: u64) {
+        self.change(|state, _| {
+            state.mempool.max_vsize = max_vsize;
+            state.mempool.trim();
+        });
+    }
+
+    /// Hides all changes from whoever follows the node, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        let mut inner = self.inner();
+        if inner.frozen.is_none() {
+            inner.frozen = Some(Box::new(inner.state.clone()));
+        }
+    }
+
+    /// Shows what has changed since [`pause`](Self::pause), all at once.
+    pub fn resume(&self) {
+        let mut inner = self.inner();
+        inner.frozen = None;
+        self.tell(&inner);
+    }
+
+    /// Remembers everything: chain, mempool, faucet, time.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.read(State::clone))
+    }
+
+    /// Returns to what was remembered. Followers see a reorganization.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        self.change(|state, _| *state = snapshot.0.clone());
+    }
+
+    /// Returns what the active chain's coins are worth together.
+    pub fn supply(&self) -> Amount {
+        self.read(|state| {
+            state
+                .chain
+                .coins
+                .values()
+                .map(|coin| coin.output.value)
+                .sum()
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! What Bitcoin Core's mempool refuses although blocks may contain it.
+
+use bitcoin::opcodes::all::OP_CHECKMULTISIG;
+use bitcoin::script::Instruction;
+use bitcoin::{Script, Transaction, TxOut, WitnessVersion};
+
+use super::reject::{Reject, ensure};
+use super::rules::Coin;
+
+/// In satoshis per 1000 virtual bytes: the lowest rate that is relayed, and the least that a replacement adds.
+pub(super) const MIN_RELAY_RATE: u64 = 100;
+/// In satoshis per 1000 virtual bytes: what an output must be worth the spending of.
+const DUST_RATE: u64 = 3000;
+const MAX_WEIGHT: u64 = 400_000;
+const MAX_SIGOPS_COST: usize = 16_000;
+const MIN_BASE_SIZE: usize = 65;
+const MAX_SCRIPT_SIG: usize = 1650;
+const MAX_DATA_CARRIER: usize = 100_000;
+const MAX_P2SH_SIGOPS: usize = 15;
+
+/// Whether a transaction is of a kind that the mempool takes, as far as it shows without what it spends.
+pub(super) fn check_standard(tx: &Transaction) -> Result<(), Reject> {
+    ensure((1..=3).contains(&tx.version.0), "version")?;
+    ensure(tx.weight().to_wu() <= MAX_WEIGHT, "tx-size")?;
+    for input in &tx.input {
+        ensure(input.script_sig.len() <= MAX_SCRIPT_SIG, "scriptsig-size")?;
+        ensure(input.script_sig.is_push_only(), "scriptsig-not-pushonly")?;
+    }
+    let mut data = 0;
+    let mut dust = 0;
+    for output in &tx.output {
+        let script = &output.script_pubkey;
+        match kind(script) {
+            Kind::Unknown => return Reject::err("scriptpubkey"),
+            Kind::Data => {
+                data += script.len();
+                ensure(data <= MAX_DATA_CARRIER, "datacarrier")?;
+            }
+            _ => {}
+        }
+        dust += usize::from(is_dust(output));
+    }
+    // One output of dust is allowed where the fee is zero and somebody else spends it at once.
+    ensure(dust <= 1, "dust")?;
+    ensure(tx.base_size() >= MIN_BASE_SIZE, "tx-size-small")
+}
+
+/// Whether a transaction makes an output that is worth less than its spending costs.
+pub(super) fn has_dust(tx: &Transaction) -> bool {
+    tx.output.iter().any(is_dust)
+}
+
+/// Whether what a transaction spends, and how, is of a kind that the mempool takes.
+pub(super) fn check_spends(tx: &Transaction, spent: &[Coin], sigops: usize) -> Result<(), Reject> {
+    for (index, (input, coin)) in tx.input.iter().zip(spent).enumerate() {
+        let refused = |what: &str| {
+            Reject::with(
+                "bad-txns-nonstandard-inputs",
+                format!("input {index} {what}"),
+            )
+        };
+        match kind(&coin.output.script_pubkey) {
+            Kind::Unknown => return Err(refused("script unknown")),
+            Kind::FutureWitness => return Err(refused("witness program is undefined")),
+            Kind::ScriptHash => {
+                let redeem = input.script_sig.instructions().last();
+                let Some(Ok(Instruction::PushBytes(redeem))) = redeem else {
+                    return Err(refused("P2SH redeemscript missing"));
+                };
+                if Script::from_bytes(redeem.as_bytes()).count_sigops() > MAX_P2SH_SIGOPS {
+                    return Err(refused("p2sh redeemscript sigops exceed limit"));
+                }
+            }
+            _ => {}
+        }
+    }
+    for (input, coin) in tx.input.iter().zip(spent) {
+        let script = &coin.output.script_pubkey;
+        if is_p2a(script) {
+            ensure(input.witness.is_empty(), "bad-witness-nonstandard")?;
+        } else if !input.witness.is_empty() {
+            ensure(
+                witness_is_standard(input, script),
+                "bad-witness-nonstandard",
+            )?;
+        }
+    }
+    ensure(sigops <= MAX_SIGOPS_COST, "bad-txns-too-many-sigops")
+}
+
+fn witness_is_standard(input: &bitcoin::TxIn, script: &Script) -> bool {
+    let nested = match (script.is_p2sh(), input.script_sig.instructions().last()) {
+        (true, Some(Ok(Instruction::PushBytes(redeem)))) => Some(redeem.as_bytes()),
+        _ => None,
+    };
+    let program = nested.map_or(script, Script::from_bytes);
+    let items: Vec<&[u8]> = input.witness.iter().collect();
+    if program.is_p2wsh() {
+        let Some((script, stack)) = items.split_last() else {
+            return false;
+        };
+        return script.len() <= 3600
+            && stack.len() <= 100
+            && stack.iter().all(|item| item.len() <= 80);
+    }
+    if program.is_p2tr() && nested.is_none() {
+        let annex =
+            items.len() >= 2 && items.last().is_some_and(|item| item.first() == Some(&0x50));
+        if annex {
+            return false;
+        }
+        if let [stack @ .., _, control] = items.as_slice() {
+            let is_tapscript = control.first().is_some_and(|first| first & 0xfe == 0xc0);
+            return !is_tapscript || stack.iter().all(|item| item.len() <= 80);
+        }
+        return !items.is_empty();
+    }
+    program.is_witness_program()
+}
+
+/// Kinds of output scripts, as far as the mempool tells them apart.
+enum Kind {
+    Known,
+    ScriptHash,
+    Data,
+    FutureWitness,
+    Unknown,
+}
+
+fn kind(script: &Script) -> Kind {
+    if script.is_p2sh() {
+        return Kind::ScriptHash;
+    }
+    if script.is_op_return() {
+        let rest = script.as_bytes().get(1..).unwrap_or_default();
+        return match Script::from_bytes(rest).is_push_only() {
+            true => Kind::Data,
+            false => Kind::Unknown,
+        };
+    }
+    let known = script.is_p2pk()
+        || script.is_p2pkh()
+        || script.is_p2wpkh()
+        || script.is_p2wsh()
+        || script.is_p2tr()
+        || is_p2a(script)
+        || is_small_multisig(script);
+    match known {
+        true => Kind::Known,
+        false
+            if script.is_witness_program()
+                && script.witness_version() != Some(WitnessVersion::V0) =>
+        {
+            Kind::FutureWitness
+        }
+        false => Kind::Unknown,
+    }
+}
+
+/// Pay to anchor: anybody may spend it, with nothing to show.
+fn is_p2a(script: &Script) -> bool {
+    script.as_bytes() == [0x51, 0x02, 0x4e, 0x73]
+}
+
+/// A multisignature script of up to three keys, in the open.
+fn is_small_multisig(script: &Script) -> bool {
+    let Ok(parts) = script.instructions().collect::<Result<Vec<_>, _>>() else {
+        return false;
+    };
+    let [
+        Instruction::Op(required),
+        keys @ ..,
+        Instruction::Op(count),
+        Instruction::Op(last),
+    ] = parts.as_slice()
+    else {
+        return false;
+    };
+    let number = |op: &bitcoin::Opcode| usize::from(op.to_u8().wrapping_sub(0x50));
+    let is_key = |part: &Instruction<'_>| {
+        part.push_bytes().is_some_and(|key| {
+            matches!(
+                (key.len(), key.as_bytes().first()),
+                (33, Some(2 | 3)) | (65, Some(4 | 6 | 7))
+            )
+        })
+    };
+    *last == OP_CHECKMULTISIG
+        && number(count) == keys.len()
+        && (1..=3).contains(&keys.len())
+        && (1..=keys.len()).contains(&number(required))
+        && keys.iter().all(is_key)
+}
+
+fn is_dust(output: &TxOut) -> bool {
+    let script = &output.script_pubkey;
+    if script.is_op_return() || script.len() > 10_000 {
+        return false;
+    }
+    // The size of the output, and of an input that spends it.
+    let spending = if script.is_witness_program() {
+        32 + 4 + 1 + 107 / 4 + 4
+    } else {
+        32 + 4 + 1 + 107 + 4
+    };
+    let size = output.size() + spending;
+    output.value.to_sat() < size as u64 * DUST_RATE / 1000
+}
+
+/// The fee of this many virtual bytes at a rate in satoshis per 1000, rounded up as Bitcoin Core does.
+pub(super) fn fee_at(rate: u64, vsize: u64) -> u64 {
+    (rate * vsize).div_ceil(1000)
+}
