@@ -1,24 +1,15 @@
 //! Transactions that wait for a block, by Bitcoin Core's rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bitcoin::{OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{OutPoint, Transaction, Txid};
 use imbl::{HashMap, OrdMap};
 
-use super::chain::{Chain, Moved, sigop_cost};
-use super::diagram::{self, Node};
-use super::policy::{self, MIN_RELAY_RATE, fee_at};
-use super::reject::{Reject, ensure};
-use super::rules::{self, Coin, money};
-use super::script;
+use super::chain::{Chain, Moved};
+use super::policy::MIN_RELAY_RATE;
+use super::rules::{self, Coin};
 
-/// How many transactions may hang together.
-const MAX_CLUSTER: usize = 64;
-/// How many virtual bytes may hang together.
-const MAX_CLUSTER_VSIZE: u64 = 101_000;
-/// How many clusters a replacement may touch.
-const MAX_CONFLICTING_CLUSTERS: usize = 100;
 /// In virtual bytes: what the mempool holds before it drops what pays least.
 const MAX_VSIZE: u64 = 100_000_000;
 
@@ -42,7 +33,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug)]
 pub(super) struct Mempool {
     pub(super) waiting: OrdMap<Txid, Arc<Waiting>>,
-    spenders: HashMap<OutPoint, Txid>,
+    pub(super) spenders: HashMap<OutPoint, Txid>,
     vsize: u64,
     pub(super) fees: u64,
     arrivals: u64,
@@ -102,7 +93,7 @@ impl Mempool {
     }
 
     /// An output that a new transaction may refer to, whether or not another one spends it.
-    fn coin(&self, chain: &Chain, outpoint: &OutPoint) -> Option<Coin> {
+    pub(super) fn coin(&self, chain: &Chain, outpoint: &OutPoint) -> Option<Coin> {
         if let Some(parent) = self.waiting.get(&outpoint.txid) {
             let output = parent.tx.output.get(outpoint.vout as usize)?.clone();
             return Some(Coin {
@@ -114,105 +105,8 @@ impl Mempool {
         chain.coins.get(outpoint).cloned()
     }
 
-    /// Checks everything but what belongs to packages.
-    pub(super) fn check(
-        &self,
-        chain: &Chain,
-        tx: &Transaction,
-        terms: Terms,
-    ) -> Result<Candidate, Reject> {
-        rules::check_transaction(tx)?;
-        ensure(!tx.is_coinbase(), "coinbase")?;
-        policy::check_standard(tx)?;
-        let (tip, height) = (chain.tip(), chain.height() + 1);
-        let mtp = chain.median_time(&tip);
-        ensure(rules::is_final(tx, height, mtp), "non-final")?;
-        let txid = tx.compute_txid();
-        if let Some(known) = self.waiting.get(&txid) {
-            let same = known.tx.compute_wtxid() == tx.compute_wtxid();
-            return Reject::err(match same {
-                true => "txn-already-in-mempool",
-                false => "txn-same-nonwitness-data-in-mempool",
-            });
-        }
-        let coins: Option<Vec<Coin>> = tx
-            .input
-            .iter()
-            .map(|input| self.coin(chain, &input.previous_output))
-            .collect();
-        let Some(coins) = coins else {
-            let confirmed = (0..tx.output.len() as u32)
-                .any(|vout| chain.coins.contains_key(&OutPoint::new(txid, vout)));
-            let reason = if confirmed {
-                "txn-already-known"
-            } else {
-                "bad-txns-inputs-missingorspent"
-            };
-            return Reject::err(reason);
-        };
-        let before = |height| chain.median_time_before(height);
-        let unlocked = rules::sequence_locks_hold(tx, &coins, height, mtp, before);
-        ensure(unlocked, "non-BIP68-final")?;
-        let fee = rules::check_inputs(tx, &coins, height)?.to_sat();
-        let sigops = sigop_cost(tx, &coins);
-        policy::check_spends(tx, &coins, sigops)?;
-        let vsize = tx.weight().to_wu().max(sigops as u64 * 20).div_ceil(4);
-        if policy::has_dust(tx) && fee != 0 {
-            return Err(Reject::with("dust", "tx with dust output must be 0-fee"));
-        }
-        self.check_fee(terms, tx, fee, vsize)?;
-        let replaced = self.conflicts(tx);
-        let candidate = Candidate {
-            tx: tx.clone(),
-            txid,
-            fee,
-            vsize,
-            replaced,
-        };
-        if terms != Terms::Returning {
-            self.check_topology(&candidate)?;
-            self.check_replacement(&candidate)?;
-        }
-        let outputs: Vec<&TxOut> = coins.iter().map(|coin| &coin.output).collect();
-        script::verify(tx, &outputs).map_err(|index| {
-            let outpoint = tx
-                .input
-                .get(index)
-                .map(|input| input.previous_output)
-                .unwrap_or_default();
-            let details = format!("input {index} of {txid}, spending {outpoint}");
-            Reject::with("mempool-script-verify-flag-failed", details)
-        })?;
-        Ok(candidate)
-    }
-
-    fn check_fee(
-        &self,
-        terms: Terms,
-        tx: &Transaction,
-        fee: u64,
-        vsize: u64,
-    ) -> Result<(), Reject> {
-        let floor = fee_at(self.floor, vsize);
-        if terms == Terms::Alone && fee < floor {
-            return Err(Reject::with(
-                "mempool min fee not met",
-                format!("{fee} < {floor}"),
-            ));
-        }
-        let least = fee_at(MIN_RELAY_RATE, vsize);
-        let must = terms == Terms::Alone || (terms == Terms::Sponsored && tx.version.0 != 3);
-        match must && fee < least {
-            true => Err(Reject::with(
-                "min relay fee not met",
-                format!("{fee} < {least}"),
-            )),
-            false => Ok(()),
-        }
-    }
-
     /// What a transaction conflicts with, and what is built on that.
-    fn conflicts(&self, tx: &Transaction) -> BTreeSet<Txid> {
+    pub(super) fn conflicts(&self, tx: &Transaction) -> BTreeSet<Txid> {
         let direct = tx
             .input
             .iter()
@@ -270,182 +164,6 @@ impl Mempool {
             }
         }
         seen
-    }
-
-    /// Rules about what may hang together.
-    fn check_topology(&self, candidate: &Candidate) -> Result<(), Reject> {
-        let parents = self.parents(&candidate.tx);
-        let ancestors = self.with_ancestors(parents.iter().copied());
-        self.check_truc(candidate, &ancestors)?;
-        let mut cluster = self.cluster(parents.into_iter());
-        cluster.retain(|txid| !candidate.replaced.contains(txid));
-        let vsize: u64 = cluster
-            .iter()
-            .filter_map(|txid| self.waiting.get(txid))
-            .map(|tx| tx.vsize)
-            .sum();
-        let fits = cluster.len() < MAX_CLUSTER && vsize + candidate.vsize <= MAX_CLUSTER_VSIZE;
-        ensure(fits, "too-large-cluster")
-    }
-
-    /// Rules of version 3 transactions (BIP 431).
-    fn check_truc(&self, candidate: &Candidate, ancestors: &BTreeSet<Txid>) -> Result<(), Reject> {
-        let is_truc = candidate.tx.version.0 == 3;
-        let refused = |details: String| Err(Reject::with("TRUC-violation", details));
-        let name = format!(
-            "tx {} (wtxid={})",
-            candidate.txid,
-            candidate.tx.compute_wtxid()
-        );
-        for parent in self
-            .parents(&candidate.tx)
-            .iter()
-            .filter_map(|txid| self.waiting.get(txid))
-        {
-            let of_parent = format!("tx {} (wtxid={})", parent.txid, parent.tx.compute_wtxid());
-            match (is_truc, parent.tx.version.0 == 3) {
-                (true, false) => {
-                    return refused(format!(
-                        "version=3 {name} cannot spend from non-version=3 {of_parent}"
-                    ));
-                }
-                (false, true) => {
-                    return refused(format!(
-                        "non-version=3 {name} cannot spend from version=3 {of_parent}"
-                    ));
-                }
-                _ => {}
-            }
-        }
-        if !is_truc {
-            return Ok(());
-        }
-        let vsize = candidate.vsize;
-        if vsize > 10_000 {
-            return refused(format!(
-                "version=3 {name} is too big: {vsize} > 10000 virtual bytes"
-            ));
-        }
-        if ancestors.len() > 1 {
-            return refused(format!("{name} would have too many ancestors"));
-        }
-        let Some(parent) = ancestors.first().and_then(|txid| self.waiting.get(txid)) else {
-            return Ok(());
-        };
-        if vsize > 1000 {
-            return refused(format!(
-                "version=3 child {name} is too big: {vsize} > 1000 virtual bytes"
-            ));
-        }
-        let siblings = self.children(parent);
-        match siblings
-            .iter()
-            .all(|sibling| candidate.replaced.contains(sibling))
-        {
-            true => Ok(()),
-            false => refused(format!(
-                "tx {} (wtxid={}) would exceed descendant count limit",
-                parent.txid,
-                parent.tx.compute_wtxid()
-            )),
-        }
-    }
-
-    /// Rules about replacing what waits already.
-    fn check_replacement(&self, candidate: &Candidate) -> Result<(), Reject> {
-        if candidate.replaced.is_empty() {
-            return Ok(());
-        }
-        let txid = candidate.txid;
-        let ancestors = self.with_ancestors(self.parents(&candidate.tx).into_iter());
-        let direct: BTreeSet<Txid> = candidate
-            .tx
-            .input
-            .iter()
-            .filter_map(|input| self.spenders.get(&input.previous_output))
-            .copied()
-            .collect();
-        if let Some(conflict) = ancestors.intersection(&direct).next() {
-            let details = format!("{txid} spends conflicting transaction {conflict}");
-            return Err(Reject::with("bad-txns-spends-conflicting-tx", details));
-        }
-        let mut clusters = BTreeSet::new();
-        for conflict in &direct {
-            clusters.insert(self.cluster([*conflict].into_iter()));
-        }
-        if clusters.len() > MAX_CONFLICTING_CLUSTERS {
-            let details = format!(
-                "rejecting replacement {txid}; too many conflicting clusters ({} > {MAX_CONFLICTING_CLUSTERS})",
-                clusters.len()
-            );
-            return Err(Reject::with("too many potential replacements", details));
-        }
-        let fees: u64 = candidate
-            .replaced
-            .iter()
-            .filter_map(|txid| self.waiting.get(txid))
-            .map(|tx| tx.fee)
-            .sum();
-        let Some(more) = candidate.fee.checked_sub(fees) else {
-            let details = format!(
-                "rejecting replacement {txid}, less fees than conflicting txs; {} < {}",
-                money(candidate.fee),
-                money(fees)
-            );
-            return Err(Reject::with("insufficient fee", details));
-        };
-        let least = fee_at(MIN_RELAY_RATE, candidate.vsize);
-        if more < least {
-            let details = format!(
-                "rejecting replacement {txid}, not enough additional fees to relay; {} < {}",
-                money(more),
-                money(least)
-            );
-            return Err(Reject::with("insufficient fee", details));
-        }
-        match self.improves(candidate) {
-            true => Ok(()),
-            false => Err(Reject::with(
-                "replacement-failed",
-                "insufficient feerate: does not improve feerate diagram",
-            )),
-        }
-    }
-
-    /// Whether miners are better off with the candidate, at whatever size of a block.
-    fn improves(&self, candidate: &Candidate) -> bool {
-        let touched = candidate
-            .replaced
-            .iter()
-            .copied()
-            .chain(self.parents(&candidate.tx));
-        let before = self.cluster(touched);
-        let nodes = |txids: &BTreeSet<Txid>| -> BTreeMap<Txid, Node> {
-            let there = txids.iter().filter_map(|txid| self.waiting.get(txid));
-            there
-                .map(|tx| {
-                    let parents = self.parents(&tx.tx);
-                    (
-                        tx.txid,
-                        Node {
-                            fee: tx.fee,
-                            vsize: tx.vsize,
-                            parents,
-                        },
-                    )
-                })
-                .collect()
-        };
-        let old = nodes(&before);
-        let mut new = nodes(&before.difference(&candidate.replaced).copied().collect());
-        let parents = self.parents(&candidate.tx);
-        let node = Node {
-            fee: candidate.fee,
-            vsize: candidate.vsize,
-            parents,
-        };
-        new.insert(candidate.txid, node);
-        diagram::improves(&diagram::chunks(old), &diagram::chunks(new))
     }
 
     /// Adds what was checked.

@@ -1,19 +1,29 @@
 //! A regtest node in the process.
 
+mod admission;
 mod block;
 mod chain;
 mod diagram;
 mod faucet;
+mod json;
 mod mempool;
 mod mine;
 mod node;
+mod package;
 mod policy;
 mod reject;
+mod replacement;
 mod rules;
 mod script;
+#[cfg(feature = "net")]
+mod serve;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use faucet::FundError;
 pub use node::{Clock, RegtestNode, RegtestOptions, Snapshot};
+pub use package::{PackageResult, PackageVerdict};
 pub use reject::Reject;
+#[cfg(feature = "net")]
+pub use serve::{ServeOptions, StartError, TestServer};

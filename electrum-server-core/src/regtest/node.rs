@@ -31,8 +31,13 @@ struct Inner {
     /// What followers see while notifications are paused.
     frozen: Option<Box<State>>,
     clock: Clock,
-    listeners: Vec<Box<dyn Fn() + Send>>,
+    listeners: Vec<Listener>,
+    /// How often something has changed.
+    version: u64,
 }
+
+/// Somebody who wants to know of changes.
+type Listener = Arc<dyn Fn() + Send + Sync>;
 
 /// Everything that a snapshot holds.
 #[derive(Clone, Debug)]
@@ -44,6 +49,10 @@ pub(super) struct State {
     pub(super) time: Option<u32>,
     /// How many blocks were mined, whatever became of them: no two are the same.
     pub(super) mined: u64,
+    /// The rate per 1000 virtual bytes that is told to whoever asks for an estimate.
+    pub(super) fee_estimate: Option<Amount>,
+    /// Differs from that of every other state of the node.
+    pub(super) version: u64,
 }
 
 /// Where a [`RegtestNode`] has its time from.
@@ -145,6 +154,27 @@ impl State {
     }
 }
 
+impl Inner {
+    fn mine_one(
+        &mut self,
+        script: ScriptBuf,
+        exactly: Option<Vec<Transaction>>,
+    ) -> Result<BlockHash, Reject> {
+        let clock = self.clock;
+        let state = &mut self.state;
+        let now = state.now(clock);
+        let block = mine::block(state, script, exactly, now);
+        let hash = block.block_hash();
+        // A chain may have got ahead of the clock.
+        state.submit(block, u32::MAX)?;
+        state.mined += 1;
+        if let (Clock::Steps(_), Some(time)) = (clock, &mut state.time) {
+            *time = time.saturating_add(STEP);
+        }
+        Ok(hash)
+    }
+}
+
 impl RegtestNode {
     /// Makes a node with a chain and a faucet of its own.
     pub fn new(options: RegtestOptions) -> Self {
@@ -157,12 +187,15 @@ impl RegtestNode {
                 Clock::Ask(_) => None,
             },
             mined: 0,
+            fee_estimate: None,
+            version: 0,
         };
         let inner = Inner {
             state,
             frozen: None,
             clock: options.clock,
             listeners: Vec::new(),
+            version: 0,
         };
         let shared = Shared {
             inner: Mutex::new(inner),
@@ -199,14 +232,19 @@ impl RegtestNode {
         let mut inner = self.inner();
         let now = inner.state.now(inner.clock);
         let result = change(&mut inner.state, now);
-        self.tell(&inner);
+        self.tell(inner);
         result
     }
 
-    fn tell(&self, inner: &Inner) {
+    /// Tells of a change. Nobody holds the lock meanwhile: who is told may look.
+    fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
+        inner.version += 1;
+        inner.state.version = inner.version;
         if inner.frozen.is_none() {
-            inner.listeners.iter().for_each(|listener| listener());
+            let listeners = inner.listeners.clone();
+            drop(inner);
             self.shared.changed.notify_all();
+            listeners.iter().for_each(|listener| listener());
         }
     }
 
@@ -220,10 +258,16 @@ impl RegtestNode {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Calls `listener` after every change that followers may see. It must return at once and not ask the node
-    /// anything: [`SyncHandle::look`](crate::sync::SyncHandle::look) is meant to be called.
-    pub fn on_change(&self, listener: impl Fn() + Send + 'static) {
-        self.inner().listeners.push(Box::new(listener));
+    /// Lets everybody who waits look again.
+    pub(super) fn wake(&self) {
+        drop(self.inner());
+        self.shared.changed.notify_all();
+    }
+
+    /// Calls `listener` after every change that followers may see, on the thread that made it. The change is complete
+    /// when the listener returns: one that waits until a server has followed makes every change a synchronous one.
+    pub fn on_change(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.inner().listeners.push(Arc::new(listener));
     }
 
     /// Returns the tip of the active chain, even while notifications are paused.
@@ -260,9 +304,11 @@ impl RegtestNode {
 
     /// Mines blocks that pay to `script` and contain what is in the mempool; their hashes, the lowest first.
     pub fn mine(&self, count: u32, script: &bitcoin::Script) -> Vec<BlockHash> {
-        (0..count)
-            .filter_map(|_| self.mine_one(script.to_owned(), None).ok())
-            .collect()
+        let mut inner = self.inner();
+        let mined = (0..count).filter_map(|_| inner.mine_one(script.to_owned(), None).ok());
+        let hashes = mined.collect();
+        self.tell(inner);
+        hashes
     }
 
     /// Mines blocks that pay to the faucet and contain what is in the mempool.
@@ -281,27 +327,10 @@ impl RegtestNode {
         transactions: &[Transaction],
         script: &bitcoin::Script,
     ) -> Result<BlockHash, Reject> {
-        self.mine_one(script.to_owned(), Some(transactions.to_vec()))
-    }
-
-    fn mine_one(
-        &self,
-        script: ScriptBuf,
-        exactly: Option<Vec<Transaction>>,
-    ) -> Result<BlockHash, Reject> {
         let mut inner = self.inner();
-        let clock = inner.clock;
-        let state = &mut inner.state;
-        let now = state.now(clock);
-        let block = mine::block(state, script, exactly, now);
-        let hash = block.block_hash();
-        state.submit(block, now.saturating_add(STEP))?;
-        state.mined += 1;
-        if let (Clock::Steps(_), Some(time)) = (clock, &mut state.time) {
-            *time = time.saturating_add(STEP);
-        }
-        self.tell(&inner);
-        Ok(hash)
+        let mined = inner.mine_one(script.to_owned(), Some(transactions.to_vec()));
+        self.tell(inner);
+        mined
     }
 
     /// Takes a block that somebody else has made, as a peer would bring it.
@@ -412,6 +441,12 @@ impl RegtestNode {
         inner.state.now(inner.clock)
     }
 
+    /// Sets what the node answers to whoever asks for an estimate of fees, per 1000 virtual bytes; at first it has none,
+    /// like Bitcoin Core's on a new chain.
+    pub fn set_fee_estimate(&self, rate: Option<Amount>) {
+        self.change(|state, _| state.fee_estimate = rate);
+    }
+
     /// Lets the mempool hold at most this many virtual bytes: what pays least is dropped first.
     pub fn limit_mempool(&self, max_vsize: u64) {
         self.change(|state, _| {
@@ -432,7 +467,7 @@ impl RegtestNode {
     pub fn resume(&self) {
         let mut inner = self.inner();
         inner.frozen = None;
-        self.tell(&inner);
+        self.tell(inner);
     }
 
     /// Remembers everything: chain, mempool, faucet, time.

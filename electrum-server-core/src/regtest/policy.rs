@@ -119,7 +119,7 @@ fn witness_is_standard(input: &bitcoin::TxIn, script: &Script) -> bool {
 }
 
 /// Kinds of output scripts, as far as the mempool tells them apart.
-enum Kind {
+pub(super) enum Kind {
     Known,
     ScriptHash,
     Data,
@@ -127,7 +127,7 @@ enum Kind {
     Unknown,
 }
 
-fn kind(script: &Script) -> Kind {
+pub(super) fn kind(script: &Script) -> Kind {
     if script.is_p2sh() {
         return Kind::ScriptHash;
     }
@@ -158,7 +158,7 @@ fn kind(script: &Script) -> Kind {
 }
 
 /// Pay to anchor: anybody may spend it, with nothing to show.
-fn is_p2a(script: &Script) -> bool {
+pub(super) fn is_p2a(script: &Script) -> bool {
     script.as_bytes() == [0x51, 0x02, 0x4e, 0x73]
 }
 
@@ -192,7 +192,7 @@ fn is_small_multisig(script: &Script) -> bool {
         && keys.iter().all(is_key)
 }
 
-fn is_dust(output: &TxOut) -> bool {
+pub(super) fn is_dust(output: &TxOut) -> bool {
     let script = &output.script_pubkey;
     if script.is_op_return() || script.len() > 10_000 {
         return false;

@@ -27,3 +27,52 @@ fn the_faucet_pays_exactly() {
     assert_eq!(node.height(), 101);
     assert_eq!(node.mine_to_faucet(1), [hash], "the same again");
 }
+
+#[cfg(feature = "net")]
+mod served {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use electrum_protocol::ScriptHash;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> Value {
+        stream
+            .get_mut()
+            .write_all(format!("{request}\n").as_bytes())
+            .unwrap();
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn a_client_sees_at_once_what_the_node_has() {
+        let begin = Instant::now();
+        let server = TestServer::start().unwrap();
+        let mut stream = BufReader::new(TcpStream::connect(server.address()).unwrap());
+        let hash = ScriptHash::from_script(&somebody());
+        let request = format!(
+            r#"{{"id":1,"method":"blockchain.scripthash.get_balance","params":["{hash}"]}}"#
+        );
+        server
+            .node()
+            .fund(&somebody(), Amount::from_sat(70_000))
+            .unwrap();
+        let reply = ask(&mut stream, &request);
+        assert_eq!(reply["result"]["unconfirmed"], 70_000, "{reply}");
+        println!("{:?} until a client sees its coins", begin.elapsed());
+        server.node().mine_to_faucet(1);
+        let reply = ask(&mut stream, &request);
+        assert_eq!(reply["result"]["confirmed"], 70_000, "{reply}");
+        server.node().reorg(1);
+        let reply = ask(&mut stream, &request);
+        assert_eq!(reply["result"]["unconfirmed"], 70_000, "{reply}");
+        let begin = Instant::now();
+        drop(server);
+        println!("{:?} to end", begin.elapsed());
+    }
+}

@@ -1,0 +1,251 @@
+//! Packages: transactions that are looked at together, so that a child can pay for its parents.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bitcoin::{Transaction, Txid, Wtxid};
+use serde_json::{Value, json};
+
+use super::json::{btc, object};
+use super::mempool::Terms;
+use super::node::State;
+use super::policy::{MIN_RELAY_RATE, fee_at};
+use super::reject::{Reject, ensure};
+use super::rules::money;
+
+const MAX_COUNT: usize = 25;
+const MAX_WEIGHT: u64 = 404_000;
+
+/// What became of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageVerdict {
+    /// `success`, or why not.
+    pub message: String,
+    /// What became of each transaction, in the order in which they came.
+    pub transactions: Vec<PackageResult>,
+    /// What has left the mempool for them.
+    pub replaced: Vec<Txid>,
+}
+
+/// What became of one transaction of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageResult {
+    /// Which one.
+    pub txid: Txid,
+    /// The same with witnesses.
+    pub wtxid: Wtxid,
+    /// Its size in virtual bytes and its fee in satoshis, or why it is not in the mempool.
+    pub outcome: Result<(u64, u64), Reject>,
+}
+
+impl PackageVerdict {
+    /// Returns what Bitcoin Core's `submitpackage` would answer.
+    pub(super) fn to_json(&self) -> Value {
+        let mut results = serde_json::Map::new();
+        for tx in &self.transactions {
+            let mut result = object(json!({"txid": tx.txid}));
+            match &tx.outcome {
+                Ok((vsize, fee)) => {
+                    result.insert("vsize".to_owned(), json!(vsize));
+                    result.insert("fees".to_owned(), json!({"base": btc(*fee)}));
+                }
+                Err(reject) => drop(result.insert("error".to_owned(), json!(reject.to_string()))),
+            }
+            results.insert(tx.wtxid.to_string(), Value::Object(result));
+        }
+        json!({
+            "package_msg": self.message,
+            "tx-results": results,
+            "replaced-transactions": self.replaced,
+        })
+    }
+}
+
+/// What holds of packages by themselves.
+fn check_form(txs: &[Transaction]) -> Result<(), Reject> {
+    ensure(txs.len() <= MAX_COUNT, "package-too-many-transactions")?;
+    let weight: u64 = txs.iter().map(|tx| tx.weight().to_wu()).sum();
+    ensure(txs.len() <= 1 || weight <= MAX_WEIGHT, "package-too-large")?;
+    let txids: Vec<Txid> = txs.iter().map(Transaction::compute_txid).collect();
+    let mut later: HashSet<Txid> = txids.iter().copied().collect();
+    ensure(later.len() == txids.len(), "package-contains-duplicates")?;
+    for (tx, txid) in txs.iter().zip(&txids) {
+        let mut parents = tx.input.iter().map(|input| input.previous_output.txid);
+        ensure(
+            !parents.any(|parent| later.contains(&parent)),
+            "package-not-sorted",
+        )?;
+        later.remove(txid);
+    }
+    let mut spent = HashSet::new();
+    for tx in txs {
+        let fresh = tx
+            .input
+            .iter()
+            .all(|input| !spent.contains(&input.previous_output));
+        ensure(fresh, "conflict-in-package")?;
+        spent.extend(tx.input.iter().map(|input| input.previous_output));
+    }
+    let Some(((child, _), parents)) = txs
+        .iter()
+        .zip(&txids)
+        .collect::<Vec<_>>()
+        .split_last()
+        .map(|(child, parents)| (*child, parents.to_vec()))
+    else {
+        return Ok(());
+    };
+    let of_child: HashSet<Txid> = child
+        .input
+        .iter()
+        .map(|input| input.previous_output.txid)
+        .collect();
+    let all = parents.iter().all(|(_, txid)| of_child.contains(*txid));
+    ensure(all, "package-not-child-with-parents")
+}
+
+/// Whether a transaction that was refused so may be taken with others.
+fn may_be_helped(reject: &Reject) -> bool {
+    matches!(
+        reject.reason.as_str(),
+        "min relay fee not met" | "mempool min fee not met" | "bad-txns-inputs-missingorspent"
+    )
+}
+
+impl State {
+    /// Takes a package: each transaction by itself where it can stand so, the rest together.
+    ///
+    /// # Errors
+    ///
+    /// It is none: the transactions have not been looked at.
+    pub(super) fn accept_package(
+        &mut self,
+        txs: &[Transaction],
+        now: u32,
+    ) -> Result<PackageVerdict, Reject> {
+        check_form(txs)?;
+        let before: HashSet<Txid> = self.mempool.waiting.keys().copied().collect();
+        let mut refused: BTreeMap<Txid, Reject> = BTreeMap::new();
+        let mut left = Vec::new();
+        let mut spoiled = false;
+        for tx in txs {
+            let txid = tx.compute_txid();
+            if self.mempool.waiting.contains_key(&txid) {
+                continue;
+            }
+            if let Err(reject) = self.accept(tx, Terms::Alone, now) {
+                spoiled |= !may_be_helped(&reject);
+                refused.insert(txid, reject);
+                left.push(tx);
+            }
+        }
+        let mut message = "success".to_owned();
+        if !left.is_empty() {
+            message = "transaction failed".to_owned();
+            if !spoiled && left.len() > 1 {
+                match self.accept_together(&left, now) {
+                    Ok(()) => {
+                        message = "success".to_owned();
+                        refused.clear();
+                    }
+                    Err((package, single)) => {
+                        message = package;
+                        refused.extend(single);
+                    }
+                }
+            }
+        }
+        let result = |tx: &Transaction| {
+            let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
+            let there = self.mempool.waiting.get(&txid);
+            let outcome = match (there, refused.get(&txid)) {
+                (Some(waiting), _) => Ok((waiting.vsize, waiting.fee)),
+                (None, Some(reject)) => Err(reject.clone()),
+                (None, None) => Err(Reject::new("mempool full")),
+            };
+            PackageResult {
+                txid,
+                wtxid,
+                outcome,
+            }
+        };
+        let transactions = txs.iter().map(result).collect();
+        let gone = before
+            .into_iter()
+            .filter(|txid| !self.mempool.waiting.contains_key(txid));
+        let mut replaced: Vec<Txid> = gone.collect();
+        replaced.sort_unstable();
+        Ok(PackageVerdict {
+            message,
+            transactions,
+            replaced,
+        })
+    }
+
+    /// Takes transactions of which some cannot pay for themselves; all or none.
+    fn accept_together(
+        &mut self,
+        txs: &[&Transaction],
+        now: u32,
+    ) -> Result<(), (String, Option<(Txid, Reject)>)> {
+        let before = self.mempool.clone();
+        let verdict = self.try_together(txs, now);
+        if verdict.is_err() {
+            self.mempool = before;
+        }
+        verdict
+    }
+
+    fn try_together(
+        &mut self,
+        txs: &[&Transaction],
+        now: u32,
+    ) -> Result<(), (String, Option<(Txid, Reject)>)> {
+        let failed = |txid, reject| ("transaction failed".to_owned(), Some((txid, reject)));
+        let floor = self.mempool.floor;
+        let (mut fees, mut vsize, mut lost) = (0, 0, 0);
+        let mut last = None;
+        for tx in txs {
+            let txid = tx.compute_txid();
+            let candidate = self
+                .mempool
+                .check(&self.chain, tx, Terms::Sponsored)
+                .map_err(|reject| failed(txid, reject))?;
+            let replaced = candidate.replaced.iter();
+            let gone = replaced.filter_map(|txid| self.mempool.waiting.get(txid));
+            lost += gone.map(|waiting| waiting.fee).sum::<u64>();
+            if !candidate.replaced.is_empty() && txs.len() != 2 {
+                let why = "package RBF failed: package must be 1-parent-1-child";
+                return Err((why.to_owned(), None));
+            }
+            fees += candidate.fee;
+            vsize += candidate.vsize;
+            last = Some(txid);
+            self.mempool.add(candidate, now, self.chain.height());
+        }
+        let Some(last) = last else {
+            return Ok(());
+        };
+        for (rate, reason) in [
+            (floor, "mempool min fee not met"),
+            (MIN_RELAY_RATE, "min relay fee not met"),
+        ] {
+            let least = fee_at(rate, vsize);
+            if fees < least {
+                let reject = Reject::with(reason, format!("{fees} < {least}"));
+                return Err(failed(last, reject));
+            }
+        }
+        if lost > 0 && fees < lost + fee_at(MIN_RELAY_RATE, vsize) {
+            let details = format!("{} < {}", money(fees), money(lost));
+            return Err((
+                format!("package RBF failed: insufficient anti-DoS fees, {details}"),
+                None,
+            ));
+        }
+        self.mempool.trim();
+        match self.mempool.waiting.contains_key(&last) {
+            true => Ok(()),
+            false => Err(failed(last, Reject::new("mempool full"))),
+        }
+    }
+}
