@@ -102,6 +102,15 @@ impl Chain {
         entries.into_iter().skip(1).collect()
     }
 
+    /// The block of the active chain that contains a transaction.
+    pub(super) fn block_of(&self, txid: &Txid) -> Option<BlockHash> {
+        let has = |hash: &&BlockHash| {
+            self.entry(hash)
+                .is_some_and(|entry| entry.txids.contains(txid))
+        };
+        self.active.iter().rev().find(has).copied()
+    }
+
     /// Blocks on which nothing is built.
     pub(super) fn leaves(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.leaves.iter().filter_map(|hash| self.entry(hash))
@@ -173,7 +182,7 @@ impl Chain {
     }
 
     /// Whether a block or one that it is built on is invalid.
-    fn is_spoiled(&self, hash: &BlockHash) -> bool {
+    pub(super) fn is_spoiled(&self, hash: &BlockHash) -> bool {
         let mut at = *hash;
         while let Some(entry) = self.entry(&at) {
             if self.invalid.contains(&at) {
@@ -229,6 +238,18 @@ impl Chain {
             at = entry.block.header.prev_blockhash;
         }
         false
+    }
+
+    /// The height at which the branch of a block leaves the active chain; its own when it is on it.
+    pub(super) fn fork_height(&self, hash: &BlockHash) -> u32 {
+        let mut at = *hash;
+        while let Some(entry) = self.entry(&at) {
+            if self.is_active(&at) {
+                return entry.height;
+            }
+            at = entry.block.header.prev_blockhash;
+        }
+        0
     }
 
     /// The blocks from the active chain (exclusive) up to the best block that is not spoiled, the lowest first; none

@@ -3,6 +3,7 @@
 mod admission;
 mod block;
 mod chain;
+mod control;
 mod diagram;
 mod faucet;
 mod json;
@@ -21,6 +22,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use control::{Control, ControlError};
 pub use faucet::FundError;
 pub use node::{Clock, RegtestNode, RegtestOptions, Snapshot};
 pub use package::{PackageResult, PackageVerdict};

@@ -293,6 +293,16 @@ impl RegtestNode {
         self.read(|state| state.chain.entry(hash).map(|entry| entry.block.clone()))
     }
 
+    /// Whether a block is known, of the active chain or not.
+    pub fn knows(&self, hash: &BlockHash) -> bool {
+        self.read(|state| state.chain.entry(hash).is_some())
+    }
+
+    /// Returns the block of the active chain that contains a transaction; looks through all of them.
+    pub fn block_of(&self, txid: &Txid) -> Option<BlockHash> {
+        self.read(|state| state.chain.block_of(txid))
+    }
+
     /// Returns the txids of the mempool in the order in which they came.
     pub fn mempool(&self) -> Vec<Txid> {
         self.read(|state| {

@@ -193,12 +193,24 @@ impl TestServer {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
                 return;
             };
-            let shutdown = async { drop(stopped.await) };
-            net::serve(vec![listener], Arc::new(services), updates, shutdown).await;
+            // Who is still connected when a test ends is a client that the test has forgotten.
+            let serve = net::serve(
+                vec![listener],
+                Arc::new(services),
+                updates,
+                std::future::pending(),
+            );
+            tokio::select! {
+                () = serve => {}
+                _ = stopped => {}
+            }
         };
         let serving = thread::Builder::new()
             .name("server".to_owned())
-            .spawn(move || runtime.block_on(serve))?;
+            .spawn(move || {
+                runtime.block_on(serve);
+                runtime.shutdown_background();
+            })?;
         server.threads.push(serving);
         Ok(server)
     }

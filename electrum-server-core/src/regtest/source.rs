@@ -21,7 +21,7 @@ use crate::chain::{
 };
 
 /// In satoshis per 1000 virtual bytes: more than this is taken for a mistake.
-const MAX_FEE_RATE: u64 = 10_000_000;
+const MAX_FEE_RATE: Amount = Amount::from_sat(10_000_000);
 
 /// Codes of Bitcoin Core's errors.
 pub(super) mod code {
@@ -46,7 +46,12 @@ impl State {
     }
 
     /// What `sendrawtransaction` refuses unless it is told otherwise, to save its users from mistakes.
-    fn check_limits(&self, tx: &Transaction) -> Result<(), NodeError> {
+    fn check_limits(
+        &self,
+        tx: &Transaction,
+        max_rate: Amount,
+        max_burn: Amount,
+    ) -> Result<(), NodeError> {
         let refused = |message: &str| {
             Err(NodeError::Rpc {
                 code: code::VERIFY,
@@ -55,7 +60,7 @@ impl State {
         };
         let is_burned = |output: &TxOut| {
             let script = &output.script_pubkey;
-            (script.is_op_return() || script.len() > 10_000) && output.value > Amount::ZERO
+            (script.is_op_return() || script.len() > 10_000) && output.value > max_burn
         };
         if tx.output.iter().any(is_burned) {
             return refused(
@@ -64,7 +69,10 @@ impl State {
         }
         // What is wrong with it otherwise is more interesting.
         match self.mempool.check(&self.chain, tx, Terms::Alone) {
-            Ok(candidate) if candidate.fee > fee_at(MAX_FEE_RATE, candidate.vsize) => {
+            Ok(candidate)
+                if max_rate > Amount::ZERO
+                    && candidate.fee > fee_at(max_rate.to_sat(), candidate.vsize) =>
+            {
                 refused("Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
             }
             _ => Ok(()),
@@ -102,8 +110,14 @@ impl State {
 }
 
 impl RegtestNode {
-    /// Takes a transaction in its network encoding, as Bitcoin Core's `sendrawtransaction` does.
-    pub(super) fn send_raw(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
+    /// Takes a transaction in its network encoding, as Bitcoin Core's `sendrawtransaction` does; `max_rate` per 1000
+    /// virtual bytes (0: any), `max_burn` in outputs that nobody can spend.
+    pub(super) fn send_raw_within(
+        &self,
+        raw_tx: &[u8],
+        max_rate: Option<Amount>,
+        max_burn: Option<Amount>,
+    ) -> Result<Txid, NodeError> {
         let tx = decode(raw_tx)?;
         let txid = tx.compute_txid();
         self.change(|state, now| {
@@ -119,7 +133,11 @@ impl RegtestNode {
             if state.mempool.waiting.contains_key(&txid) {
                 return Ok(txid);
             }
-            state.check_limits(&tx)?;
+            state.check_limits(
+                &tx,
+                max_rate.unwrap_or(MAX_FEE_RATE),
+                max_burn.unwrap_or(Amount::ZERO),
+            )?;
             state.accept(&tx, Terms::Alone, now).map_err(refused)
         })
     }
@@ -251,7 +269,7 @@ impl ChainSource for RegtestNode {
 
 impl Node for RegtestNode {
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
-        self.send_raw(raw_tx)
+        self.send_raw_within(raw_tx, None, None)
     }
 
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
