@@ -102,6 +102,13 @@ impl Chain {
         entries.into_iter().skip(1).collect()
     }
 
+    /// Blocks that are known to break a rule, or were declared to.
+    pub(super) fn invalid(&self) -> Vec<&BlockHash> {
+        let mut invalid: Vec<_> = self.invalid.iter().collect();
+        invalid.sort_unstable();
+        invalid
+    }
+
     /// The block of the active chain that contains a transaction.
     pub(super) fn block_of(&self, txid: &Txid) -> Option<BlockHash> {
         let has = |hash: &&BlockHash| {

@@ -21,6 +21,7 @@ const FEE_RATE: u64 = 2;
 /// The faucet: one key, and the coins that it can spend.
 #[derive(Clone, Debug)]
 pub(super) struct Faucet {
+    seed: u64,
     key: SecretKey,
     script: ScriptBuf,
     /// Confirmed coins by the height at which they can be spent first.
@@ -49,10 +50,15 @@ impl Faucet {
         let key = secret_key(seed, 0);
         let script = ScriptBuf::new_p2wpkh(&public_key(&key).wpubkey_hash());
         Self {
+            seed,
             key,
             script,
             coins: OrdMap::new(),
         }
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(super) fn script(&self) -> ScriptBuf {
@@ -124,9 +130,7 @@ impl State {
         let mut found: Vec<(OutPoint, Amount)> = spendable
             .map(|((_, outpoint), value)| (*outpoint, *value))
             .collect();
-        let mut waiting: Vec<_> = self.mempool.waiting.values().collect();
-        waiting.sort_by_key(|waiting| waiting.sequence);
-        for waiting in waiting {
+        for waiting in self.mempool.in_order() {
             for (vout, output) in (0..).zip(&waiting.tx.output) {
                 let outpoint = OutPoint::new(waiting.txid, vout);
                 if output.script_pubkey == self.faucet.script

@@ -87,6 +87,13 @@ impl Mempool {
         self.spenders.get(outpoint)
     }
 
+    /// What waits, in the order in which it came.
+    pub(super) fn in_order(&self) -> Vec<&Arc<Waiting>> {
+        let mut waiting: Vec<_> = self.waiting.values().collect();
+        waiting.sort_by_key(|waiting| waiting.sequence);
+        waiting
+    }
+
     /// The lowest rate that gets in now.
     pub(super) fn min_rate(&self) -> u64 {
         self.floor.max(MIN_RELAY_RATE)

@@ -15,10 +15,12 @@ mod policy;
 mod reject;
 mod replacement;
 mod rules;
+mod saved;
 mod script;
 #[cfg(feature = "net")]
 mod serve;
 mod source;
+mod steer;
 #[cfg(test)]
 mod tests;
 
@@ -27,5 +29,6 @@ pub use faucet::FundError;
 pub use node::{Clock, RegtestNode, RegtestOptions, Snapshot};
 pub use package::{PackageResult, PackageVerdict};
 pub use reject::Reject;
+pub use saved::LoadError;
 #[cfg(feature = "net")]
 pub use serve::{ServeOptions, StartError, TestServer};

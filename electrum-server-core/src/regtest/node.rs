@@ -26,11 +26,11 @@ struct Shared {
     changed: Condvar,
 }
 
-struct Inner {
-    state: State,
+pub(super) struct Inner {
+    pub(super) state: State,
     /// What followers see while notifications are paused.
-    frozen: Option<Box<State>>,
-    clock: Clock,
+    pub(super) frozen: Option<Box<State>>,
+    pub(super) clock: Clock,
     listeners: Vec<Listener>,
     /// How often something has changed.
     version: u64,
@@ -124,14 +124,14 @@ impl State {
         }
     }
 
-    fn submit(&mut self, block: Block, now: u32) -> Result<(), Reject> {
+    pub(super) fn submit(&mut self, block: Block, now: u32) -> Result<(), Reject> {
         let mut moved = Moved::default();
         let verdict = self.chain.submit(block, now, &mut moved);
         self.settle(&moved, now);
         verdict
     }
 
-    fn settle(&mut self, moved: &Moved, now: u32) {
+    pub(super) fn settle(&mut self, moved: &Moved, now: u32) {
         self.mempool.follow(&self.chain, moved, now);
         self.faucet.follow(moved);
     }
@@ -208,7 +208,7 @@ impl RegtestNode {
         node
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         // Every change is made on a copy of the state or is whole before anything can panic.
         self.shared
             .inner
@@ -237,7 +237,7 @@ impl RegtestNode {
     }
 
     /// Tells of a change. Nobody holds the lock meanwhile: who is told may look.
-    fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
+    pub(super) fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
         inner.version += 1;
         inner.state.version = inner.version;
         if inner.frozen.is_none() {
@@ -306,8 +306,7 @@ impl RegtestNode {
     /// Returns the txids of the mempool in the order in which they came.
     pub fn mempool(&self) -> Vec<Txid> {
         self.read(|state| {
-            let mut waiting: Vec<_> = state.mempool.waiting.values().collect();
-            waiting.sort_by_key(|waiting| waiting.sequence);
+            let waiting = state.mempool.in_order();
             waiting.iter().map(|waiting| waiting.txid).collect()
         })
     }
@@ -373,111 +372,6 @@ impl RegtestNode {
                 .check(&state.chain, tx, Terms::Alone)
                 .map(drop)
         })
-    }
-
-    /// Replaces the newest `depth` blocks by `depth + 1` empty ones; what was in them returns to the mempool, where it
-    /// is still valid. At most everything but the genesis block is replaced.
-    pub fn reorg(&self, depth: u32) -> Vec<BlockHash> {
-        let height = self.height();
-        let depth = depth.min(height);
-        if let (Some(hash), true) = (self.block_hash(height - depth + 1), depth > 0) {
-            self.invalidate(&hash);
-        }
-        let script = self.read(|state| state.faucet.script());
-        (0..=depth)
-            .filter_map(|_| self.mine_exactly(&[], &script).ok())
-            .collect()
-    }
-
-    /// Takes a block and all that is built on it out of the active chain; false when it is unknown or the genesis
-    /// block.
-    pub fn invalidate(&self, hash: &BlockHash) -> bool {
-        self.rearrange(|chain, moved| chain.invalidate(hash, moved))
-    }
-
-    /// Takes back an [`invalidate`](Self::invalidate); false when the block is unknown.
-    pub fn reconsider(&self, hash: &BlockHash) -> bool {
-        self.rearrange(|chain, moved| chain.reconsider(hash, moved))
-    }
-
-    fn rearrange(&self, change: impl FnOnce(&mut Chain, &mut Moved) -> bool) -> bool {
-        self.change(|state, now| {
-            let mut moved = Moved::default();
-            let known = change(&mut state.chain, &mut moved);
-            state.settle(&moved, now);
-            known
-        })
-    }
-
-    /// Drops a transaction from the mempool, with all that is built on it, as a node does that restarts or has too
-    /// much; whether it was there.
-    pub fn drop_transaction(&self, txid: &Txid) -> bool {
-        self.change(|state, _| !state.mempool.remove_with_descendants(txid).is_empty())
-    }
-
-    /// Puts `tx` into the mempool and drops whatever spends the same outputs, even where nobody would be paid for
-    /// that. It must be valid in every other way.
-    ///
-    /// # Errors
-    ///
-    /// The mempool would not take it without those others either.
-    pub fn force_replacement(&self, tx: &Transaction) -> Result<Txid, Reject> {
-        self.change(|state, now| {
-            let before = state.mempool.clone();
-            for input in &tx.input {
-                if let Some(spender) = state.mempool.spender(&input.previous_output).copied() {
-                    state.mempool.remove_with_descendants(&spender);
-                }
-            }
-            let verdict = state.accept(tx, Terms::Alone, now);
-            if verdict.is_err() {
-                state.mempool = before;
-            }
-            verdict
-        })
-    }
-
-    /// Sets the clock, in seconds since 1970; `None` gives it back to [`Clock::Ask`].
-    pub fn set_time(&self, time: Option<u32>) {
-        let mut inner = self.inner();
-        if time.is_some() || matches!(inner.clock, Clock::Ask(_)) {
-            inner.state.time = time;
-        }
-    }
-
-    /// Returns the node's time in seconds since 1970.
-    pub fn time(&self) -> u32 {
-        let inner = self.inner();
-        inner.state.now(inner.clock)
-    }
-
-    /// Sets what the node answers to whoever asks for an estimate of fees, per 1000 virtual bytes; at first it has none,
-    /// like Bitcoin Core's on a new chain.
-    pub fn set_fee_estimate(&self, rate: Option<Amount>) {
-        self.change(|state, _| state.fee_estimate = rate);
-    }
-
-    /// Lets the mempool hold at most this many virtual bytes: what pays least is dropped first.
-    pub fn limit_mempool(&self, max_vsize: u64) {
-        self.change(|state, _| {
-            state.mempool.max_vsize = max_vsize;
-            state.mempool.trim();
-        });
-    }
-
-    /// Hides all changes from whoever follows the node, until [`resume`](Self::resume).
-    pub fn pause(&self) {
-        let mut inner = self.inner();
-        if inner.frozen.is_none() {
-            inner.frozen = Some(Box::new(inner.state.clone()));
-        }
-    }
-
-    /// Shows what has changed since [`pause`](Self::pause), all at once.
-    pub fn resume(&self) {
-        let mut inner = self.inner();
-        inner.frozen = None;
-        self.tell(inner);
     }
 
     /// Remembers everything: chain, mempool, faucet, time.

@@ -76,3 +76,31 @@ mod served {
         println!("{:?} to end", begin.elapsed());
     }
 }
+
+#[test]
+fn what_is_saved_comes_back() {
+    let node = RegtestNode::default();
+    let first = node.fund(&somebody(), Amount::from_sat(100_000)).unwrap();
+    let stale = node.mine_to_faucet(1)[0];
+    node.reorg(1);
+    let second = node.fund(&somebody(), Amount::from_sat(50_000)).unwrap();
+    let text = node.save();
+    let again = RegtestNode::load(&text, RegtestOptions::default()).unwrap();
+    assert_eq!(again.best_block(), node.best_block());
+    assert_eq!(again.mempool(), node.mempool());
+    assert!(again.mempool().contains(&first) && again.mempool().contains(&second));
+    assert!(again.knows(&stale));
+    assert_eq!(again.save(), text);
+    // The same happens next.
+    assert_eq!(again.mine_to_faucet(3), node.mine_to_faucet(3));
+    assert_eq!(again.faucet_balance(), node.faucet_balance());
+
+    let load = |text: &str| RegtestNode::load(text, RegtestOptions::default());
+    assert_eq!(load("nonsense").unwrap_err(), LoadError::Headline);
+    let cut: String = text
+        .lines()
+        .take(50)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(load(&cut).is_err());
+}
