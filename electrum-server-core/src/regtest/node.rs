@@ -270,6 +270,11 @@ impl RegtestNode {
         self.inner().listeners.push(Arc::new(listener));
     }
 
+    /// Counts changes: another number means another state, that of [`restore`](Self::restore) included.
+    pub fn version(&self) -> u64 {
+        self.read(|state| state.version)
+    }
+
     /// Returns the tip of the active chain, even while notifications are paused.
     pub fn best_block(&self) -> BlockId {
         self.read(|state| BlockId {

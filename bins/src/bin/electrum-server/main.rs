@@ -2,6 +2,8 @@
 
 mod cli;
 mod config;
+#[cfg(feature = "dev")]
+mod dev;
 mod layers;
 mod logging;
 mod node;
@@ -42,12 +44,28 @@ fn main() -> ExitCode {
         .iter()
         .for_each(|warning| warn!("{warning}"));
     config.notes.iter().for_each(|note| debug!("{note}"));
-    match run::run(&config, &console) {
+    match run(&config, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(feature = "dev")]
+fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    match &config.dev {
+        Some(settings) => dev::run(config, settings),
+        None => run::run(config, console),
+    }
+}
+
+#[cfg(not(feature = "dev"))]
+fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    match &config.dev {
+        Some(_) => anyhow::bail!("this program was built without --dev (the feature `dev`)"),
+        None => run::run(config, console),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bitcoin::Network;
 use serde::{Deserialize, Deserializer};
@@ -33,6 +34,35 @@ impl TryFrom<String> for NetworkName {
 
     fn try_from(name: String) -> Result<Self, String> {
         name.parse()
+    }
+}
+
+/// A span of time, written with its unit: `500ms`, `10s`, `2m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Interval(pub(crate) Duration);
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+        let millis = units.iter().find_map(|(unit, millis)| {
+            let count: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            count.checked_mul(*millis)
+        });
+        match millis {
+            Some(millis) if millis > 0 => Ok(Self(Duration::from_millis(millis))),
+            _ => Err(format!("`{text}` is not a time such as 500ms, 10s or 2m")),
+        }
+    }
+}
+
+impl TryFrom<String> for Interval {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

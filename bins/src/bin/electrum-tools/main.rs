@@ -4,6 +4,7 @@ mod address;
 mod call;
 mod cli;
 mod connection;
+mod dev;
 mod ping;
 mod report;
 mod scripthash;
@@ -40,6 +41,7 @@ fn run(command: &Command) -> Result<Vec<Report>, Failure> {
             params,
             protocol,
         } => call::run(server, method, params, *protocol).map(|report| vec![report]),
+        Command::Dev(dev) => dev::run(dev).map(|report| vec![report]),
         Command::Ping { server } => ping::run(server).map(|report| vec![report]),
     }
 }
