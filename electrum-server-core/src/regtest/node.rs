@@ -316,6 +316,11 @@ impl RegtestNode {
         })
     }
 
+    /// Returns a transaction of the mempool.
+    pub fn mempool_transaction(&self, txid: &Txid) -> Option<Transaction> {
+        self.read(|state| Some(state.mempool.waiting.get(txid)?.tx.clone()))
+    }
+
     /// Mines blocks that pay to `script` and contain what is in the mempool; their hashes, the lowest first.
     pub fn mine(&self, count: u32, script: &bitcoin::Script) -> Vec<BlockHash> {
         let mut inner = self.inner();

@@ -1,0 +1,557 @@
+//! Blocks made by hand, valid and with each rule broken.
+
+use bitcoin::block::{Header, Version};
+use bitcoin::hashes::Hash;
+use bitcoin::opcodes::all::OP_CHECKSIG;
+use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::{
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Target, Transaction,
+    TxIn, TxMerkleNode, TxOut, Witness, absolute, transaction,
+};
+use electrum_server_core::regtest::{RegtestNode, RegtestOptions};
+use serde_json::json;
+
+use crate::common;
+use crate::locks::{Lock, Owned, data};
+use crate::transactions::{draft, output};
+use crate::world::{World, nowhere};
+
+/// A block in the making.
+#[derive(Clone)]
+struct Making {
+    block: Block,
+    height: u32,
+}
+
+fn subsidy(height: u32) -> u64 {
+    5_000_000_000u64 >> (height / 150)
+}
+
+impl Making {
+    fn on(world: &mut World, parent: BlockHash, txdata: &[Transaction], fees: u64) -> Self {
+        let height = (0..=world.ours.height())
+            .rev()
+            .find(|height| world.ours.block_hash(*height) == Some(parent))
+            .unwrap()
+            + 1;
+        Self::at(world, parent, height, txdata, fees)
+    }
+
+    fn at(
+        world: &mut World,
+        parent: BlockHash,
+        height: u32,
+        txdata: &[Transaction],
+        fees: u64,
+    ) -> Self {
+        let extra = world.random.next().to_le_bytes();
+        let coinbase = Transaction {
+            version: transaction::Version::TWO,
+            lock_time: absolute::LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: OutPoint::null(),
+                script_sig: Builder::new()
+                    .push_int(i64::from(height))
+                    .push_slice(extra)
+                    .into_script(),
+                sequence: Sequence::MAX,
+                witness: Witness::from_slice(&[[0u8; 32]]),
+            }],
+            output: vec![TxOut {
+                value: Amount::from_sat(subsidy(height) + fees),
+                script_pubkey: Lock::P2wshOpen.script(),
+            }],
+        };
+        let mut txs = vec![coinbase];
+        txs.extend_from_slice(txdata);
+        let before = world.ours.get_block(&parent).unwrap().header.time;
+        let header = Header {
+            version: Version::from_consensus(0x2000_0000),
+            prev_blockhash: parent,
+            merkle_root: TxMerkleNode::all_zeros(),
+            time: before + 600,
+            bits: CompactTarget::from_consensus(0x207f_ffff),
+            nonce: 0,
+        };
+        let mut making = Self {
+            block: Block {
+                header,
+                txdata: txs,
+            },
+            height,
+        };
+        making.commit();
+        making
+    }
+
+    fn coinbase(&mut self) -> &mut Transaction {
+        &mut self.block.txdata[0]
+    }
+
+    /// Commits to the witnesses, in place of an earlier commitment.
+    fn commit(&mut self) {
+        let is_commitment = |output: &TxOut| {
+            output
+                .script_pubkey
+                .as_bytes()
+                .starts_with(&[0x6a, 0x24, 0xaa])
+        };
+        self.coinbase()
+            .output
+            .retain(|output| !is_commitment(output));
+        let root = self.block.witness_root().unwrap();
+        let hash = Block::compute_witness_commitment(&root, &[0; 32]);
+        let script = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], hash.as_ref()].concat();
+        self.coinbase().output.push(TxOut {
+            value: Amount::ZERO,
+            script_pubkey: script.into(),
+        });
+    }
+
+    /// Sets the root and finds a nonce.
+    fn mined(mut self) -> Block {
+        if let Some(root) = self.block.compute_merkle_root() {
+            self.block.header.merkle_root = root;
+        }
+        self.with_work()
+    }
+
+    fn with_work(mut self) -> Block {
+        let target = Target::from_compact(CompactTarget::from_consensus(0x207f_ffff));
+        while !target.is_met_by(self.block.block_hash()) {
+            self.block.header.nonce += 1;
+        }
+        self.block
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Self)) -> Block {
+        let mut other = self.clone();
+        change(&mut other);
+        other.mined()
+    }
+}
+
+/// Everything in the mempool, parents first, and what it pays; or a part of it.
+fn from_mempool(world: &mut World, all: bool) -> (Vec<Transaction>, u64) {
+    let mut taken: Vec<Transaction> = Vec::new();
+    let mut fees = 0;
+    let mempool = world.ours.mempool();
+    for txid in &mempool {
+        let tx = world.ours.mempool_transaction(txid).unwrap();
+        let parents_in = tx.input.iter().all(|input| {
+            let parent = input.previous_output.txid;
+            !mempool.contains(&parent) || taken.iter().any(|tx| tx.compute_txid() == parent)
+        });
+        if !parents_in || (!all && world.random.one_in(3)) {
+            continue;
+        }
+        let entry = world.core.rpc("getmempoolentry", &[json!(txid)]);
+        fees += (entry["fees"]["base"].as_f64().unwrap() * 1e8).round() as u64;
+        taken.push(tx);
+    }
+    (taken, fees)
+}
+
+/// A block of a part of the mempool.
+pub(crate) fn random(world: &mut World) {
+    let (txs, fees) = from_mempool(world, false);
+    let tip = world.ours.best_block().hash;
+    let block = Making::on(world, tip, &txs, fees).mined();
+    assert!(world.submit("a block by hand", &block));
+}
+
+/// A branch that wins, or not.
+pub(crate) fn fork(world: &mut World) {
+    let depth = 1 + world.random.below(3) as u32;
+    let longer = world.random.one_in(2);
+    let height = world.ours.height();
+    let mut parent = world.ours.block_hash(height - depth).unwrap();
+    let mut at = height - depth;
+    for _ in 0..depth + u32::from(longer) {
+        at += 1;
+        // What was in the block that is replaced, sometimes.
+        let keep = world.random.one_in(2);
+        let replaced = world.ours.block_hash(at).filter(|_| keep);
+        let replaced = replaced.and_then(|hash| world.ours.get_block(&hash));
+        let txs: Vec<Transaction> = replaced.map_or(Vec::new(), |block| block.txdata[1..].to_vec());
+        let block = Making::at(world, parent, at, &txs, 0).mined();
+        if !world.submit("a branch", &block) {
+            return;
+        }
+        parent = block.block_hash();
+    }
+}
+
+/// A fresh node of each kind takes the other's chain.
+pub(crate) fn replay(world: &World) {
+    let core = common::RegtestNode::start();
+    core.rpc("setmocktime", &[json!(world.ours.time() + 7_000)]);
+    let ours = RegtestNode::new(RegtestOptions {
+        blocks: 0,
+        ..RegtestOptions::default()
+    });
+    ours.set_time(Some(world.ours.time() + 7_000));
+    for height in 1..=world.ours.height() {
+        let theirs = world.core.block(world.core.block_hash(height));
+        ours.submit_block(theirs).unwrap();
+        let own = world
+            .ours
+            .get_block(&world.ours.block_hash(height).unwrap());
+        let raw = bitcoin::consensus::encode::serialize_hex(&own.unwrap());
+        assert!(core.rpc("submitblock", &[json!(raw)]).is_null());
+    }
+    assert_eq!(core.tip_hash(), world.ours.best_block().hash);
+    assert_eq!(ours.best_block().hash, world.core.tip_hash());
+}
+
+fn confirmed(world: &mut World, lock: Lock) -> Vec<Owned> {
+    let coins = world.coins().into_iter();
+    coins
+        .filter(|coin| {
+            let value = coin.output.value.to_sat();
+            coin.lock == lock && (10_000_000..1_000_000_000).contains(&value)
+        })
+        .collect()
+}
+
+/// Gives both one block for each rule that breaks it.
+#[allow(clippy::too_many_lines)]
+pub(crate) fn broken(world: &mut World) {
+    for _ in 0..3 {
+        // Everything in the mempool is mined: what follows is about blocks alone.
+        world.mined_by_core(1);
+        let time = world.ours.time() + 600;
+        world.set_time(time);
+        let coins = confirmed(world, Lock::P2wpkh);
+        let (coin, other) = (coins[0].clone(), coins[1].clone());
+        let value = coin.output.value.to_sat();
+        let fee = 2_000;
+        let pay = draft(
+            std::slice::from_ref(&coin),
+            vec![output(Lock::P2wpkh, value - fee)],
+        )
+        .signed();
+        let tip = world.ours.best_block().hash;
+        let good = Making::on(world, tip, std::slice::from_ref(&pay), fee);
+        let empty = Making::on(world, tip, &[], 0);
+        let (height, now) = (good.height, world.ours.time());
+        let mtp = world.core.rpc("getblockchaininfo", &[])["mediantime"]
+            .as_u64()
+            .unwrap() as u32;
+        let raw = |change: &dyn Fn(&mut Transaction)| {
+            let mut unsigned = draft(
+                std::slice::from_ref(&coin),
+                vec![output(Lock::P2wpkh, value - fee)],
+            );
+            change(&mut unsigned.tx);
+            Some(unsigned.signed())
+        };
+        let holding = |txs: &[Transaction], fees: u64| {
+            let mut making = empty.clone();
+            making.block.txdata.extend_from_slice(txs);
+            making.coinbase().output[0].value += Amount::from_sat(fees);
+            making.commit();
+            making.mined()
+        };
+        let child = {
+            let txid = pay.compute_txid();
+            let own = Owned {
+                outpoint: OutPoint::new(txid, 0),
+                output: pay.output[0].clone(),
+                lock: Lock::P2wpkh,
+            };
+            draft(&[own], vec![output(Lock::P2wpkh, value - 2 * fee)]).signed()
+        };
+        let young = {
+            let hash = world.ours.block_hash(height - 50).unwrap();
+            let coinbase = world.ours.get_block(&hash).unwrap().txdata[0].clone();
+            world.learn(&coinbase);
+            let coin = world.coin(&OutPoint::new(coinbase.compute_txid(), 0));
+            coin.map(|coin| {
+                let value = coin.output.value.to_sat();
+                draft(&[coin], vec![output(Lock::P2wpkh, value)]).signed()
+            })
+        };
+        let mut cases: Vec<(&str, Block)> = vec![
+            ("too little work", {
+                let mut block = good.clone().mined();
+                let target = Target::from_compact(block.header.bits);
+                while target.is_met_by(block.block_hash()) {
+                    block.header.nonce += 1;
+                }
+                block
+            }),
+            (
+                "other bits",
+                good.with(|making| {
+                    making.block.header.bits = CompactTarget::from_consensus(0x207f_fffe)
+                }),
+            ),
+            (
+                "bits beyond the limit",
+                good.with(|making| {
+                    making.block.header.bits = CompactTarget::from_consensus(0x2100_ffff)
+                }),
+            ),
+            (
+                "too old",
+                good.with(|making| making.block.header.time = mtp),
+            ),
+            (
+                "too new",
+                good.with(|making| making.block.header.time = now + 7_201),
+            ),
+            (
+                "version 3",
+                good.with(|making| making.block.header.version = Version::from_consensus(3)),
+            ),
+            (
+                "version 1",
+                good.with(|making| making.block.header.version = Version::from_consensus(1)),
+            ),
+            ("another root", {
+                let mut making = good.clone();
+                making.block.header.merkle_root = TxMerkleNode::from_byte_array([7; 32]);
+                making.with_work()
+            }),
+            ("the last transaction twice", {
+                let mut making = good.clone();
+                making.block.header.merkle_root = making.block.compute_merkle_root().unwrap();
+                making.block.txdata.push(pay.clone());
+                let twice = making.clone().mined();
+                let mut three = making;
+                three.block.txdata.push(child.clone());
+                three.block.txdata.push(child.clone());
+                drop(twice);
+                three.mined()
+            }),
+            (
+                "unknown parent",
+                good.with(|making| {
+                    making.block.header.prev_blockhash = BlockHash::from_byte_array([9; 32])
+                }),
+            ),
+            (
+                "no transactions",
+                good.with(|making| making.block.txdata.clear()),
+            ),
+            (
+                "no coinbase",
+                good.with(|making| drop(making.block.txdata.remove(0))),
+            ),
+            (
+                "two coinbases",
+                good.with(|making| {
+                    let mut second = making.block.txdata[0].clone();
+                    second.output.truncate(1);
+                    making.block.txdata.push(second);
+                    making.commit();
+                }),
+            ),
+            (
+                "another height",
+                good.with(|making| {
+                    making.coinbase().input[0].script_sig = Builder::new()
+                        .push_int(i64::from(height) + 1)
+                        .push_int(77)
+                        .into_script();
+                }),
+            ),
+            (
+                "a height that is too short",
+                good.with(|making| {
+                    making.coinbase().input[0].script_sig = ScriptBuf::from_bytes(vec![1])
+                }),
+            ),
+            (
+                "a coinbase that says too much",
+                good.with(|making| {
+                    let long = PushBytesBuf::try_from(vec![1; 100]).unwrap();
+                    making.coinbase().input[0].script_sig = Builder::new()
+                        .push_int(i64::from(height))
+                        .push_slice(long)
+                        .into_script();
+                }),
+            ),
+            (
+                "too much for the miner",
+                good.with(|making| making.coinbase().output[0].value += Amount::ONE_SAT),
+            ),
+            (
+                "less for the miner than might be, another parent",
+                good.with(|making| {
+                    making.coinbase().output[0].value -= Amount::ONE_SAT;
+                    making.block.header.prev_blockhash = BlockHash::from_byte_array([8; 32]);
+                }),
+            ),
+            (
+                "no commitment",
+                good.with(|making| {
+                    making.coinbase().output.truncate(1);
+                    making.coinbase().input[0].witness = Witness::new();
+                }),
+            ),
+            (
+                "a commitment to something else",
+                good.with(|making| {
+                    let last = making.coinbase().output.last_mut().unwrap();
+                    let mut script = last.script_pubkey.to_bytes();
+                    script[10] ^= 1;
+                    last.script_pubkey = script.into();
+                }),
+            ),
+            (
+                "no reserved value",
+                good.with(|making| making.coinbase().input[0].witness = Witness::new()),
+            ),
+            (
+                "a short reserved value",
+                good.with(|making| {
+                    making.coinbase().input[0].witness = Witness::from_slice(&[[0u8; 31]])
+                }),
+            ),
+            (
+                "a coinbase without outputs",
+                good.with(|making| making.coinbase().output.clear()),
+            ),
+            (
+                "the child before its parent",
+                holding(&[child.clone(), pay.clone()], 2 * fee),
+            ),
+            ("spent twice", {
+                let twice = draft(
+                    std::slice::from_ref(&coin),
+                    vec![output(Lock::P2trKey, value - fee)],
+                )
+                .signed();
+                holding(&[pay.clone(), twice], 2 * fee)
+            }),
+            ("something from nothing", {
+                let tx = raw(&|tx| tx.input[0].previous_output = nowhere());
+                holding(&[tx.unwrap()], 0)
+            }),
+            ("more than there is", {
+                let tx = raw(&|tx| tx.output[0].value = Amount::from_sat(value + 1));
+                holding(&[tx.unwrap()], 0)
+            }),
+            (
+                "not final by height",
+                holding(
+                    &[
+                        raw(&|tx| tx.lock_time = absolute::LockTime::from_consensus(height))
+                            .unwrap(),
+                    ],
+                    fee,
+                ),
+            ),
+            (
+                "not final by time",
+                holding(
+                    &[raw(&|tx| tx.lock_time = absolute::LockTime::from_consensus(mtp)).unwrap()],
+                    fee,
+                ),
+            ),
+            (
+                "not old enough",
+                holding(
+                    &[raw(&|tx| tx.input[0].sequence = Sequence(60_000)).unwrap()],
+                    fee,
+                ),
+            ),
+            (
+                "not old enough in time",
+                holding(
+                    &[raw(&|tx| tx.input[0].sequence = Sequence(1 << 22 | 60_000)).unwrap()],
+                    fee,
+                ),
+            ),
+            ("another's signature", {
+                let mut tx = pay.clone();
+                let mut items = tx.input[0].witness.to_vec();
+                items[0][20] ^= 1;
+                tx.input[0].witness = Witness::from_slice(&items);
+                holding(&[tx], fee)
+            }),
+            (
+                "no outputs",
+                holding(&[raw(&|tx| tx.output.clear()).unwrap()], 0),
+            ),
+            ("the same input twice", {
+                let mut unsigned = draft(
+                    &[coin.clone(), coin.clone()],
+                    vec![output(Lock::P2wpkh, value)],
+                );
+                unsigned.tx.version = transaction::Version::TWO;
+                holding(&[unsigned.signed()], 0)
+            }),
+            (
+                "negative",
+                holding(
+                    &[raw(&|tx| tx.output[0].value = Amount::from_sat(u64::MAX)).unwrap()],
+                    0,
+                ),
+            ),
+            ("too many signatures", {
+                let many: ScriptBuf = vec![OP_CHECKSIG.to_u8(); 20_001].into();
+                let tx = raw(&|tx| {
+                    tx.output.push(TxOut {
+                        value: Amount::ZERO,
+                        script_pubkey: many.clone(),
+                    })
+                });
+                holding(&[tx.unwrap()], fee)
+            }),
+            ("too long", {
+                let big = data(999_900);
+                let tx = raw(&|tx| {
+                    tx.output.push(TxOut {
+                        value: Amount::ZERO,
+                        script_pubkey: big.clone(),
+                    })
+                });
+                holding(&[tx.unwrap()], fee)
+            }),
+            ("too heavy", {
+                let mut tx = pay.clone();
+                let big = data(900_000);
+                tx = raw(&|tx| {
+                    tx.output.push(TxOut {
+                        value: Amount::ZERO,
+                        script_pubkey: big.clone(),
+                    })
+                })
+                .unwrap_or(tx);
+                tx.input[0].witness.push(vec![0; 500_000]);
+                holding(&[tx], fee)
+            }),
+        ];
+        if let Some(young) = young {
+            cases.push(("a young coinbase", holding(&[young], 0)));
+        }
+        for (what, block) in &cases {
+            assert!(!world.submit(what, block), "{what} was accepted");
+        }
+        // The same again, and on top of what was refused.
+        for (what, block) in &cases {
+            world.submit(&format!("again: {what}"), block);
+        }
+        for (what, block) in &cases {
+            if world.ours.knows(&block.block_hash()) {
+                let on_top = Making::at(world, block.block_hash(), height + 1, &[], 0).mined();
+                world.submit(&format!("on top of: {what}"), &on_top);
+            }
+        }
+        let standing = other.output.value.to_sat();
+        let odd = draft(
+            &[other],
+            vec![TxOut {
+                value: Amount::from_sat(standing - 1),
+                script_pubkey: Lock::BareTrue.script(),
+            }],
+        )
+        .signed();
+        let fine = holding(&[pay.clone(), child, odd], 2 * fee + 1);
+        assert!(world.submit("what only the mempool refuses", &fine));
+        world.submit("the same again", &fine);
+    }
+}
