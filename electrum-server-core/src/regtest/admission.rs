@@ -1,4 +1,4 @@
-//! Which transactions the mempool takes.
+//! Which transactions the mempool takes, and in which order it looks: the first complaint is the one that is told.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,37 @@ use super::reject::{Reject, ensure};
 use super::rules::{self, Coin};
 use super::script;
 
-/// How many transactions may hang together.
-const MAX_CLUSTER: usize = 64;
-/// How many virtual bytes may hang together.
-const MAX_CLUSTER_VSIZE: u64 = 101_000;
-
 impl Mempool {
-    /// Checks everything but what belongs to packages.
+    /// Checks a transaction by itself.
     pub(super) fn check(
         &self,
         chain: &Chain,
         tx: &Transaction,
         terms: Terms,
+    ) -> Result<Candidate, Reject> {
+        let candidate = self.precheck(chain, tx, terms, &[])?;
+        let one = std::slice::from_ref(&candidate);
+        let graph = self.graph_with(one);
+        if !candidate.conflicts.is_empty() {
+            self.check_replacement(&candidate, &graph)?;
+        }
+        graph.check_size()?;
+        self.check_own_ancestors(&candidate)?;
+        if terms != Terms::Returning {
+            self.check_dust(one).map_err(|(_, reject)| reject)?;
+        }
+        check_scripts(&candidate)?;
+        Ok(candidate)
+    }
+
+    /// Checks what can be checked before its standing among others; `before` are the transactions of a package that
+    /// come before it.
+    pub(super) fn precheck(
+        &self,
+        chain: &Chain,
+        tx: &Transaction,
+        terms: Terms,
+        before: &[Candidate],
     ) -> Result<Candidate, Reject> {
         rules::check_transaction(tx)?;
         ensure(!tx.is_coinbase(), "coinbase")?;
@@ -38,180 +57,145 @@ impl Mempool {
                 false => "txn-same-nonwitness-data-in-mempool",
             });
         }
-        let coins: Option<Vec<Coin>> = tx
-            .input
-            .iter()
-            .map(|input| self.coin(chain, &input.previous_output))
-            .collect();
+        let coin = |outpoint: &OutPoint| {
+            let parent = before.iter().find(|parent| parent.txid == outpoint.txid);
+            match parent {
+                Some(parent) => unconfirmed(chain, &parent.tx, outpoint),
+                None => self.coin(chain, outpoint),
+            }
+        };
+        let inputs = tx.input.iter();
+        let coins: Option<Vec<Coin>> = inputs.map(|input| coin(&input.previous_output)).collect();
         let Some(coins) = coins else {
             let confirmed = (0..tx.output.len() as u32)
                 .any(|vout| chain.coins.contains_key(&OutPoint::new(txid, vout)));
-            let reason = if confirmed {
-                "txn-already-known"
-            } else {
-                "bad-txns-inputs-missingorspent"
-            };
-            return Reject::err(reason);
+            return Reject::err(match confirmed {
+                true => "txn-already-known",
+                false => "bad-txns-inputs-missingorspent",
+            });
         };
-        let before = |height| chain.median_time_before(height);
-        let unlocked = rules::sequence_locks_hold(tx, &coins, height, mtp, before);
+        let mtp_before = |height| chain.median_time_before(height);
+        let unlocked = rules::sequence_locks_hold(tx, &coins, height, mtp, mtp_before);
         ensure(unlocked, "non-BIP68-final")?;
         let fee = rules::check_inputs(tx, &coins, height)?.to_sat();
-        let sigops = sigop_cost(tx, &coins);
-        policy::check_spends(tx, &coins, sigops)?;
-        let vsize = tx.weight().to_wu().max(sigops as u64 * 20).div_ceil(4);
+        policy::check_spends(tx, &coins)?;
         if policy::has_dust(tx) && fee != 0 {
             return Err(Reject::with("dust", "tx with dust output must be 0-fee"));
         }
-        self.check_fee(terms, tx, fee, vsize)?;
-        let replaced = self.conflicts(tx);
-        let candidate = Candidate {
+        let sigops = sigop_cost(tx, &coins);
+        if sigops > policy::MAX_SIGOPS_COST {
+            return Err(Reject::with("bad-txns-too-many-sigops", sigops));
+        }
+        let weight = tx.weight().to_wu().max(sigops as u64 * 20);
+        let vsize = weight.div_ceil(4);
+        if terms == Terms::Alone {
+            check_fee(self.floor, fee, vsize)?;
+        }
+        let spent = tx.input.iter().map(|input| &input.previous_output);
+        let mut conflicts: BTreeSet<Txid> = spent
+            .filter_map(|spent| self.spender(spent).copied())
+            .collect();
+        let mut evicts_sibling = false;
+        if terms != Terms::Returning {
+            let sibling = self.check_truc(tx, &conflicts, vsize, terms)?;
+            evicts_sibling = sibling.is_some();
+            conflicts.extend(sibling);
+        }
+        let replaced = self.with_descendants(conflicts.iter().copied());
+        Ok(Candidate {
             tx: tx.clone(),
             txid,
             fee,
+            weight,
             vsize,
+            spent: coins.into_iter().map(|coin| coin.output).collect(),
+            conflicts,
+            evicts_sibling,
             replaced,
-        };
-        if terms != Terms::Returning {
-            self.check_dust(tx)?;
-            self.check_topology(&candidate)?;
-            self.check_replacement(&candidate, terms)?;
-        }
-        let outputs: Vec<&TxOut> = coins.iter().map(|coin| &coin.output).collect();
-        script::verify(tx, &outputs).map_err(|index| {
-            let outpoint = tx
-                .input
-                .get(index)
-                .map(|input| input.previous_output)
-                .unwrap_or_default();
-            let details = format!("input {index} of {txid}, spending {outpoint}");
-            Reject::with("mempool-script-verify-flag-failed", details)
-        })?;
-        Ok(candidate)
-    }
-
-    fn check_fee(
-        &self,
-        terms: Terms,
-        tx: &Transaction,
-        fee: u64,
-        vsize: u64,
-    ) -> Result<(), Reject> {
-        let floor = fee_at(self.floor, vsize);
-        if terms == Terms::Alone && fee < floor {
-            return Err(Reject::with(
-                "mempool min fee not met",
-                format!("{fee} < {floor}"),
-            ));
-        }
-        let least = fee_at(MIN_RELAY_RATE, vsize);
-        let must = terms == Terms::Alone || (terms == Terms::Sponsored && tx.version.0 != 3);
-        match must && fee < least {
-            true => Err(Reject::with(
-                "min relay fee not met",
-                format!("{fee} < {least}"),
-            )),
-            false => Ok(()),
-        }
+        })
     }
 
     /// Whoever spends from a transaction with dust spends the dust too.
-    fn check_dust(&self, tx: &Transaction) -> Result<(), Reject> {
-        for parent in self.parents(tx) {
-            let Some(waiting) = self.waiting.get(&parent) else {
-                continue;
-            };
-            for (vout, output) in (0..).zip(&waiting.tx.output) {
-                let outpoint = OutPoint::new(parent, vout);
-                let mut spent = tx.input.iter().map(|input| input.previous_output);
-                if policy::is_dust(output) && !spent.any(|other| other == outpoint) {
-                    let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
-                    return Err(Reject::with(
-                        "missing-ephemeral-spends",
-                        format!("tx {txid} (wtxid={wtxid}) did not spend parent's ephemeral dust"),
-                    ));
+    pub(super) fn check_dust(&self, candidates: &[Candidate]) -> Result<(), (Txid, Reject)> {
+        for candidate in candidates {
+            let inputs = candidate.tx.input.iter().map(|input| input.previous_output);
+            let spent: BTreeSet<OutPoint> = inputs.collect();
+            for parent in spent.iter().map(|outpoint| outpoint.txid) {
+                let here = candidates.iter().find(|other| other.txid == parent);
+                let there = self.waiting.get(&parent).map(|waiting| &waiting.tx);
+                let Some(tx) = here.map(|other| &other.tx).or(there) else {
+                    continue;
+                };
+                let mut dust = (0..)
+                    .zip(&tx.output)
+                    .filter(|(_, output)| policy::is_dust(output));
+                if dust.any(|(vout, _)| !spent.contains(&OutPoint::new(parent, vout))) {
+                    let name = name(&candidate.tx);
+                    let details = format!("{name} did not spend parent's ephemeral dust");
+                    let reject = Reject::with("missing-ephemeral-spends", details);
+                    return Err((candidate.txid, reject));
                 }
             }
         }
         Ok(())
     }
 
-    /// Rules about what may hang together.
-    fn check_topology(&self, candidate: &Candidate) -> Result<(), Reject> {
-        let parents = self.parents(&candidate.tx);
-        let ancestors = self.with_ancestors(parents.iter().copied());
-        self.check_truc(candidate, &ancestors)?;
-        let mut cluster = self.cluster(parents.into_iter());
-        cluster.retain(|txid| !candidate.replaced.contains(txid));
-        let vsize: u64 = cluster
-            .iter()
-            .filter_map(|txid| self.waiting.get(txid))
-            .map(|tx| tx.vsize)
-            .sum();
-        let fits = cluster.len() < MAX_CLUSTER && vsize + candidate.vsize <= MAX_CLUSTER_VSIZE;
-        ensure(fits, "too-large-cluster")
-    }
-
-    /// Rules of version 3 transactions (BIP 431).
-    fn check_truc(&self, candidate: &Candidate, ancestors: &BTreeSet<Txid>) -> Result<(), Reject> {
-        let is_truc = candidate.tx.version.0 == 3;
-        let refused = |details: String| Err(Reject::with("TRUC-violation", details));
-        let name = format!(
-            "tx {} (wtxid={})",
-            candidate.txid,
-            candidate.tx.compute_wtxid()
-        );
-        for parent in self
-            .parents(&candidate.tx)
-            .iter()
-            .filter_map(|txid| self.waiting.get(txid))
-        {
-            let of_parent = format!("tx {} (wtxid={})", parent.txid, parent.tx.compute_wtxid());
-            match (is_truc, parent.tx.version.0 == 3) {
-                (true, false) => {
-                    return refused(format!(
-                        "version=3 {name} cannot spend from non-version=3 {of_parent}"
-                    ));
-                }
-                (false, true) => {
-                    return refused(format!(
-                        "non-version=3 {name} cannot spend from version=3 {of_parent}"
-                    ));
-                }
-                _ => {}
+    /// Nobody is built on what he replaces.
+    fn check_own_ancestors(&self, candidate: &Candidate) -> Result<(), Reject> {
+        if candidate.conflicts.is_empty() {
+            return Ok(());
+        }
+        let ancestors = self.with_ancestors(self.parents(&candidate.tx).into_iter());
+        match ancestors.intersection(&candidate.conflicts).next() {
+            Some(conflict) => {
+                let details = format!(
+                    "{} spends conflicting transaction {conflict}",
+                    candidate.txid
+                );
+                Err(Reject::with("bad-txns-spends-conflicting-tx", details))
             }
-        }
-        if !is_truc {
-            return Ok(());
-        }
-        let vsize = candidate.vsize;
-        if vsize > 10_000 {
-            return refused(format!(
-                "version=3 {name} is too big: {vsize} > 10000 virtual bytes"
-            ));
-        }
-        if ancestors.len() > 1 {
-            return refused(format!("{name} would have too many ancestors"));
-        }
-        let Some(parent) = ancestors.first().and_then(|txid| self.waiting.get(txid)) else {
-            return Ok(());
-        };
-        if vsize > 1000 {
-            return refused(format!(
-                "version=3 child {name} is too big: {vsize} > 1000 virtual bytes"
-            ));
-        }
-        let siblings = self.children(parent);
-        match siblings
-            .iter()
-            .all(|sibling| candidate.replaced.contains(sibling))
-        {
-            true => Ok(()),
-            false => refused(format!(
-                "tx {} (wtxid={}) would exceed descendant count limit",
-                parent.txid,
-                parent.tx.compute_wtxid()
-            )),
+            None => Ok(()),
         }
     }
+}
+
+/// Whether a fee is enough for so many virtual bytes, in a mempool with this floor.
+pub(super) fn check_fee(floor: u64, fee: u64, vsize: u64) -> Result<(), Reject> {
+    for (rate, reason) in [
+        (floor, "mempool min fee not met"),
+        (MIN_RELAY_RATE, "min relay fee not met"),
+    ] {
+        let least = fee_at(rate, vsize);
+        if fee < least {
+            return Err(Reject::with(reason, format!("{fee} < {least}")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_scripts(candidate: &Candidate) -> Result<(), Reject> {
+    let outputs: Vec<&TxOut> = candidate.spent.iter().collect();
+    script::verify(&candidate.tx, &outputs).map_err(|index| {
+        let input = candidate.tx.input.get(index);
+        let outpoint = input.map(|input| input.previous_output).unwrap_or_default();
+        let details = format!(
+            "input {index} of {}, spending {outpoint}",
+            name(&candidate.tx)
+        );
+        Reject::with("mempool-script-verify-flag-failed", details)
+    })
+}
+
+/// A transaction as Bitcoin Core names it.
+pub(super) fn name(tx: &Transaction) -> String {
+    format!("tx {} (wtxid={})", tx.compute_txid(), tx.compute_wtxid())
+}
+
+/// An output of a transaction that the next block may contain.
+pub(super) fn unconfirmed(chain: &Chain, tx: &Transaction, outpoint: &OutPoint) -> Option<Coin> {
+    Some(Coin {
+        output: tx.output.get(outpoint.vout as usize)?.clone(),
+        height: chain.height() + 1,
+        is_coinbase: false,
+    })
 }

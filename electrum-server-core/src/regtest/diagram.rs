@@ -8,7 +8,8 @@ use bitcoin::Txid;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) fee: u64,
-    pub(super) vsize: u64,
+    /// Its weight.
+    pub(super) size: u64,
     pub(super) parents: BTreeSet<Txid>,
 }
 
@@ -31,8 +32,8 @@ pub(super) fn chunks(mut nodes: BTreeMap<Txid, Node>) -> Vec<Chunk> {
         for txid in nodes.keys() {
             let with = ancestors(&nodes, *txid);
             let sum = with.iter().filter_map(|txid| nodes.get(txid));
-            let chunk = sum.fold((0, 0), |(fee, vsize), node| {
-                (fee + node.fee, vsize + node.vsize)
+            let chunk = sum.fold((0, 0), |(fee, size), node| {
+                (fee + node.fee, size + node.size)
             });
             if best
                 .as_ref()

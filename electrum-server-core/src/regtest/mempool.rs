@@ -1,11 +1,12 @@
 //! Transactions that wait for a block, by Bitcoin Core's rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use bitcoin::{OutPoint, Transaction, Txid};
+use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 use imbl::{HashMap, OrdMap};
 
+use super::admission::unconfirmed;
 use super::chain::{Chain, Moved};
 use super::policy::MIN_RELAY_RATE;
 use super::rules::{self, Coin};
@@ -20,6 +21,7 @@ pub(super) struct Waiting {
     pub(super) txid: Txid,
     /// In satoshis.
     pub(super) fee: u64,
+    pub(super) weight: u64,
     pub(super) vsize: u64,
     /// When it came, in seconds since 1970.
     pub(super) time: u32,
@@ -59,7 +61,14 @@ pub(super) struct Candidate {
     pub(super) tx: Transaction,
     pub(super) txid: Txid,
     pub(super) fee: u64,
+    /// That of its signature operations when it is more.
+    pub(super) weight: u64,
     pub(super) vsize: u64,
+    /// What it spends.
+    pub(super) spent: Vec<TxOut>,
+    /// What spends the same, and the sibling that it pushes out.
+    pub(super) conflicts: BTreeSet<Txid>,
+    pub(super) evicts_sibling: bool,
     /// What leaves when it enters.
     pub(super) replaced: BTreeSet<Txid>,
 }
@@ -102,12 +111,7 @@ impl Mempool {
     /// An output that a new transaction may refer to, whether or not another one spends it.
     pub(super) fn coin(&self, chain: &Chain, outpoint: &OutPoint) -> Option<Coin> {
         if let Some(parent) = self.waiting.get(&outpoint.txid) {
-            let output = parent.tx.output.get(outpoint.vout as usize)?.clone();
-            return Some(Coin {
-                output,
-                height: chain.height() + 1,
-                is_coinbase: false,
-            });
+            return unconfirmed(chain, &parent.tx, outpoint);
         }
         chain.coins.get(outpoint).cloned()
     }
@@ -180,6 +184,7 @@ impl Mempool {
             tx,
             txid,
             fee,
+            weight,
             vsize,
             ..
         } = candidate;
@@ -196,6 +201,7 @@ impl Mempool {
                 tx,
                 txid,
                 fee,
+                weight,
                 vsize,
                 time,
                 height,
@@ -256,16 +262,27 @@ impl Mempool {
             }
             self.floor = 0;
         }
+        let mined: HashSet<&Txid> = moved
+            .connected
+            .iter()
+            .flat_map(|entry| &entry.txids)
+            .collect();
         for entry in moved.disconnected.iter().rev() {
-            for (tx, txid) in entry.transactions().filter(|(tx, _)| !tx.is_coinbase()) {
-                match self.check(chain, tx, Terms::Returning) {
-                    Ok(candidate) => self.add(candidate, now, chain.height()),
-                    Err(_) if self.waiting.contains_key(&txid) => {}
-                    Err(_) => self.remove_children_of(tx, txid),
+            for (tx, txid) in entry
+                .transactions()
+                .filter(|(_, txid)| !mined.contains(txid))
+            {
+                let checked = match tx.is_coinbase() {
+                    true => None,
+                    false => self.check(chain, tx, Terms::Returning).ok(),
+                };
+                match checked {
+                    Some(candidate) => self.add(candidate, now, chain.height()),
+                    None => {
+                        self.remove_with_descendants(&txid);
+                        self.remove_children_of(tx, txid);
+                    }
                 }
-            }
-            for (tx, txid) in entry.transactions().take(1) {
-                self.remove_children_of(tx, txid);
             }
         }
         if !moved.disconnected.is_empty() {

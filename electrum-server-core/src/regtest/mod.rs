@@ -23,6 +23,7 @@ mod source;
 mod steer;
 #[cfg(test)]
 mod tests;
+mod truc;
 
 pub use control::{Control, ControlError};
 pub use faucet::FundError;

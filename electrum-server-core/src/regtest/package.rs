@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use bitcoin::{Transaction, Txid, Wtxid};
 use serde_json::{Value, json};
 
+use super::admission::{check_fee, check_scripts};
 use super::json::{btc, object};
-use super::mempool::Terms;
+use super::mempool::{Candidate, Terms};
 use super::node::State;
-use super::policy::{MIN_RELAY_RATE, fee_at};
 use super::reject::{Reject, ensure};
-use super::rules::money;
 
 const MAX_COUNT: usize = 25;
 const MAX_WEIGHT: u64 = 404_000;
@@ -103,12 +102,22 @@ fn check_form(txs: &[Transaction]) -> Result<(), Reject> {
     ensure(all, "package-not-child-with-parents")
 }
 
+/// What is wrong with a package, and which of its transactions is to blame and why.
+type Complaint = (String, Option<(Txid, Reject)>);
+
 /// Whether a transaction that was refused so may be taken with others.
 fn may_be_helped(reject: &Reject) -> bool {
-    matches!(
-        reject.reason.as_str(),
-        "min relay fee not met" | "mempool min fee not met" | "bad-txns-inputs-missingorspent"
-    )
+    const REASONS: [&str; 6] = [
+        "min relay fee not met",
+        "mempool min fee not met",
+        "insufficient fee",
+        "replacement-failed",
+        "mempool full",
+        "bad-txns-inputs-missingorspent",
+    ];
+    REASONS
+        .iter()
+        .any(|reason| reject.reason.starts_with(reason))
 }
 
 impl State {
@@ -182,11 +191,7 @@ impl State {
     }
 
     /// Takes transactions of which some cannot pay for themselves; all or none.
-    fn accept_together(
-        &mut self,
-        txs: &[&Transaction],
-        now: u32,
-    ) -> Result<(), (String, Option<(Txid, Reject)>)> {
+    fn accept_together(&mut self, txs: &[&Transaction], now: u32) -> Result<(), Complaint> {
         let before = self.mempool.clone();
         let verdict = self.try_together(txs, now);
         if verdict.is_err() {
@@ -195,52 +200,44 @@ impl State {
         verdict
     }
 
-    fn try_together(
-        &mut self,
-        txs: &[&Transaction],
-        now: u32,
-    ) -> Result<(), (String, Option<(Txid, Reject)>)> {
+    fn try_together(&mut self, txs: &[&Transaction], now: u32) -> Result<(), Complaint> {
         let failed = |txid, reject| ("transaction failed".to_owned(), Some((txid, reject)));
-        let floor = self.mempool.floor;
-        let (mut fees, mut vsize, mut lost) = (0, 0, 0);
-        let mut last = None;
+        let mempool = &self.mempool;
+        let mut package: Vec<Candidate> = Vec::new();
         for tx in txs {
-            let txid = tx.compute_txid();
-            let candidate = self
-                .mempool
-                .check(&self.chain, tx, Terms::Sponsored)
-                .map_err(|reject| failed(txid, reject))?;
-            let replaced = candidate.replaced.iter();
-            let gone = replaced.filter_map(|txid| self.mempool.waiting.get(txid));
-            lost += gone.map(|waiting| waiting.fee).sum::<u64>();
-            if !candidate.replaced.is_empty() && txs.len() != 2 {
-                let why = "package RBF failed: package must be 1-parent-1-child";
-                return Err((why.to_owned(), None));
-            }
-            fees += candidate.fee;
-            vsize += candidate.vsize;
-            last = Some(txid);
-            self.mempool.add(candidate, now, self.chain.height());
+            let candidate = mempool.precheck(&self.chain, tx, Terms::Sponsored, &package);
+            package.push(candidate.map_err(|reject| failed(tx.compute_txid(), reject))?);
         }
-        let Some(last) = last else {
+        let Some(last) = package.last().map(|candidate| candidate.txid) else {
             return Ok(());
         };
-        for (rate, reason) in [
-            (floor, "mempool min fee not met"),
-            (MIN_RELAY_RATE, "min relay fee not met"),
-        ] {
-            let least = fee_at(rate, vsize);
-            if fees < least {
-                let reject = Reject::with(reason, format!("{fees} < {least}"));
-                return Err(failed(last, reject));
-            }
+        mempool
+            .check_truc_package(&package)
+            .map_err(|reject| (reject.to_string(), None))?;
+        let (fee, vsize) = package.iter().fold((0, 0), |(fee, vsize), candidate| {
+            (fee + candidate.fee, vsize + candidate.vsize)
+        });
+        check_fee(mempool.floor, fee, vsize).map_err(|reject| failed(last, reject))?;
+        let graph = mempool.graph_with(&package);
+        let replaces = package
+            .iter()
+            .any(|candidate| !candidate.conflicts.is_empty());
+        if replaces {
+            mempool
+                .check_package_replacement(&package, &graph)
+                .map_err(|why| (why, None))?;
         }
-        if lost > 0 && fees < lost + fee_at(MIN_RELAY_RATE, vsize) {
-            let details = format!("{} < {}", money(fees), money(lost));
-            return Err((
-                format!("package RBF failed: insufficient anti-DoS fees, {details}"),
-                None,
-            ));
+        graph
+            .check_size()
+            .map_err(|reject| (reject.to_string(), None))?;
+        mempool
+            .check_dust(&package)
+            .map_err(|single| ("unspent-dust".to_owned(), Some(single)))?;
+        for candidate in &package {
+            check_scripts(candidate).map_err(|reject| failed(candidate.txid, reject))?;
+        }
+        for candidate in package {
+            self.mempool.add(candidate, now, self.chain.height());
         }
         self.mempool.trim();
         match self.mempool.waiting.contains_key(&last) {

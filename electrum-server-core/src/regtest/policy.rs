@@ -12,11 +12,13 @@ pub(super) const MIN_RELAY_RATE: u64 = 100;
 /// In satoshis per 1000 virtual bytes: what an output must be worth the spending of.
 const DUST_RATE: u64 = 3000;
 const MAX_WEIGHT: u64 = 400_000;
-const MAX_SIGOPS_COST: usize = 16_000;
+pub(super) const MAX_SIGOPS_COST: usize = 16_000;
 const MIN_BASE_SIZE: usize = 65;
 const MAX_SCRIPT_SIG: usize = 1650;
 const MAX_DATA_CARRIER: usize = 100_000;
 const MAX_P2SH_SIGOPS: usize = 15;
+/// Signature operations outside of witnesses that a transaction may run (BIP 54).
+const MAX_LEGACY_SIGOPS: usize = 2500;
 
 /// Whether a transaction is of a kind that the mempool takes, as far as it shows without what it spends.
 pub(super) fn check_standard(tx: &Transaction) -> Result<(), Reject> {
@@ -51,24 +53,26 @@ pub(super) fn has_dust(tx: &Transaction) -> bool {
 }
 
 /// Whether what a transaction spends, and how, is of a kind that the mempool takes.
-pub(super) fn check_spends(tx: &Transaction, spent: &[Coin], sigops: usize) -> Result<(), Reject> {
+pub(super) fn check_spends(tx: &Transaction, spent: &[Coin]) -> Result<(), Reject> {
+    let refused = |what: String| Err(Reject::with("bad-txns-nonstandard-inputs", what));
+    if legacy_sigops(tx, spent) > MAX_LEGACY_SIGOPS {
+        return refused("non-witness sigops exceed bip54 limit".to_owned());
+    }
     for (index, (input, coin)) in tx.input.iter().zip(spent).enumerate() {
-        let refused = |what: &str| {
-            Reject::with(
-                "bad-txns-nonstandard-inputs",
-                format!("input {index} {what}"),
-            )
-        };
         match kind(&coin.output.script_pubkey) {
-            Kind::Unknown => return Err(refused("script unknown")),
-            Kind::FutureWitness => return Err(refused("witness program is undefined")),
+            Kind::Unknown => return refused(format!("input {index} script unknown")),
+            Kind::FutureWitness => {
+                return refused(format!("input {index} witness program is undefined"));
+            }
             Kind::ScriptHash => {
-                let redeem = input.script_sig.instructions().last();
-                let Some(Ok(Instruction::PushBytes(redeem))) = redeem else {
-                    return Err(refused("P2SH redeemscript missing"));
+                let Some(redeem) = last_push(&input.script_sig) else {
+                    return refused(format!("input {index} P2SH redeemscript missing"));
                 };
-                if Script::from_bytes(redeem.as_bytes()).count_sigops() > MAX_P2SH_SIGOPS {
-                    return Err(refused("p2sh redeemscript sigops exceed limit"));
+                let count = Script::from_bytes(&redeem).count_sigops();
+                if count > MAX_P2SH_SIGOPS {
+                    return refused(format!(
+                        "p2sh redeemscript sigops exceed limit (input {index}: {count} > {MAX_P2SH_SIGOPS})"
+                    ));
                 }
             }
             _ => {}
@@ -85,15 +89,40 @@ pub(super) fn check_spends(tx: &Transaction, spent: &[Coin], sigops: usize) -> R
             )?;
         }
     }
-    ensure(sigops <= MAX_SIGOPS_COST, "bad-txns-too-many-sigops")
+    Ok(())
+}
+
+/// What a script of pushes leaves on top of the stack.
+fn last_push(script: &Script) -> Option<Vec<u8>> {
+    match script.instructions().last()?.ok()? {
+        Instruction::PushBytes(push) => Some(push.as_bytes().to_vec()),
+        Instruction::Op(op) => match op.to_u8() {
+            0x4f => Some(vec![0x81]),
+            number @ 0x51..=0x60 => Some(vec![number - 0x50]),
+            _ => None,
+        },
+    }
+}
+
+/// Signature operations that run outside of witnesses when these coins are spent.
+fn legacy_sigops(tx: &Transaction, spent: &[Coin]) -> usize {
+    let each = tx.input.iter().zip(spent).map(|(input, coin)| {
+        let script = &coin.output.script_pubkey;
+        let redeem = match script.is_p2sh() {
+            true => last_push(&input.script_sig).unwrap_or_default(),
+            false => script.to_bytes(),
+        };
+        input.script_sig.count_sigops() + Script::from_bytes(&redeem).count_sigops()
+    });
+    each.sum()
 }
 
 fn witness_is_standard(input: &bitcoin::TxIn, script: &Script) -> bool {
-    let nested = match (script.is_p2sh(), input.script_sig.instructions().last()) {
-        (true, Some(Ok(Instruction::PushBytes(redeem)))) => Some(redeem.as_bytes()),
-        _ => None,
+    let nested = match script.is_p2sh() {
+        true => last_push(&input.script_sig),
+        false => None,
     };
-    let program = nested.map_or(script, Script::from_bytes);
+    let program = nested.as_deref().map_or(script, Script::from_bytes);
     let items: Vec<&[u8]> = input.witness.iter().collect();
     if program.is_p2wsh() {
         let Some((script, stack)) = items.split_last() else {

@@ -401,10 +401,6 @@ pub(crate) fn broken(world: &mut World) {
                 }),
             ),
             (
-                "no reserved value",
-                good.with(|making| making.coinbase().input[0].witness = Witness::new()),
-            ),
-            (
                 "a short reserved value",
                 good.with(|making| {
                     making.coinbase().input[0].witness = Witness::from_slice(&[[0u8; 31]])

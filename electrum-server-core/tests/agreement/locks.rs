@@ -263,7 +263,9 @@ fn unlock(
             )
         }
         Lock::P2trKey | Lock::P2trScript => {
+            // Whoever signs takes all inputs into account, known or not.
             let mut outputs = outputs.to_vec();
+            outputs.resize(tx.input.len(), outputs[0].clone());
             outputs[index].value = value;
             let prevouts = Prevouts::All(&outputs);
             if coin.lock == Lock::P2trKey {

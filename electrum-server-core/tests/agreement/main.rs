@@ -34,8 +34,6 @@ fn begin(seed: u64) -> World {
     world.set_time(BEGIN);
     world.mined_by_ours(10, Lock::P2wshOpen);
     world.mined_by_ours(110, Lock::P2wpkh);
-    let time = world.ours.time();
-    world.set_time(time);
     for height in 1..=10 {
         let block = world
             .ours
@@ -51,11 +49,6 @@ fn begin(seed: u64) -> World {
     }
     world.mined_by_core(1);
     world
-}
-
-fn advance(world: &World) {
-    let time = world.ours.time();
-    world.core.rpc("setmocktime", &[serde_json::json!(time)]);
 }
 
 #[test]
@@ -75,7 +68,6 @@ fn each_rule_of_transactions_is_broken_alike() {
             };
             if world.send(&format!("{what} ({lock:?})"), tx) {
                 world.mined_by_ours(1, Lock::P2wpkh);
-                advance(&world);
             }
         }
     }
@@ -96,7 +88,6 @@ fn random_histories_end_alike() {
             }
         }
         world.compare(&format!("round {round}"));
-        advance(&world);
         match world.random.below(4) {
             0 => world.mined_by_core(1),
             1 => world.mined_by_ours(1, Lock::P2wshOpen),

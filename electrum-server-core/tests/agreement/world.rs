@@ -213,7 +213,11 @@ impl World {
     }
 
     pub(crate) fn mined_by_ours(&mut self, count: u32, lock: Lock) {
-        for hash in self.ours.mine(count, &lock.script()) {
+        let hashes = self.ours.mine(count, &lock.script());
+        // Our clock goes by blocks; Core's follows.
+        let time = self.ours.time();
+        self.core.rpc("setmocktime", &[json!(time)]);
+        for hash in hashes {
             let block = self.ours.get_block(&hash).unwrap();
             let answer = self
                 .core
