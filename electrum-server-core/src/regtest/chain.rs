@@ -32,6 +32,8 @@ pub(super) struct Chain {
     pub(super) coins: HashMap<OutPoint, Coin>,
     /// Blocks that broke a rule, or that somebody declared invalid.
     invalid: HashSet<BlockHash>,
+    /// Blocks that were refused for what cannot change, and are not kept.
+    refused: HashSet<BlockHash>,
     /// Blocks on which nothing is built, in the order in which they came.
     leaves: Vector<BlockHash>,
 }
@@ -63,6 +65,7 @@ impl Chain {
             active: Vector::unit(hash),
             coins: HashMap::new(),
             invalid: HashSet::new(),
+            refused: HashSet::new(),
             leaves: Vector::unit(hash),
         }
     }
@@ -165,8 +168,14 @@ impl Chain {
             };
             return Reject::err(known);
         }
+        if self.refused.contains(&hash) {
+            return Reject::err("duplicate-invalid");
+        }
         check_block(&block)?;
         let header = &block.header;
+        if self.refused.contains(&header.prev_blockhash) {
+            return Reject::err("bad-prevblk");
+        }
         let Some(parent) = self.entry(&header.prev_blockhash).cloned() else {
             return Reject::err("prev-blk-not-found");
         };
@@ -176,7 +185,13 @@ impl Chain {
         let height = parent.height + 1;
         let mtp = self.median_time(&header.prev_blockhash);
         check_header(header, mtp, now)?;
-        check_contextually(&block, height, mtp)?;
+        if let Err(reject) = check_contextually(&block, height, mtp) {
+            // Witnesses are not part of the hash: others may make a good block of it.
+            if !reject.reason.contains("witness") {
+                self.refused.insert(hash);
+            }
+            return Err(reject);
+        }
         let parent_at = self.leaves.index_of(&header.prev_blockhash);
         parent_at.map(|index| self.leaves.remove(index));
         self.leaves.push_back(hash);

@@ -84,22 +84,33 @@ fn check_form(txs: &[Transaction]) -> Result<(), Reject> {
         ensure(fresh, "conflict-in-package")?;
         spent.extend(tx.input.iter().map(|input| input.previous_output));
     }
-    let Some(((child, _), parents)) = txs
-        .iter()
-        .zip(&txids)
-        .collect::<Vec<_>>()
-        .split_last()
-        .map(|(child, parents)| (*child, parents.to_vec()))
-    else {
-        return Ok(());
+    match txs.len() <= 1 || is_family(txs) {
+        true => Ok(()),
+        false => Reject::err("package-not-child-with-parents"),
+    }
+}
+
+/// Whether all transactions but the last are parents of the last.
+fn is_family(txs: &[Transaction]) -> bool {
+    let Some((child, parents)) = txs.split_last() else {
+        return true;
     };
-    let of_child: HashSet<Txid> = child
-        .input
-        .iter()
-        .map(|input| input.previous_output.txid)
-        .collect();
-    let all = parents.iter().all(|(_, txid)| of_child.contains(*txid));
-    ensure(all, "package-not-child-with-parents")
+    parents.iter().all(|parent| spends(child, parent))
+}
+
+/// Whether a package is one transaction, or a child with parents none of which is a child of another.
+pub(super) fn is_tree(txs: &[Transaction]) -> bool {
+    let Some((_, parents)) = txs.split_last() else {
+        return true;
+    };
+    let alone = |parent| !parents.iter().any(|other| spends(parent, other));
+    txs.len() <= 1 || (is_family(txs) && parents.iter().all(alone))
+}
+
+fn spends(child: &Transaction, parent: &Transaction) -> bool {
+    let txid = parent.compute_txid();
+    let mut inputs = child.input.iter();
+    inputs.any(|input| input.previous_output.txid == txid)
 }
 
 /// What is wrong with a package, and which of its transactions is to blame and why.

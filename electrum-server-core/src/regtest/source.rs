@@ -14,7 +14,7 @@ use super::mempool::Terms;
 use super::node::{RegtestNode, State};
 use super::policy::{MIN_RELAY_RATE, fee_at};
 use super::reject::Reject;
-use super::{PackageVerdict, json};
+use super::{PackageVerdict, json, package};
 use crate::chain::{
     BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, Node, NodeError, PackageOutcome,
     SourceError,
@@ -153,16 +153,14 @@ impl RegtestNode {
                 message: "Array must contain between 1 and 25 transactions.".to_owned(),
             });
         }
-        self.submit_package_of(&txs).map_err(|reject| {
-            if reject.reason == "package-not-child-with-parents" {
-                return NodeError::Rpc {
-                    code: code::VERIFY,
-                    message: "package topology disallowed. not child-with-parents or parents depend on each other."
-                        .to_owned(),
-                };
-            }
-            refused(reject)
-        })
+        if !package::is_tree(&txs) {
+            return Err(NodeError::Rpc {
+                code: code::VERIFY,
+                message: "package topology disallowed. not child-with-parents or parents depend on each other."
+                    .to_owned(),
+            });
+        }
+        self.submit_package_of(&txs).map_err(refused)
     }
 
     /// Takes a package into the mempool: parents first, their child last.

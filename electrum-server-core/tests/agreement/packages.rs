@@ -1,7 +1,8 @@
 //! Parents that their child pays for.
 
-use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::consensus::encode::{serialize, serialize_hex};
 use bitcoin::{Transaction, transaction};
+use electrum_server_core::chain::{Node, NodeError};
 use serde_json::{Value, json};
 
 use crate::locks::Lock;
@@ -14,29 +15,31 @@ fn submit(world: &mut World, what: &str, txs: &[Transaction]) -> bool {
     let raw: Vec<String> = txs.iter().map(serialize_hex).collect();
     let params = [json!(raw), json!(0), json!(21_000_000)];
     let core = world.core.try_rpc("submitpackage", &params);
-    let ours = world.ours.submit_package_of(txs);
+    let raw: Vec<Vec<u8>> = txs.iter().map(serialize).collect();
+    let ours = world.ours.submit_package(&raw);
     let accepted = match (&core, &ours) {
         (Ok(core), Ok(ours)) => {
+            let ours: Value = serde_json::from_str(ours.json.get()).unwrap();
             assert_eq!(
-                ours.message, core["package_msg"],
-                "{what}: {core:#}\n{ours:#?}"
+                ours["package_msg"], core["package_msg"],
+                "{what}: {core:#}\n{ours:#}"
             );
-            for tx in &ours.transactions {
-                let theirs = &core["tx-results"][tx.wtxid.to_string()];
-                let error = tx.outcome.as_ref().err().map(ToString::to_string);
-                let expected = theirs.get("error").and_then(Value::as_str);
-                assert_eq!(error.as_deref(), expected, "{what}: {core:#}\n{ours:#?}");
+            for tx in txs {
+                let id = tx.compute_wtxid().to_string();
+                let (ours, theirs) = (&ours["tx-results"][&id], &core["tx-results"][&id]);
+                let same = ["txid", "error", "vsize"]
+                    .iter()
+                    .all(|field| ours[field] == theirs[field]);
+                assert!(
+                    same && ours["fees"]["base"] == theirs["fees"]["base"],
+                    "{what}: {core:#}\n{ours:#}"
+                );
             }
-            ours.message == "success"
+            ours["package_msg"] == "success"
         }
-        (Err(core), Err(ours)) => {
-            let core = core["message"].as_str().unwrap();
-            let topology = core.starts_with("package topology disallowed")
-                && ours.reason == "package-not-child-with-parents";
-            assert!(
-                topology || core == ours.reason,
-                "{what}: ours {ours}, Core {core}"
-            );
+        (Err(core), Err(NodeError::Rpc { code, message })) => {
+            assert_eq!(core["message"], message.as_str(), "{what}");
+            assert_eq!(core["code"], *code, "{what}");
             false
         }
         _ => panic!("{what}: Core {core:?}, ours {ours:?}"),
