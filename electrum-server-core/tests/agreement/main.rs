@@ -15,6 +15,7 @@
 mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
+mod limits;
 mod locks;
 mod packages;
 mod transactions;
@@ -107,6 +108,13 @@ fn each_rule_of_blocks_is_broken_alike() {
     blocks::broken(&mut world);
     report(&world);
     blocks::replay(&world);
+}
+
+#[test]
+fn limits_are_the_same() {
+    let mut world = begin(number("AGREEMENT_SEED", 1) + 4);
+    limits::all(&mut world);
+    report(&world);
 }
 
 #[test]

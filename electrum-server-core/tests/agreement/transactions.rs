@@ -1,6 +1,6 @@
 //! Random transactions, and one way to break each rule.
 
-use bitcoin::opcodes::all::{OP_CHECKSIG, OP_NOP};
+use bitcoin::opcodes::all::OP_NOP;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, transaction,
@@ -55,9 +55,12 @@ pub(crate) fn output(lock: Lock, value: u64) -> TxOut {
 /// A random valid transaction, or one that is valid but for its fee, its locks, or its standing in the mempool.
 pub(crate) fn random(world: &mut World) -> Option<Draft> {
     let coins = world.coins();
+    // Most of the large ones are coinbases that are too young.
+    let young = !world.random.one_in(8);
+    let range = 20_000..if young { 1_000_000_000 } else { u64::MAX };
     let worthy: Vec<Owned> = coins
         .into_iter()
-        .filter(|coin| coin.output.value.to_sat() > 20_000)
+        .filter(|coin| range.contains(&coin.output.value.to_sat()))
         .collect();
     if worthy.is_empty() {
         return None;
@@ -407,13 +410,4 @@ pub(crate) fn broken(world: &World, coin: &Owned) -> Vec<(&'static str, Transact
     draft.tx.output[0].value = Amount::from_sat(value + 1);
     all.push(("two rules at once", draft.signed()));
     all
-}
-
-/// A script hash whose script counts more signatures than may be.
-pub(crate) fn many_sigops() -> ScriptBuf {
-    let mut builder = Builder::new();
-    for _ in 0..16 {
-        builder = builder.push_opcode(OP_CHECKSIG);
-    }
-    builder.into_script()
 }

@@ -162,6 +162,20 @@ impl World {
         accepted
     }
 
+    /// Asks both whether they would take a transaction.
+    pub(crate) fn test(&mut self, what: &str, tx: &Transaction) {
+        let raw = json!([serialize_hex(tx)]);
+        let core = self.core.rpc("testmempoolaccept", &[raw]);
+        let core = core[0]["reject-reason"]
+            .as_str()
+            .unwrap_or("accepted")
+            .to_owned();
+        let ours = self.ours.test(tx);
+        let ours = ours.map_or_else(|reject| reject.reason, |()| "accepted".to_owned());
+        assert_eq!(ours, core, "{what}");
+        self.count("transaction", &core);
+    }
+
     /// Gives a block to both; what they say must be the same, and their tips must be.
     pub(crate) fn submit(&mut self, what: &str, block: &Block) -> bool {
         let core = self.core.rpc("submitblock", &[json!(serialize_hex(block))]);
