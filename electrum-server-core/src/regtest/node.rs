@@ -113,6 +113,30 @@ impl Default for RegtestNode {
     }
 }
 
+/// Seed, number of blocks, and time.
+type Beginning = (u64, u32, u32);
+
+/// The last few beginnings: the next node that begins alike shares its blocks with them, and mines none.
+struct Beginnings(Mutex<Vec<(Beginning, State)>>);
+
+static BEGINNINGS: Beginnings = Beginnings(Mutex::new(Vec::new()));
+
+impl Beginnings {
+    const COUNT: usize = 4;
+
+    fn get(&self, begun: &Beginning) -> Option<State> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = kept.iter().filter(|(other, _)| other == begun);
+        found.next().map(|(_, state)| state.clone())
+    }
+
+    fn keep(&self, begun: Beginning, state: State) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.truncate(Self::COUNT - 1);
+        kept.insert(0, (begun, state));
+    }
+}
+
 /// Between two blocks of a clock that goes in steps, in seconds.
 const STEP: u32 = 600;
 
@@ -178,34 +202,45 @@ impl Inner {
 impl RegtestNode {
     /// Makes a node with a chain and a faucet of its own.
     pub fn new(options: RegtestOptions) -> Self {
+        let begun = match options.clock {
+            Clock::Steps(time) => Some((options.seed, options.blocks, time)),
+            Clock::Ask(_) => None,
+        };
+        if let Some(state) = begun.and_then(|begun| BEGINNINGS.get(&begun)) {
+            return Self::of(state, options.clock);
+        }
         let state = State {
             chain: Chain::new(),
             mempool: Mempool::default(),
             faucet: Faucet::new(options.seed),
-            time: match options.clock {
-                Clock::Steps(begin) => Some(begin),
-                Clock::Ask(_) => None,
-            },
+            time: begun.map(|(_, _, time)| time),
             mined: 0,
             fee_estimate: None,
             version: 0,
         };
+        let node = Self::of(state, options.clock);
+        node.mine_to_faucet(options.blocks);
+        if let Some(begun) = begun {
+            BEGINNINGS.keep(begun, node.read(State::clone));
+        }
+        node
+    }
+
+    fn of(state: State, clock: Clock) -> Self {
         let inner = Inner {
+            version: state.version,
             state,
             frozen: None,
-            clock: options.clock,
+            clock,
             listeners: Vec::new(),
-            version: 0,
         };
         let shared = Shared {
             inner: Mutex::new(inner),
             changed: Condvar::new(),
         };
-        let node = Self {
+        Self {
             shared: Arc::new(shared),
-        };
-        node.mine_to_faucet(options.blocks);
-        node
+        }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
