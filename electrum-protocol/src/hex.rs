@@ -1,12 +1,35 @@
 //! Hexadecimal text, both ways.
 
+/// The two lower-case digits of each byte.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would say so"
+)]
+const DIGITS: [[u8; 2]; 256] = {
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] = [digit(byte as u8 >> 4), digit(byte as u8 & 0x0f)];
+        byte += 1;
+    }
+    digits
+};
+
 /// Appends two lower-case digits per byte.
-pub(crate) fn encode(bytes: impl IntoIterator<Item = u8>, out: &mut Vec<u8>) {
-    out.extend(
-        bytes
-            .into_iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]),
-    );
+pub(crate) fn encode(
+    bytes: impl IntoIterator<Item = u8, IntoIter: ExactSizeIterator>,
+    out: &mut Vec<u8>,
+) {
+    let bytes = bytes.into_iter();
+    let start = out.len();
+    // Answers are mostly digits: room for all at once, and no test for each.
+    out.resize(start + 2 * bytes.len(), 0);
+    let (pairs, _) = out.split_at_mut(start).1.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        #[allow(clippy::indexing_slicing, reason = "every byte has its place")]
+        let digits = DIGITS[usize::from(byte)];
+        *pair = digits;
+    }
 }
 
 /// Reads an even number of digits of either case.
@@ -31,7 +54,7 @@ pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-fn digit(nibble: u8) -> u8 {
+const fn digit(nibble: u8) -> u8 {
     if nibble < 10 {
         b'0' + nibble
     } else {

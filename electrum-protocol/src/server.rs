@@ -95,6 +95,11 @@ impl Token {
     pub fn wants_reply(&self) -> bool {
         self.address.is_some()
     }
+
+    /// Returns the protocol version in whose shape the client expects the answer.
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
 }
 
 /// The server's side of one conversation.
@@ -159,6 +164,16 @@ impl Server {
             }
             Err(error) => self.session.outbox.error(address, &error),
         }
+    }
+
+    /// Answers a request with a result that [`Response::encode`] wrote before, for the version of this
+    /// [token](Token::version): what many clients ask for is encoded once.
+    ///
+    /// A result whose line would be longer than [`ServerConfig::max_response`] becomes an error.
+    pub fn reply_encoded(&mut self, token: Token, result: &[u8]) {
+        let Some(address) = token.address else { return };
+        let outbox = &mut self.session.outbox;
+        outbox.result(address, |out| out.extend_from_slice(result));
     }
 
     /// Sends a notification. While a batch is being answered it waits for the end of that batch, so that no status

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod answers;
 pub mod chain;
 pub mod index;
+mod leb128;
 pub mod mempool;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod notify;
+mod read_at;
 #[cfg(feature = "regtest")]
 pub mod regtest;
 pub mod session;

@@ -7,25 +7,46 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use electrum_protocol::ScriptHash;
 
+use crate::answers::Answers;
 use crate::view::View;
 
-/// The newest view. Readers take it without waiting, whatever the writer does.
-pub struct Published(ArcSwap<View>);
+/// The newest view, and answers that were computed from it. Readers take it without waiting, whatever the writer does.
+pub struct Published {
+    view: ArcSwap<View>,
+    answers: Answers,
+}
+
+/// How many bytes of memory are for answers that several clients may want, if nothing else is said.
+pub const ANSWER_MEMORY: usize = 64 << 20;
 
 impl Published {
     /// Publishes a first view.
     pub fn new(view: View) -> Self {
-        Self(ArcSwap::from_pointee(view))
+        Self::with_answer_memory(view, ANSWER_MEMORY)
+    }
+
+    /// The same, with so many bytes of memory for answers that several clients may want.
+    pub fn with_answer_memory(view: View, bytes: usize) -> Self {
+        Self {
+            answers: Answers::new(view.sequence(), bytes),
+            view: ArcSwap::from_pointee(view),
+        }
     }
 
     /// Returns the newest view.
     pub fn view(&self) -> View {
-        View::clone(&self.0.load())
+        View::clone(&self.view.load())
     }
 
-    /// Publishes a view in the place of the one before.
-    pub fn publish(&self, view: View) {
-        self.0.store(Arc::new(view));
+    /// Publishes a view in the place of the one before. `touched` are the scripts that it may have changed.
+    pub fn publish(&self, view: View, touched: &Touched) {
+        self.answers.advance(view.sequence(), touched);
+        self.view.store(Arc::new(view));
+    }
+
+    /// Returns the answers that were computed from views.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.answers
     }
 }
 

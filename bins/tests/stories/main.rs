@@ -18,7 +18,9 @@ mod server;
 mod wire;
 
 mod bad_input;
+mod bulk;
 mod command_line;
+mod dev;
 mod notify_latency;
 mod regtest;
 mod wallet;

@@ -111,7 +111,7 @@ fn script_of(address: &str) -> ScriptBuf {
 }
 
 /// How to start the wallet; `None` when it is to be left out.
-fn electrum() -> Option<Vec<PathBuf>> {
+pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
     if std::env::var("SKIP_ELECTRUM_WALLET").is_ok_and(|value| value == "1") {
         return None;
     }
@@ -129,14 +129,14 @@ fn electrum() -> Option<Vec<PathBuf>> {
 }
 
 /// A wallet's daemon and its folder; dropping it kills the daemon.
-struct Wallet {
+pub(crate) struct Wallet {
     program: Vec<PathBuf>,
     daemon: Child,
     dir: TempDir,
 }
 
 impl Wallet {
-    fn start(program: Vec<PathBuf>, port: u16) -> Self {
+    pub(crate) fn start(program: Vec<PathBuf>, port: u16) -> Self {
         let dir = TempDir::new().unwrap();
         let created = command(&program, &dir)
             .args(["--offline", "create"])
@@ -160,11 +160,11 @@ impl Wallet {
     }
 
     /// Runs one of the wallet's commands; what it printed.
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         self.try_run(arguments).unwrap()
     }
 
-    fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
         let output = command(&self.program, &self.dir)
             .args(arguments)
             .output()
@@ -180,19 +180,24 @@ impl Wallet {
         }
     }
 
-    fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
         let printed = self.try_run(arguments)?;
         serde_json::from_str(&printed).map_err(|error| format!("{error}: {printed}"))
     }
 
-    fn eventually(&self, what: &str, attempt: impl FnMut() -> Result<(), String>) {
+    pub(crate) fn eventually(&self, what: &str, attempt: impl FnMut() -> Result<(), String>) {
         within(PATIENCE, what, attempt);
     }
 
     /// Connected, at the node's height, and with every header of the node's chain.
     fn follows(&self, node: &RegtestNode) -> Result<(), String> {
+        self.is_at(node.height())
+    }
+
+    /// Connected, at this height, and with every header.
+    pub(crate) fn is_at(&self, height: u32) -> Result<(), String> {
         let state = self.ask(&["getinfo"])?;
-        let height = json!(node.height());
+        let height = json!(height);
         let good = state["connected"] == json!(true)
             && state["server_height"] == height
             && state["blockchain_height"] == height;
@@ -200,7 +205,7 @@ impl Wallet {
     }
 
     /// Confirmed (which to this wallet means proven) and unconfirmed balance in sats.
-    fn has_balance(&self, confirmed: u64, unconfirmed: u64) {
+    pub(crate) fn has_balance(&self, confirmed: u64, unconfirmed: u64) {
         self.eventually("the balance is right", || {
             let balance = self.ask(&["getbalance"])?;
             let good = amount(&balance["confirmed"]) == confirmed
@@ -214,7 +219,7 @@ impl Wallet {
     }
 
     /// Whatever is confirmed of it, this much is left.
-    fn has_spent(&self, left: u64) {
+    pub(crate) fn has_spent(&self, left: u64) {
         self.eventually("the payment is counted", || {
             let balance = self.ask(&["getbalance"])?;
             // Unconfirmed is negative when what was spent was confirmed.
@@ -230,7 +235,7 @@ impl Wallet {
         });
     }
 
-    fn has_verified(&self, txid: &str, confirmations: u64) {
+    pub(crate) fn has_verified(&self, txid: &str, confirmations: u64) {
         self.eventually("the transaction's proof is verified", || {
             let entry = self.history_entry(txid)?;
             let good = entry["confirmations"] == json!(confirmations)
@@ -239,7 +244,7 @@ impl Wallet {
         });
     }
 
-    fn is_unconfirmed(&self, txid: &str) {
+    pub(crate) fn is_unconfirmed(&self, txid: &str) {
         self.eventually("the transaction is unconfirmed again", || {
             let entry = self.history_entry(txid)?;
             let good = entry["confirmations"] == json!(0) && entry["height"] == json!(0);

@@ -7,4 +7,4 @@ pub use read::DecodeError;
 pub(crate) use read::{
     FromJson, Hex, bind, bool_at, excerpt, is_null, optional, required, text, unexpected,
 };
-pub(crate) use write::{Object, ToJson, array, number, string};
+pub(crate) use write::{Object, ToJson, array, decimal, number, string};

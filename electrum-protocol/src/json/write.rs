@@ -1,6 +1,5 @@
 //! Typed values appended to a byte buffer as JSON text.
 
-use core::fmt;
 use std::io::Write;
 
 use bitcoin::block::Header;
@@ -81,12 +80,17 @@ pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("writing to memory does not fail");
 }
 
+/// Writes a whole number.
+pub(crate) fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
 /// Writes anything that prints as a JSON number.
-pub(crate) fn number(value: impl fmt::Display, out: &mut Vec<u8>) {
+pub(crate) fn decimal(value: impl core::fmt::Display, out: &mut Vec<u8>) {
     write!(out, "{value}").expect("writing to memory does not fail");
 }
 
-fn quoted_hex(bytes: impl IntoIterator<Item = u8>, out: &mut Vec<u8>) {
+fn quoted_hex(bytes: impl IntoIterator<Item = u8, IntoIter: ExactSizeIterator>, out: &mut Vec<u8>) {
     out.push(b'"');
     hex::encode(bytes, out);
     out.push(b'"');
@@ -122,19 +126,19 @@ impl ToJson for bool {
 
 impl ToJson for u16 {
     fn to_json(&self, _: ProtocolVersion, out: &mut Vec<u8>) {
-        number(self, out);
+        number(*self, out);
     }
 }
 
 impl ToJson for u32 {
     fn to_json(&self, _: ProtocolVersion, out: &mut Vec<u8>) {
-        number(self, out);
+        number(*self, out);
     }
 }
 
 impl ToJson for u64 {
     fn to_json(&self, _: ProtocolVersion, out: &mut Vec<u8>) {
-        number(self, out);
+        number(*self, out);
     }
 }
 

@@ -76,7 +76,7 @@ impl ErrorObject {
         // Errors look the same in every version.
         let version = ProtocolVersion::V1_4;
         let mut object = Object::begin(out);
-        number(self.code, object.key("code"));
+        number(self.code.0, object.key("code"));
         object.field("message", &self.message, version);
         if let Some(data) = &self.data {
             object.field("data", data, version);

@@ -1,7 +1,7 @@
 //! `blockchain.block.*`: headers by height, with proofs that they are under a checkpoint.
 
 use bitcoin::block::Header as RawHeader;
-use bitcoin::consensus::encode;
+use bitcoin::consensus::{Encodable, encode};
 use serde_json::value::RawValue;
 
 use super::Parameters;
@@ -151,7 +151,13 @@ impl ToJson for HeadersResponse {
         } else {
             let out = object.key("hex");
             out.push(b'"');
-            hex::encode(self.headers.iter().flat_map(encode::serialize), out);
+            let mut bytes = Vec::with_capacity(self.headers.len() * RawHeader::SIZE);
+            for header in &self.headers {
+                header
+                    .consensus_encode(&mut bytes)
+                    .expect("writing to memory does not fail");
+            }
+            hex::encode(bytes, out);
             out.push(b'"');
         }
         object.field("max", &self.max, version);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Parameters;
 use crate::json::{
-    DecodeError, FromJson, ToJson, number, optional, required, string, text, unexpected,
+    DecodeError, FromJson, ToJson, decimal, number, optional, required, string, text, unexpected,
 };
 use crate::jsonrpc::Params;
 use crate::version::ProtocolVersion;
@@ -117,7 +117,7 @@ impl fmt::Display for FeePerKvb {
 
 impl ToJson for FeePerKvb {
     fn to_json(&self, _: ProtocolVersion, out: &mut Vec<u8>) {
-        number(self, out);
+        decimal(self, out);
     }
 }
 

@@ -3,9 +3,11 @@
 
 #[cfg(feature = "bitcoind")]
 pub mod bitcoind;
+pub mod blockfiles;
 mod follower;
 mod headers;
 mod node;
+mod raw;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod source;
@@ -13,4 +15,6 @@ mod source;
 pub use follower::{Plan, plan};
 pub use headers::{HeaderChain, PushError};
 pub use node::{Node, NodeError, PackageOutcome};
+pub use raw::{RawBlock, RawError, RawSpent, SpentScripts};
+pub(crate) use raw::{check_merkle_root, hash as script_hash, txid_of, walk};
 pub use source::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};

@@ -1,5 +1,7 @@
 //! What clients want from the node itself: its mempool's rules, its fee estimates, its copy of a transaction.
 
+use std::ops::Range;
+
 use bitcoin::{BlockHash, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
@@ -57,6 +59,19 @@ pub trait Node: Send + Sync {
     /// [`NodeError::Rpc`] when the node does not find it.
     fn raw_transaction(&self, txid: &Txid, block: Option<&BlockHash>)
     -> Result<Vec<u8>, NodeError>;
+
+    /// Returns some bytes of a block, which nobody has checked; nothing when the node does not do that.
+    ///
+    /// # Errors
+    ///
+    /// When the node could not be asked.
+    fn block_part(
+        &self,
+        _block: &BlockHash,
+        _range: Range<u32>,
+    ) -> Result<Option<Vec<u8>>, NodeError> {
+        Ok(None)
+    }
 
     /// Returns what the node tells about a transaction, unread (the result of Bitcoin Core's verbose
     /// `getrawtransaction`). Where it is looked for is as in [`raw_transaction`](Self::raw_transaction).

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bitcoin::block::Header;
 use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid};
 
+use super::RawBlock;
+
 /// A block's place and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockId {
@@ -73,6 +75,16 @@ pub trait ChainSource: Send + Sync {
     ///
     /// [`SourceError::Missing`] when the node does not have the block, or not the outputs that it spends.
     fn block(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError>;
+
+    /// Returns a block and what it spends, as bytes: what building an index in bulk needs. Nothing but the order of the
+    /// bytes is checked; whoever reads them checks the rest.
+    ///
+    /// # Errors
+    ///
+    /// See [`block`](Self::block).
+    fn raw_block(&self, hash: &BlockHash) -> Result<RawBlock, SourceError> {
+        Ok(RawBlock::from(&self.block(hash)?))
+    }
 
     /// Returns the txids of the mempool, in no particular order.
     ///

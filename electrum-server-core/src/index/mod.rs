@@ -7,6 +7,7 @@
 //! spent stands in the row of the transaction that spends it. So there is no table of unspent outputs to keep up to
 //! date, and nothing is looked up while a block is indexed. The formats are in `docs/store-format.md`.
 
+mod bulk;
 mod open;
 mod reader;
 mod rows;
@@ -17,12 +18,15 @@ use std::sync::Arc;
 use bitcoin::BlockHash;
 
 use crate::chain::HeaderChain;
-use crate::store::{Snapshot, Store};
+use crate::store::{Segments, Snapshot, Store};
+use crate::view::Trees;
 
+pub(crate) use bulk::{BlockRecords, Bulk};
 pub use open::OpenError;
+pub(crate) use open::{META_KEY, META_SEGMENTS};
 pub(crate) use reader::Reader;
-pub(crate) use rows::Delta;
 pub use rows::{BlockRows, RowKey, RowsError};
+pub(crate) use rows::{Delta, PREFIX_LEN};
 pub use writer::{ApplyError, UndoError};
 
 /// How many blocks can be undone from the database alone.
@@ -38,6 +42,7 @@ pub struct Index {
     key: RowKey,
     genesis: BlockHash,
     headers: HeaderChain,
+    trees: Arc<Trees>,
 }
 
 impl Index {
@@ -49,6 +54,16 @@ impl Index {
     /// Returns the indexed chain.
     pub fn headers(&self) -> &HeaderChain {
         &self.headers
+    }
+
+    /// Returns the files that were built in bulk, if the store has any.
+    pub(crate) fn segments(&self) -> Option<&Arc<Segments>> {
+        self.store.segments()
+    }
+
+    /// Returns the trees of the blocks of which proofs were wanted; views share them.
+    pub(crate) fn trees(&self) -> &Arc<Trees> {
+        &self.trees
     }
 
     /// Returns the rows as they are now.

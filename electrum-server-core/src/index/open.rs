@@ -13,12 +13,14 @@ use crate::chain::HeaderChain;
 use crate::store::{Batch, CommitError, Durability, ReadError, Snapshot, Store, Table};
 
 /// The version of the row formats that this code reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The rows of the table [`Table::Meta`].
 const META_FORMAT: &[u8] = b"format";
 const META_GENESIS: &[u8] = b"genesis";
-const META_KEY: &[u8] = b"key";
+pub(crate) const META_KEY: &[u8] = b"key";
+/// Where the rows of the [segments](crate::store::Segments) end, when blocks of theirs were undone.
+pub(crate) const META_SEGMENTS: &[u8] = b"segments";
 
 /// A database that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,7 @@ impl Index {
                 key: new_key,
                 genesis,
                 headers: HeaderChain::default(),
+                trees: Arc::default(),
             });
         };
         let found = u32::from_be_bytes(meta(&format)?);
@@ -128,6 +131,7 @@ impl Index {
             key,
             genesis,
             headers,
+            trees: Arc::default(),
         })
     }
 }

@@ -8,8 +8,8 @@ use bitcoin::hashes::Hash;
 use electrum_protocol::ScriptHash;
 
 use super::RowKey;
-use super::rows::{Delta, HISTORY_KEY_LEN, PREFIX_LEN, decode_deltas};
-use crate::store::{ReadError, Snapshot, Table};
+use super::rows::{Delta, HISTORY_KEY_LEN, PREFIX_LEN, decode_deltas, first_offset};
+use crate::store::{ReadError, Snapshot, TX_ROW, Table};
 
 /// How many bytes of a txid are in the keys of the table [`Table::TxNums`].
 const TXID_PREFIX_LEN: usize = 8;
@@ -77,27 +77,67 @@ impl<'a> Reader<'a> {
 
     /// Returns the txid of a transaction.
     pub(crate) fn txid(&self, tx_num: u32) -> Result<Txid, ReadError> {
-        let row = self.snapshot.get(Table::Txids, &tx_num.to_be_bytes())?;
-        let row = row.ok_or_else(|| {
-            ReadError::damaged(Table::Txids, format!("transaction {tx_num} is missing"))
-        })?;
-        decode_txid(&row)
+        match self.snapshot.txid(tx_num)? {
+            Some(txid) => Ok(Txid::from_byte_array(txid)),
+            None => Err(ReadError::damaged(
+                Table::Txids,
+                format!("transaction {tx_num} is missing"),
+            )),
+        }
+    }
+
+    /// Returns where a transaction is in its block, which begins with the transaction `first` of `count`: from which byte
+    /// to which.
+    pub(crate) fn extent(
+        &self,
+        tx_num: u32,
+        first: u32,
+        count: usize,
+    ) -> Result<Range<u32>, ReadError> {
+        let start = match tx_num.checked_sub(1).filter(|before| *before >= first) {
+            Some(before) => before,
+            None => tx_num,
+        };
+        let mut ends = Vec::with_capacity(2);
+        self.each_tx(start..tx_num.saturating_add(1), |_, end| ends.push(end))?;
+        let extent = match *ends.as_slice() {
+            [end] => first_offset(count)..end,
+            [before, end] => before..end,
+            _ => 0..0,
+        };
+        match extent.is_empty() {
+            false => Ok(extent),
+            true => Err(ReadError::damaged(
+                Table::Txids,
+                format!("transaction {tx_num} ends before it begins"),
+            )),
+        }
     }
 
     /// Returns the txids of neighbouring transactions.
     pub(crate) fn txids(&self, tx_nums: Range<u32>) -> Result<Vec<Txid>, ReadError> {
         let mut txids = Vec::with_capacity(tx_nums.len());
+        self.each_tx(tx_nums, |txid, _| txids.push(txid))?;
+        Ok(txids)
+    }
+
+    fn each_tx(
+        &self,
+        tx_nums: Range<u32>,
+        mut visit: impl FnMut(Txid, u32),
+    ) -> Result<(), ReadError> {
         let Some(last) = tx_nums.end.checked_sub(1) else {
-            return Ok(txids);
+            return Ok(());
         };
         let (first, last) = (tx_nums.start.to_be_bytes(), last.to_be_bytes());
-        let mut problem = None;
+        let (mut problem, mut seen) = (None, 0);
         self.snapshot.scan(
             Table::Txids,
             &first..=&last,
-            &mut |_, row| match decode_txid(row) {
-                Ok(txid) => {
-                    txids.push(txid);
+            &mut |_, row| match decode_tx(row) {
+                Ok((txid, end)) => {
+                    seen += 1;
+                    visit(txid, end);
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -108,7 +148,7 @@ impl<'a> Reader<'a> {
         )?;
         match problem {
             Some(error) => Err(error),
-            None if txids.len() == tx_nums.len() => Ok(txids),
+            None if seen == tx_nums.len() => Ok(()),
             None => {
                 let problem = format!("a transaction of {tx_nums:?} is missing");
                 Err(ReadError::damaged(Table::Txids, problem))
@@ -159,7 +199,13 @@ fn history_key(prefix: [u8; PREFIX_LEN], tx_num: u32) -> [u8; HISTORY_KEY_LEN] {
     key
 }
 
-fn decode_txid(row: &[u8]) -> Result<Txid, ReadError> {
-    Txid::from_slice(row)
-        .map_err(|_| ReadError::damaged(Table::Txids, "a row has the wrong length"))
+fn decode_tx(row: &[u8]) -> Result<(Txid, u32), ReadError> {
+    let row: [u8; TX_ROW] = row
+        .try_into()
+        .map_err(|_| ReadError::damaged(Table::Txids, "a row has the wrong length"))?;
+    let ([txid @ .., _, _, _, _], [.., a, b, c, d]) = (row, row);
+    Ok((
+        Txid::from_byte_array(txid),
+        u32::from_be_bytes([a, b, c, d]),
+    ))
 }

@@ -5,15 +5,16 @@ use std::hash::Hasher;
 
 use bitcoin::block::Header;
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, BlockHash, OutPoint, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, Txid, VarInt};
 use electrum_protocol::ScriptHash;
 use siphasher::sip::SipHasher24;
 
 use crate::chain::BlockWithSpent;
-use crate::store::{ReadError, Table};
+use crate::leb128::{pull_leb128, push_leb128};
+use crate::store::{ReadError, TX_ROW, Table};
 
 /// What each transaction takes in the tables [`Table::Txids`] and [`Table::TxNums`], keys and all.
-const TX_SIZE: usize = 4 + 32 + 12;
+const TX_SIZE: usize = 4 + TX_ROW + 12;
 
 /// The secret key of a database: 16 random bytes that are made with it and never leave it.
 ///
@@ -28,7 +29,7 @@ impl fmt::Debug for RowKey {
 }
 
 /// The length of a script's prefix in the keys of the history: 80 bits.
-pub(super) const PREFIX_LEN: usize = 10;
+pub(crate) const PREFIX_LEN: usize = 10;
 
 /// The length of a key of the history: the script's prefix, then the transaction's number, big-endian.
 pub(super) const HISTORY_KEY_LEN: usize = PREFIX_LEN + 4;
@@ -39,28 +40,37 @@ impl RowKey {
         Self(bytes)
     }
 
-    pub(super) const fn to_byte_array(self) -> [u8; 16] {
+    pub(crate) const fn to_byte_array(self) -> [u8; 16] {
         self.0
     }
 
     /// Names a script in the keys of the history: its first two bytes, then SipHash-2-4 over all of it.
     pub(super) fn prefix(&self, script_hash: &ScriptHash) -> [u8; PREFIX_LEN] {
-        let bytes = script_hash.to_byte_array();
+        self.prefix_of(&script_hash.to_byte_array())
+    }
+
+    /// The same, for the bytes of a script hash.
+    pub(super) fn prefix_of(&self, bytes: &[u8; 32]) -> [u8; PREFIX_LEN] {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(&bytes);
-        let [a, b, ..] = bytes;
+        hasher.write(bytes);
+        let [a, b, ..] = *bytes;
         let [c, d, e, f, g, h, i, j] = hasher.finish().to_be_bytes();
         [a, b, c, d, e, f, g, h, i, j]
     }
 
     /// Names an output where it is spent: SipHash-2-4 over txid and index, as in the network encoding.
     pub(super) fn outpoint(&self, outpoint: &OutPoint) -> u64 {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
         let mut bytes = [0; 36];
         let (txid, vout) = bytes.split_at_mut(32);
         txid.copy_from_slice(outpoint.txid.as_byte_array());
         vout.copy_from_slice(&outpoint.vout.to_le_bytes());
-        hasher.write(&bytes);
+        self.outpoint_bytes(&bytes)
+    }
+
+    /// The same, for an outpoint in the network encoding.
+    pub(super) fn outpoint_bytes(&self, outpoint: &[u8; 36]) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(outpoint);
         hasher.finish()
     }
 }
@@ -73,6 +83,8 @@ pub struct BlockRows {
     pub(super) header: Header,
     pub(super) hash: BlockHash,
     pub(super) txids: Vec<Txid>,
+    /// Where each transaction ends in the block.
+    pub(super) ends: Vec<u32>,
     pub(super) history: Vec<HistoryRow>,
 }
 
@@ -114,11 +126,16 @@ impl BlockRows {
             header: block.header,
             hash,
             txids: Vec::with_capacity(block.txdata.len()),
+            ends: Vec::with_capacity(block.txdata.len()),
             history: Vec::with_capacity(4 * block.txdata.len()),
         };
         let mut events = Vec::new();
+        let mut end = first_offset(block.txdata.len());
         for (position, (transaction, spent)) in (0..).zip(block.txdata.iter().zip(spent)) {
             rows.txids.push(transaction.compute_txid());
+            // Blocks have 4 million bytes at most.
+            end = end.saturating_add(transaction.total_size() as u32);
+            rows.ends.push(end);
             if genesis {
                 continue;
             }
@@ -151,11 +168,13 @@ impl BlockRows {
             events.sort_by_key(|(script_hash, _)| *script_hash);
             for of_script in events.chunk_by(|(a, _), (b, _)| a == b) {
                 if let Some((script_hash, _)) = of_script.first() {
+                    let mut deltas = Vec::with_capacity(16);
+                    encode_deltas(&mut deltas, of_script.iter().map(|(_, delta)| *delta));
                     rows.history.push(HistoryRow {
                         script_hash: *script_hash,
                         prefix: key.prefix(script_hash),
                         position,
-                        deltas: encode_deltas(of_script.iter().map(|(_, delta)| *delta)),
+                        deltas,
                     });
                 }
             }
@@ -186,6 +205,21 @@ impl BlockRows {
     }
 }
 
+/// Where the first of so many transactions begins in a block: after the header and their number.
+pub(crate) fn first_offset(transactions: usize) -> u32 {
+    let count = VarInt::from(transactions).size();
+    (Header::SIZE + count) as u32
+}
+
+/// The row of a transaction: its txid, then where it ends in its block.
+pub(super) fn tx_row(txid: &[u8; 32], end: u32) -> [u8; TX_ROW] {
+    let mut row = [0; TX_ROW];
+    let (head, tail) = row.split_at_mut(32);
+    head.copy_from_slice(txid);
+    tail.copy_from_slice(&end.to_be_bytes());
+    row
+}
+
 /// One thing that a transaction does with a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delta {
@@ -205,23 +239,21 @@ pub(crate) enum Delta {
 
 /// Encodes the value of a history row: the number of funded outputs, the index and the worth of each, all as LEB128, then
 /// 8 bytes for each spent output.
-fn encode_deltas(deltas: impl Iterator<Item = Delta> + Clone) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16);
+pub(super) fn encode_deltas(bytes: &mut Vec<u8>, deltas: impl Iterator<Item = Delta> + Clone) {
     let funded = deltas
         .clone()
         .filter(|delta| matches!(delta, Delta::Funded { .. }))
         .count();
-    push_leb128(&mut bytes, funded as u64);
+    push_leb128(bytes, funded as u64);
     for delta in deltas {
         match delta {
             Delta::Funded { vout, value } => {
-                push_leb128(&mut bytes, u64::from(vout));
-                push_leb128(&mut bytes, value.to_sat());
+                push_leb128(bytes, u64::from(vout));
+                push_leb128(bytes, value.to_sat());
             }
             Delta::Spent { outpoint } => bytes.extend_from_slice(&outpoint.to_be_bytes()),
         }
     }
-    bytes
 }
 
 /// Decodes the value of a history row.
@@ -247,32 +279,6 @@ pub(crate) fn decode_deltas(mut bytes: &[u8]) -> Result<Vec<Delta>, ReadError> {
     Ok(deltas)
 }
 
-fn push_leb128(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn pull_leb128(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let bits = u64::from(byte & 0x7f);
-        let shifted = bits << shift;
-        if shifted >> shift != bits {
-            return None;
-        }
-        number |= shifted;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -294,7 +300,8 @@ mod tests {
                 outpoint: 0x0102_0304_0506_0708,
             },
         ];
-        let bytes = encode_deltas(deltas.into_iter());
+        let mut bytes = Vec::new();
+        encode_deltas(&mut bytes, deltas.into_iter());
         let expected = [
             2, 0, 1, 0xac, 2, 0x80, 0xe4, 0x97, 0xd0, 0x12, 1, 2, 3, 4, 5, 6, 7, 8,
         ];
@@ -303,13 +310,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn numbers_come_back(number: u64) {
-            let mut bytes = Vec::new();
-            push_leb128(&mut bytes, number);
-            prop_assert_eq!(pull_leb128(&mut &bytes[..]), Some(number));
-        }
-
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             let _ = decode_deltas(&bytes);

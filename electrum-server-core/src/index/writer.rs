@@ -8,10 +8,10 @@ use bitcoin::hashes::Hash;
 use electrum_protocol::ScriptHash;
 
 use super::reader::{Reader, tx_num_key};
-use super::rows::{HISTORY_KEY_LEN, HistoryRow};
-use super::{BlockRows, Index, UNDO_DEPTH};
+use super::rows::{HISTORY_KEY_LEN, HistoryRow, tx_row};
+use super::{BlockRows, Index, META_SEGMENTS, UNDO_DEPTH};
 use crate::chain::{BlockId, PushError};
-use crate::store::{Batch, CommitError, Durability, ReadError, Table};
+use crate::store::{Batch, CommitError, Durability, End, ReadError, Table, encode_end};
 
 /// Blocks that could not be applied.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -113,8 +113,9 @@ impl Index {
             let mut row = serialize(&block.header);
             row.extend_from_slice(&next.to_be_bytes());
             batch.put(Table::Headers, height.to_be_bytes(), row);
-            for (tx_num, txid) in (first..next).zip(&block.txids) {
-                batch.put(Table::Txids, tx_num.to_be_bytes(), txid.to_byte_array());
+            for (tx_num, (txid, end)) in (first..next).zip(block.txids.iter().zip(&block.ends)) {
+                let row = tx_row(txid.as_byte_array(), *end);
+                batch.put(Table::Txids, tx_num.to_be_bytes(), row);
                 batch.put(Table::TxNums, tx_num_key(txid, tx_num), []);
             }
             let keys = block.history.iter().map(|row| history_key(row, first));
@@ -149,6 +150,21 @@ impl Index {
     pub fn undo_tip(&mut self, stale: Option<&BlockRows>) -> Result<(), UndoError> {
         let tip = self.headers.tip().ok_or(UndoError::Empty)?;
         let tx_nums = self.headers.tx_nums(tip.height).ok_or(UndoError::Empty)?;
+        if self
+            .segments_end()?
+            .is_some_and(|end| tip.height < end.height)
+        {
+            // Its rows are in files that never change: they are out of sight from here on.
+            let end = End {
+                height: tip.height,
+                tx_num: tx_nums.start,
+            };
+            let mut batch = Batch::default();
+            batch.put(Table::Meta, META_SEGMENTS, encode_end(end));
+            self.store.commit(batch, Durability::Process)?;
+            self.headers.pop();
+            return Ok(());
+        }
         let snapshot = self.store.snapshot();
         let history = match (stale, snapshot.get(Table::Undo, &tip.height.to_be_bytes())?) {
             (Some(rows), _) if rows.hash != tip.hash || rows.key != self.key => {

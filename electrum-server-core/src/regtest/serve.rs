@@ -142,7 +142,7 @@ impl TestServer {
             threads: 1,
             mempool_interval: LOOK,
             full_interval: LOOK,
-            ignore_mempool: false,
+            ..SyncOptions::default()
         };
         let sync = Sync::new(index, followed.clone(), sync_options);
         let writer = sync.handle();

@@ -53,6 +53,18 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Lets results have so many bytes, and histories as many entries as such a result has room for.
+    #[must_use]
+    pub fn with_max_response(self, bytes: usize) -> Self {
+        Self {
+            max_response: bytes,
+            max_history: Some(bytes.saturating_sub(100) / HISTORY_ENTRY_SIZE),
+            ..self
+        }
+    }
+}
+
 /// The longest line that Electrum reads.
 const MAX_RESPONSE: usize = 8_100_000;
 

@@ -18,6 +18,8 @@ mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
+
 use electrum_protocol::server::{Event, Token};
 use electrum_protocol::{ErrorCode, ErrorObject, Notification, Request, Server};
 use tracing::{debug, error};
@@ -25,6 +27,7 @@ use tracing::{debug, error};
 pub use limits::{Limits, Place};
 pub use services::{About, Refresh, Services};
 
+use crate::answers::Question;
 use crate::notify::Update;
 use crate::view::View;
 use handlers::Turn;
@@ -136,12 +139,19 @@ impl Session {
                 return Next::Output;
             }
             if let Some((token, request)) = self.held.take() {
-                let needed = limits::place(&request);
+                let question = Question::of(&request);
+                if let Some(question) = &question
+                    && let Some(result) = self.known(question, services)
+                {
+                    self.server.reply_encoded(token, &result);
+                    continue;
+                }
+                let needed = self.place(&request, services);
                 if needed > place {
                     self.held = Some((token, request));
                     return Next::Needs(needed);
                 }
-                self.answer(token, request, services);
+                self.answer(token, request, question, services);
                 continue;
             }
             match self.server.poll_event() {
@@ -188,7 +198,31 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, token: Token, request: Request, services: &Services) {
+    /// Returns the answer to a question, if it was computed before.
+    fn known(&mut self, question: &Question, services: &Services) -> Option<Arc<[u8]>> {
+        let sequence = self.view(services).sequence();
+        services.answers().result(question, sequence)
+    }
+
+    /// Says where a request is handled.
+    fn place(&mut self, request: &Request, services: &Services) -> Place {
+        if let Request::ScripthashSubscribe(params) = request {
+            let sequence = self.view(services).sequence();
+            let known = services.answers().status(&params.script_hash, sequence);
+            if known.is_some() {
+                return Place::Reactor;
+            }
+        }
+        limits::place(request)
+    }
+
+    fn answer(
+        &mut self,
+        token: Token,
+        request: Request,
+        question: Option<Question>,
+        services: &Services,
+    ) {
         let view = self.view(services);
         let sequence = view.sequence();
         let mut turn = Turn {
@@ -197,8 +231,25 @@ impl Session {
             subscriptions: &mut self.subscriptions,
         };
         let result = handlers::handle(request, &mut turn);
-        if turn.view.sequence() != sequence {
-            let view = turn.view;
+        let view = turn.view;
+        let now = view.sequence();
+        if let Ok(response) = &result
+            && let Some(question) = question
+            && question.transaction().is_none_or(|txid| {
+                // Others are forgotten by the node without a word.
+                matches!(view.position(&txid), Ok(Some(_)))
+            })
+        {
+            let mut encoded = Vec::new();
+            response.encode(token.version(), &mut encoded);
+            services.answers().keep_result(question, now, &encoded);
+            if now != sequence {
+                self.adopt(view);
+            }
+            self.server.reply_encoded(token, &encoded);
+            return;
+        }
+        if now != sequence {
             self.adopt(view);
         }
         self.server
@@ -241,8 +292,17 @@ impl Session {
             let view = self.view(services);
             for script_hash in self.subscriptions.take_marks(STATUSES_AT_A_TIME) {
                 // Without a limit: a history that outgrows it is still news, and an error to whoever asks for it.
-                match view.status(&script_hash, None) {
+                let answers = services.answers();
+                let known = answers.status(&script_hash, view.sequence());
+                let status = match known {
+                    Some(status) => Ok(status),
+                    None => view.status(&script_hash, None),
+                };
+                match status {
                     Ok(status) => {
+                        if known.is_none() {
+                            answers.keep_status(script_hash, view.sequence(), status);
+                        }
                         if self.subscriptions.is_change(&script_hash, status) {
                             self.server.notify(&Notification::ScriptHash {
                                 script_hash,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use electrum_protocol::method::server::HostPorts;
@@ -9,7 +10,11 @@ use electrum_protocol::{ServerConfig, VersionRange};
 
 use super::fees::Fees;
 use super::limits::Limits;
-use crate::chain::Node;
+use crate::answers::Answers;
+use bitcoin::BlockHash;
+
+use crate::chain::blockfiles::BlockFiles;
+use crate::chain::{Node, NodeError};
 use crate::notify::Published;
 use crate::view::View;
 
@@ -57,6 +62,7 @@ pub struct Services {
     pub limits: Limits,
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) node: Arc<dyn Node>,
+    block_files: Option<Arc<BlockFiles>>,
     pub(super) fees: Fees,
     published: Arc<Published>,
     refresh: Refresh,
@@ -84,10 +90,39 @@ impl Services {
             limits,
             protocol,
             node,
+            block_files: None,
             fees: Fees::default(),
             published,
             refresh,
         }
+    }
+
+    /// Takes raw transactions from these files where they have them.
+    #[must_use]
+    pub fn with_block_files(mut self, files: Arc<BlockFiles>) -> Self {
+        self.block_files = Some(files);
+        self
+    }
+
+    /// Returns some bytes of a block, which nobody has checked, if they are to be had at little cost.
+    pub(super) fn block_part(
+        &self,
+        block: &BlockHash,
+        range: Range<u32>,
+    ) -> Result<Option<Vec<u8>>, NodeError> {
+        if let Some(files) = &self.block_files {
+            match files.part(block, range.clone()) {
+                Ok(Some(part)) => return Ok(Some(part)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!("cannot read block {block} from its file: {error}"),
+            }
+        }
+        self.node.block_part(block, range)
+    }
+
+    /// Returns the answers that several clients may want.
+    pub(super) fn answers(&self) -> &Answers {
+        self.published.answers()
     }
 
     /// Returns the newest view.

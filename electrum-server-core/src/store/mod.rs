@@ -7,6 +7,7 @@
 #[cfg(feature = "fjall")]
 mod fjall;
 mod memory;
+mod segments;
 
 use std::fmt;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -16,13 +17,15 @@ use std::sync::Arc;
 #[cfg(feature = "fjall")]
 pub use self::fjall::{FjallOptions, FjallStore};
 pub use memory::MemoryStore;
+pub use segments::{End, LayeredStore, Segments};
+pub(crate) use segments::{HEADER_ROW, Records, Run, TX_ROW, decode_end, encode_end};
 
 /// One sorted table of rows. Keys sort as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// The chain: one row per block.
     Headers,
-    /// Transaction number to txid.
+    /// Transaction number to txid, and to where the transaction ends in its block.
     Txids,
     /// Txid to transaction number.
     TxNums,
@@ -128,6 +131,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Returns the rows of now.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
+
+    /// Returns the files that a bulk build may add to, if this store has any.
+    fn segments(&self) -> Option<&Arc<Segments>> {
+        None
+    }
 }
 
 /// The rows of a moment.
@@ -151,6 +159,23 @@ pub trait Snapshot: fmt::Debug + Send + Sync {
         range: RangeInclusive<&[u8]>,
         visit: &mut Visit<'_>,
     ) -> Result<(), ReadError>;
+
+    /// Returns the txid in a row of [`Table::Txids`]: as from [`get`](Self::get), but cheaper where that is possible,
+    /// because most questions are about txids.
+    ///
+    /// # Errors
+    ///
+    /// When the row could not be read, or has another length.
+    fn txid(&self, tx_num: u32) -> Result<Option<[u8; 32]>, ReadError> {
+        let row = self.get(Table::Txids, &tx_num.to_be_bytes())?;
+        row.map(|row| {
+            let row: [u8; TX_ROW] = row
+                .try_into()
+                .map_err(|_| ReadError::damaged(Table::Txids, "a row has the wrong length"))?;
+            Ok(segments::txid_of(&row))
+        })
+        .transpose()
+    }
 }
 
 /// What a scan calls with the key and the value of each row.

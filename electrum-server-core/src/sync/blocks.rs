@@ -34,10 +34,21 @@ pub(super) fn fetch(
     commit: &mut dyn FnMut(&[BlockRows]) -> Result<(), SyncError>,
 ) -> Result<(), SyncError> {
     let rows = |header: &Header| rows(source, key, header.block_hash());
+    in_order(headers, threads, rows, |rows| collect(rows, stop, commit))
+}
+
+/// Makes something of each of `headers`, on several threads, and gives it to `consume` in their order.
+pub(super) fn in_order<T: Send, R>(
+    headers: &[Header],
+    threads: usize,
+    make: impl Fn(&Header) -> Result<T, SyncError> + Sync,
+    consume: impl FnOnce(&mut dyn Iterator<Item = Result<T, SyncError>>) -> R,
+) -> R {
     if headers.len() < WORTH_THREADS {
-        return collect(&mut headers.iter().map(rows), stop, commit);
+        return consume(&mut headers.iter().map(make));
     }
     let threads = threads.clamp(1, headers.len());
+    let make = &make;
     std::thread::scope(|scope| {
         // Each thread takes every n-th block, so that taking from each in turn restores the order, and a bounded channel
         // for each bounds the memory.
@@ -47,7 +58,7 @@ pub(super) fn fetch(
             lanes.push(receiver);
             scope.spawn(move || {
                 work(
-                    headers.iter().skip(lane).step_by(threads).map(rows),
+                    headers.iter().skip(lane).step_by(threads).map(make),
                     &sender,
                 );
             });
@@ -61,18 +72,20 @@ pub(super) fn fetch(
             next
         });
         // When this returns the receivers are dropped, and the threads find nobody to send to.
-        collect(&mut in_order, stop, commit)
+        let result = consume(&mut in_order);
+        drop(lanes);
+        result
     })
 }
 
-/// Sends rows until there are no more, one fails, or nobody wants them.
-fn work(
-    rows: impl Iterator<Item = Result<BlockRows, SyncError>>,
-    sender: &SyncSender<Result<BlockRows, SyncError>>,
+/// Sends what is made until there is no more, one fails, or nobody wants it.
+fn work<T>(
+    made: impl Iterator<Item = Result<T, SyncError>>,
+    sender: &SyncSender<Result<T, SyncError>>,
 ) {
-    for rows in rows {
-        let failed = rows.is_err();
-        if sender.send(rows).is_err() || failed {
+    for made in made {
+        let failed = made.is_err();
+        if sender.send(made).is_err() || failed {
             return;
         }
     }

@@ -8,22 +8,25 @@
 //! A node that is away is waited for. What was published stays published meanwhile.
 
 mod blocks;
+mod bulk;
 mod round;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod wake;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::chain::{ChainSource, MempoolFingerprint, SourceError};
+use crate::chain::{ChainSource, MempoolFingerprint, RawError, SourceError};
 use crate::index::{ApplyError, Index, RowsError, UndoError};
 use crate::mempool::Mempool;
 use crate::notify::{Published, Update};
-use crate::store::CommitError;
+use crate::store::{CommitError, ReadError};
 use crate::view::View;
 use round::Outcome;
+use tidy::Tidying;
 pub use wake::SyncHandle;
 use wake::{Wakes, Watcher};
 
@@ -40,6 +43,8 @@ pub struct SyncOptions {
     pub full_interval: Duration,
     /// Whether unconfirmed transactions are left out.
     pub ignore_mempool: bool,
+    /// How many bytes of memory the rows of a long catch-up may take before they are written.
+    pub build_memory: usize,
 }
 
 impl Default for SyncOptions {
@@ -50,6 +55,7 @@ impl Default for SyncOptions {
             mempool_interval: Duration::from_millis(500),
             full_interval: Duration::from_secs(10),
             ignore_mempool: false,
+            build_memory: 512 << 20,
         }
     }
 }
@@ -85,6 +91,12 @@ pub enum SyncError {
     /// A block of the node makes no sense.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// The bytes of a block of the node make no sense.
+    #[error(transparent)]
+    Raw(#[from] RawError),
+    /// The index could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A block could not be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -110,6 +122,7 @@ pub struct Sync {
     changes: round::Changes,
     wakes: Wakes,
     handle: SyncHandle,
+    tidying: Option<Tidying>,
 }
 
 impl fmt::Debug for Sync {
@@ -142,6 +155,7 @@ impl Sync {
             changes: round::Changes::default(),
             wakes,
             handle,
+            tidying: None,
         }
     }
 
@@ -174,9 +188,12 @@ impl Sync {
         self.finish(result)
     }
 
-    fn finish(self, result: Result<(), SyncError>) -> Result<(), SyncError> {
+    fn finish(mut self, result: Result<(), SyncError>) -> Result<(), SyncError> {
         // Whoever waits for a round, or holds a handle, sees that there are no more.
         self.handle.stop();
+        if let Some(tidying) = self.tidying.take() {
+            tidying.join();
+        }
         let persisted = self.index.persist();
         result?;
         Ok(persisted?)
@@ -217,6 +234,7 @@ impl Sync {
                     if let Some(tip) = self.index.headers().tip() {
                         watcher.caught_up(tip.hash);
                     }
+                    self.tidy();
                     self.pause(started.elapsed(), outcome)
                 }
                 Err(SyncError::Source(error))
@@ -275,8 +293,8 @@ impl Sync {
         // A chain that has begun does not become empty: the genesis block is never undone.
         let Some(view) = view else { return };
         self.sequence = sequence;
-        published.publish(view);
         let touched = changes.touched();
+        published.publish(view, &touched);
         on_event(SyncEvent::Update(Update { sequence, touched }));
     }
 }

@@ -37,6 +37,12 @@ impl Changes {
         !self.has_blocks() && !self.mempool
     }
 
+    /// Blocks came in bulk: too many to say what they touch.
+    pub(super) fn note_bulk(&mut self, is_published: bool) {
+        self.applied = true;
+        self.undone |= is_published;
+    }
+
     pub(super) fn has_blocks(&self) -> bool {
         self.undone || self.applied
     }
@@ -114,7 +120,14 @@ impl Sync {
                     self.undo_tip()?;
                 }
             }
-            self.apply(&plan, on_event, &mut first)?;
+            match self.build(&plan, on_event) {
+                Ok(true) => {}
+                Ok(false) => self.apply(&plan, on_event, &mut first)?,
+                Err(SyncError::Source(SourceError::Missing { hash })) => {
+                    self.explain_missing(&plan, hash)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 

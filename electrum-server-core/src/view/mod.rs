@@ -6,6 +6,7 @@
 mod history;
 mod proof;
 mod transaction;
+mod trees;
 mod unspent;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::mempool::Mempool;
 use crate::store::{ReadError, Snapshot};
 
 pub use transaction::Position;
+pub(crate) use trees::Trees;
 
 /// Index and mempool at one tip; a clone costs next to nothing.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ struct Inner {
     snapshot: Arc<dyn Snapshot>,
     key: RowKey,
     headers: HeaderChain,
+    trees: Arc<Trees>,
     tip: Tip,
     mempool: Mempool,
     sequence: u64,
@@ -77,6 +80,7 @@ impl View {
             snapshot,
             key: index.key(),
             headers,
+            trees: index.trees().clone(),
             tip,
             mempool,
             sequence,
@@ -89,6 +93,7 @@ impl View {
             snapshot: self.0.snapshot.clone(),
             key: self.0.key,
             headers: self.0.headers.clone(),
+            trees: self.0.trees.clone(),
             tip: self.0.tip,
             mempool,
             sequence,

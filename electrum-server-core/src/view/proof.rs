@@ -1,9 +1,12 @@
 //! Proofs: a transaction in a block, a header under a checkpoint.
 
+use std::ops::Range;
+
 use bitcoin::Txid;
 use bitcoin::hashes::sha256d;
 use electrum_protocol::{CheckpointProof, merkle};
 
+use super::trees::GROUP;
 use super::{Position, QueryError, View};
 
 impl View {
@@ -40,9 +43,22 @@ impl View {
         height: u32,
         pos: u32,
     ) -> Result<Option<Vec<sha256d::Hash>>, QueryError> {
-        let leaves = self.leaves(height)?;
-        let pos = usize::try_from(pos).unwrap_or(usize::MAX);
-        Ok(merkle::branch(&leaves, pos).map(|(branch, _)| branch))
+        let Some((tx_nums, block)) = self.headers().tx_nums(height).zip(self.block_hash(height))
+        else {
+            return Ok(None);
+        };
+        let count = tx_nums.end - tx_nums.start;
+        if pos >= count {
+            return Ok(None);
+        }
+        if count <= GROUP {
+            let leaves = self.leaves(tx_nums)?;
+            return Ok(merkle::branch(&leaves, pos as usize).map(|(branch, _)| branch));
+        }
+        let first = tx_nums.start + pos / GROUP * GROUP;
+        let group = self.leaves(first..tx_nums.end.min(first + GROUP))?;
+        let all = || self.leaves(tx_nums);
+        self.0.trees.branch(&block, pos, &group, all).map(Some)
     }
 
     /// Proves that the header at `height` is in the chain that ends at `cp_height`; nothing when that is below it or
@@ -51,10 +67,7 @@ impl View {
         self.headers().checkpoint_proof(height, cp_height)
     }
 
-    fn leaves(&self, height: u32) -> Result<Vec<sha256d::Hash>, QueryError> {
-        let Some(tx_nums) = self.headers().tx_nums(height) else {
-            return Ok(Vec::new());
-        };
+    fn leaves(&self, tx_nums: Range<u32>) -> Result<Vec<sha256d::Hash>, QueryError> {
         let txids = self.reader().txids(tx_nums)?;
         Ok(txids.into_iter().map(Txid::to_raw_hash).collect())
     }

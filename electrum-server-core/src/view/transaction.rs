@@ -1,5 +1,7 @@
 //! Where transactions are.
 
+use std::ops::Range;
+
 use bitcoin::{BlockHash, Txid};
 
 use super::{QueryError, View};
@@ -23,6 +25,17 @@ impl View {
     /// When the database cannot be read.
     pub fn position(&self, txid: &Txid) -> Result<Option<Position>, QueryError> {
         Ok(self.positions(txid)?.pop())
+    }
+
+    /// Returns where in the bytes of its block a transaction is.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn extent(&self, position: &Position) -> Result<Range<u32>, QueryError> {
+        let tx_nums = self.headers().tx_nums(position.height).unwrap_or_default();
+        let tx_num = tx_nums.start.saturating_add(position.pos);
+        Ok(self.reader().extent(tx_num, tx_nums.start, tx_nums.len())?)
     }
 
     /// Returns the places of all transactions with a txid, lowest first: two of 2010 share theirs with an earlier one.

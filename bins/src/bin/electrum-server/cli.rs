@@ -39,9 +39,23 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     pub(crate) db_dir: Option<PathBuf>,
 
+    /// Memory for building the index, in MiB; serving takes less [default: 512]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) db_mem_mib: Option<u32>,
+
     /// Data folder of Bitcoin Core, where the cookie is found [default: ~/.bitcoin]
     #[arg(long, value_name = "DIR")]
     pub(crate) daemon_dir: Option<PathBuf>,
+
+    /// Folder of Bitcoin Core's block files (blk*.dat), which are read when they can be [default: blocks
+    /// in the data folder of the network]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) blocks_dir: Option<PathBuf>,
+
+    /// Leave the block files alone: blocks come over the node's HTTP interface
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) jsonrpc_import: Option<bool>,
 
     /// RPC and REST address of Bitcoin Core, which needs `rest=1` [default: 127.0.0.1 and the
     /// network's port]
@@ -85,6 +99,14 @@ pub(crate) struct Options {
     /// into a reply) [default: 0]
     #[arg(long, value_name = "COUNT")]
     pub(crate) index_lookup_limit: Option<usize>,
+
+    /// Largest result that is sent, in bytes; wallets may not read longer ones [default: 8100000]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_response_bytes: Option<usize>,
+
+    /// Most clients at a time; each takes an open file [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_connections: Option<usize>,
 
     /// Seconds between two looks at the node when it announces nothing by itself [default: 10]
     #[arg(long, value_name = "SECONDS")]
@@ -172,11 +194,6 @@ pub(crate) struct Options {
         hide_possible_values = true, value_parser = BoolishValueParser::new())]
     pub(crate) skip_block_download_wait: Option<bool>,
 
-    /// Blocks always come over the node's HTTP interface
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", hide = true,
-        hide_possible_values = true, value_parser = BoolishValueParser::new())]
-    pub(crate) jsonrpc_import: Option<bool>,
-
     /// The node's P2P port is not used
     #[arg(long, value_name = "HOST:PORT", hide = true)]
     pub(crate) daemon_p2p_addr: Option<String>,
@@ -213,7 +230,9 @@ impl Options {
         Self {
             network: self.network.or(lower.network),
             db_dir: self.db_dir.or(lower.db_dir),
+            db_mem_mib: self.db_mem_mib.or(lower.db_mem_mib),
             daemon_dir: self.daemon_dir.or(lower.daemon_dir),
+            blocks_dir: self.blocks_dir.or(lower.blocks_dir),
             daemon_rpc_addr: self.daemon_rpc_addr.or(lower.daemon_rpc_addr),
             cookie_file: self.cookie_file.or(lower.cookie_file),
             auth: self.auth.or(lower.auth),
@@ -226,6 +245,8 @@ impl Options {
             sync_once: self.sync_once.or(lower.sync_once),
             ignore_mempool: self.ignore_mempool.or(lower.ignore_mempool),
             index_lookup_limit: self.index_lookup_limit.or(lower.index_lookup_limit),
+            max_response_bytes: self.max_response_bytes.or(lower.max_response_bytes),
+            max_connections: self.max_connections.or(lower.max_connections),
             wait_duration_secs: self.wait_duration_secs.or(lower.wait_duration_secs),
             jsonrpc_timeout_secs: self.jsonrpc_timeout_secs.or(lower.jsonrpc_timeout_secs),
             server_banner: self.server_banner.or(lower.server_banner),
@@ -268,7 +289,6 @@ impl Options {
                 "skip-block-download-wait",
                 self.skip_block_download_wait.is_some(),
             ),
-            ("jsonrpc-import", self.jsonrpc_import.is_some()),
             ("daemon-p2p-addr", self.daemon_p2p_addr.is_some()),
             ("http-addr", self.http_addr.is_some()),
             ("db-log-dir", self.db_log_dir.is_some()),
@@ -304,7 +324,7 @@ mod tests {
         let options = Options::try_parse_from(legacy.split_whitespace()).unwrap();
         assert_eq!(options.electrum_rpc_addr, ["0.0.0.0:2"]);
         assert_eq!(options.verbose, 3);
-        assert_eq!(options.without_effect(), ["jsonrpc-import", "http-addr"]);
+        assert_eq!(options.without_effect(), ["http-addr"]);
     }
 
     #[test]

@@ -7,9 +7,26 @@ use anyhow::{Context, bail};
 use bitcoin::Network;
 use electrum_server_core::chain::bitcoind::{self as node, Auth, cookie_path};
 
+use crate::blocks::BlocksDir;
 use crate::cli::Options;
 use crate::layers::Layered;
 use crate::value::NetworkName;
+
+/// Bitcoin Core's data folder in the user's home folder.
+pub(crate) const DAEMON_DIR: &str = ".bitcoin";
+/// Memory for building the index, in MiB, when nothing is said.
+const BUILD_MEMORY: u32 = 512;
+/// The least that it works with, in MiB.
+const LEAST_BUILD_MEMORY: u32 = 64;
+
+fn build_memory(mib: Option<u32>) -> anyhow::Result<usize> {
+    let mib = mib.unwrap_or(BUILD_MEMORY);
+    if mib < LEAST_BUILD_MEMORY {
+        bail!("--db-mem-mib must be at least {LEAST_BUILD_MEMORY}");
+    }
+    let bytes = u64::from(mib) << 20;
+    usize::try_from(bytes).with_context(|| format!("--db-mem-mib {mib} is more than there can be"))
+}
 
 /// The whole configuration of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +34,10 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     /// Folder of this network's index.
     pub(crate) db_dir: PathBuf,
+    /// Memory for building the index, in bytes.
+    pub(crate) build_memory: usize,
+    /// Where the node's block files may be.
+    pub(crate) blocks_dir: Option<BlocksDir>,
     /// `HOST:PORT` of the node's HTTP interface.
     pub(crate) daemon_rpc_addr: String,
     pub(crate) auth: Auth,
@@ -25,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) sync_once: bool,
     pub(crate) ignore_mempool: bool,
     pub(crate) history_limit: Option<usize>,
+    pub(crate) max_response: Option<usize>,
+    pub(crate) max_connections: Option<usize>,
     pub(crate) poll_interval: Duration,
     pub(crate) rpc_timeout: Duration,
     pub(crate) banner: String,
@@ -107,12 +130,16 @@ impl Config {
         Ok(Self {
             network,
             db_dir: db_dir.join(folder_name(network)),
+            build_memory: build_memory(options.db_mem_mib)?,
+            blocks_dir: BlocksDir::of(&options, network, home),
             daemon_rpc_addr,
             auth,
             listen,
             sync_once: options.sync_once.unwrap_or(false),
             ignore_mempool: options.ignore_mempool.unwrap_or(false),
             history_limit: options.index_lookup_limit.filter(|limit| *limit > 0),
+            max_response: options.max_response_bytes,
+            max_connections: options.max_connections,
             poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
             rpc_timeout: seconds(
                 "jsonrpc-timeout-secs",
@@ -239,7 +266,7 @@ fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Res
         (None, None) => {
             let folder = match (&options.daemon_dir, home) {
                 (Some(dir), _) => expand(dir, home),
-                (None, Some(home)) => home.join(".bitcoin"),
+                (None, Some(home)) => home.join(DAEMON_DIR),
                 (None, None) => bail!(
                     "there is no home folder to look for Bitcoin Core in; set --daemon-dir or --cookie-file"
                 ),
@@ -250,7 +277,7 @@ fn auth(options: &Options, network: Network, home: Option<&Path>) -> anyhow::Res
 }
 
 /// Replaces a leading `~`, which no shell does inside a configuration file.
-fn expand(path: &Path, home: Option<&Path>) -> PathBuf {
+pub(crate) fn expand(path: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_path_buf(),

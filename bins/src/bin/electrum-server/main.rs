@@ -1,5 +1,6 @@
 //! The program `electrum-server`: reads its options, connects the parts, and reports.
 
+mod blocks;
 mod cli;
 mod config;
 #[cfg(feature = "dev")]

@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bitcoin::constants::genesis_block;
+use electrum_server_core::chain::ChainSource;
 use electrum_server_core::chain::bitcoind::Bitcoind;
+use electrum_server_core::chain::blockfiles::FilesFirst;
 use electrum_server_core::index::Index;
 use electrum_server_core::net;
 use electrum_server_core::notify::Published;
 use electrum_server_core::session::{About, Limits, Services};
-use electrum_server_core::store::{FjallOptions, FjallStore};
+use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use crate::blocks;
 use crate::config::Config;
 use crate::logging::Console;
 use crate::node;
@@ -36,6 +39,10 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Whatever keeps the program from doing what it is for.
 pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    let clients = config
+        .max_connections
+        .unwrap_or_else(|| Limits::default().max_connections);
+    raise_file_limit(clients);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -46,6 +53,20 @@ pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
     result
 }
 
+/// Files that are open besides those of the clients: the index's, the node's, ours.
+const OTHER_FILES: u64 = 1500;
+
+/// Lets this process have as many open files as it may.
+fn raise_file_limit(clients: usize) {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit >= OTHER_FILES + clients as u64 => debug!("may open {limit} files"),
+        Ok(limit) => warn!(
+            "the system allows {limit} open files (ulimit -n), which may not suffice for {clients} clients"
+        ),
+        Err(error) => warn!("cannot raise the limit of open files: {error}"),
+    }
+}
+
 async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     // A port that somebody else has is found out now, not after hours of indexing.
@@ -54,8 +75,13 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
     };
+    let block_files = blocks::open(config)?;
+    let source: Arc<dyn ChainSource> = match &block_files {
+        Some(files) => Arc::new(FilesFirst::new(files.clone(), Arc::new(node.clone()))),
+        None => Arc::new(node.clone()),
+    };
     let updates = net::updates();
-    let mut writer = Writer::start(index, node.clone(), config, console, updates.clone())?;
+    let mut writer = Writer::start(index, source, config, console, updates.clone())?;
 
     // The end of this future is the wish of everybody who serves to stop serving.
     let (stop_serving, stopped) = oneshot::channel::<()>();
@@ -71,13 +97,16 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 if config.listen.is_empty() || config.sync_once {
                     continue;
                 }
-                let services = services(config, published, node.clone(), writer.handle.clone());
+                let mut services = services(config, published, node.clone(), writer.handle.clone());
+                if let Some(files) = &block_files {
+                    services = services.with_block_files(files.clone());
+                }
                 let listeners = bind(&config.listen).await?;
                 for listener in &listeners {
                     info!("serving on {}", listener.local_addr()?);
                 }
                 let shutdown = async move { drop(stopped.await) };
-                serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
+                serving = Some(tokio::spawn(net::serve(listeners, Arc::new(services), updates.clone(), shutdown)));
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
@@ -125,7 +154,8 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     let folder = &config.db_dir;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let store = FjallStore::open(folder, FjallOptions::default())?;
+    let top = FjallStore::open(folder, FjallOptions::default())?;
+    let store = LayeredStore::open(Arc::new(top), &folder.join("segments"))?;
     let genesis = genesis_block(config.network).block_hash();
     let index = Index::open(Arc::new(store), genesis)
         .with_context(|| format!("cannot use the index in {}", folder.display()))?;
@@ -179,27 +209,42 @@ fn services(
     published: Arc<Published>,
     node: Bitcoind,
     writer: SyncHandle,
-) -> Arc<Services> {
-    let about = About {
+) -> Services {
+    let refresh = Box::new(move || {
+        writer.refresh(REFRESH_TIMEOUT);
+    });
+    Services::new(
+        published,
+        Arc::new(node),
+        refresh,
+        about(config),
+        limits(config),
+    )
+}
+
+/// What the server says about itself.
+pub(crate) fn about(config: &Config) -> About {
+    About {
         banner: config.banner.clone(),
         donation_address: config.donation_address.clone(),
         ..About::default()
+    }
+}
+
+/// What a client may cost.
+pub(crate) fn limits(config: &Config) -> Limits {
+    let mut limits = match config.max_response {
+        Some(bytes) => Limits::default().with_max_response(bytes),
+        None => Limits::default(),
     };
-    let mut limits = Limits::default();
+    if let Some(connections) = config.max_connections {
+        limits.max_connections = connections;
+    }
     if let Some(limit) = config.history_limit {
         limits.max_history = limits
             .max_history
             .map(|fits| fits.min(limit))
             .or(Some(limit));
     }
-    let refresh = Box::new(move || {
-        writer.refresh(REFRESH_TIMEOUT);
-    });
-    Arc::new(Services::new(
-        published,
-        Arc::new(node),
-        refresh,
-        about,
-        limits,
-    ))
+    limits
 }

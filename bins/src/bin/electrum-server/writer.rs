@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use anyhow::Context;
-use electrum_server_core::chain::bitcoind::Bitcoind;
+use electrum_server_core::chain::ChainSource;
 use electrum_server_core::index::Index;
 use electrum_server_core::notify::{Published, Update};
 use electrum_server_core::sync::{Sync, SyncEvent, SyncHandle, SyncOptions};
@@ -34,7 +34,7 @@ impl Writer {
     /// The system has no thread to give.
     pub(crate) fn start(
         index: Index,
-        node: Bitcoind,
+        source: Arc<dyn ChainSource>,
         config: &Config,
         console: &Console,
         updates: broadcast::Sender<Arc<Update>>,
@@ -42,9 +42,10 @@ impl Writer {
         let options = SyncOptions {
             full_interval: config.poll_interval,
             ignore_mempool: config.ignore_mempool,
+            build_memory: config.build_memory,
             ..SyncOptions::default()
         };
-        let sync = Sync::new(index, Arc::new(node), options);
+        let sync = Sync::new(index, source, options);
         let handle = sync.handle();
         let (ready_sender, ready) = oneshot::channel();
         let (ended_sender, ended) = oneshot::channel();

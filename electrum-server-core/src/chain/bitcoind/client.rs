@@ -1,6 +1,7 @@
 //! The node as what clients want from it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::{BlockHash, Txid};
@@ -70,6 +71,21 @@ impl Node for Bitcoind {
             min_relay_tx_fee: fees.minrelaytxfee.into(),
             incremental_relay_fee: incremental.into(),
         })
+    }
+
+    fn block_part(
+        &self,
+        block: &BlockHash,
+        range: Range<u32>,
+    ) -> Result<Option<Vec<u8>>, NodeError> {
+        match self.uses_rest() {
+            true => self
+                .shared
+                .rest
+                .block_part(block, range)
+                .map_err(NodeError::Unavailable),
+            false => Ok(None),
+        }
     }
 
     fn raw_transaction(

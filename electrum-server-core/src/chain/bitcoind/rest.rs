@@ -1,5 +1,6 @@
 //! The node's REST interface: blocks, what they spend, and headers as bytes, without credentials.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
@@ -8,7 +9,7 @@ use bitcoin::block::Header;
 use super::http::{Answer, Http};
 use super::parse::{self, ParseError};
 use super::rpc::malformed;
-use crate::chain::{BlockWithSpent, SourceError};
+use crate::chain::{BlockWithSpent, RawBlock, RawSpent, SourceError};
 
 /// The most headers that Bitcoin Core sends at once.
 const MAX_HEADERS: u32 = 2000;
@@ -54,6 +55,32 @@ impl Rest {
             Ok(BlockWithSpent { block, spent })
         };
         read().map(Some).map_err(|error| malformed(&path, error))
+    }
+
+    /// The same as [`block`](Self::block), as bytes that nobody has looked at.
+    pub(super) fn raw_block(&self, hash: &BlockHash) -> Result<Option<RawBlock>, SourceError> {
+        let Some(block) = self.get(&format!("/rest/block/{hash}.bin"))? else {
+            return Ok(None);
+        };
+        let spent = self.get(&spent_path(hash))?;
+        Ok(spent.map(|spent| RawBlock {
+            block,
+            spent: RawSpent::Rest(spent),
+        }))
+    }
+
+    /// Returns bytes of a block; `None` when the node does not have it, or does not know this question (it does from
+    /// Bitcoin Core 31 on).
+    pub(super) fn block_part(
+        &self,
+        hash: &BlockHash,
+        range: Range<u32>,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
+        let (offset, size) = (range.start, range.len());
+        let part = self.get(&format!(
+            "/rest/blockpart/{hash}.bin?offset={offset}&size={size}"
+        ))?;
+        Ok(part.filter(|part| part.len() == size))
     }
 
     /// Returns headers of the active chain; `None` when REST is off or the chain is shorter.

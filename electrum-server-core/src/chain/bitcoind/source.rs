@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::parse::{self, Btc, ParseError};
 use super::rpc::{self, CallError, ErrorReply, malformed};
 use super::{Bitcoind, Shared};
-use crate::chain::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};
+use crate::chain::{
+    BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, RawBlock, SourceError,
+};
 
 /// How many headers one batch of calls asks for when there is no REST.
 const HEADERS_PER_BATCH: u32 = 500;
@@ -61,6 +63,15 @@ impl ChainSource for Bitcoind {
             );
         }
         Ok(block)
+    }
+
+    fn raw_block(&self, hash: &BlockHash) -> Result<RawBlock, SourceError> {
+        if self.uses_rest()
+            && let Some(block) = self.shared.rest.raw_block(hash)?
+        {
+            return Ok(block);
+        }
+        Ok(RawBlock::from(&self.block(hash)?))
     }
 
     fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError> {

@@ -16,10 +16,10 @@ use super::oracle::Oracle;
 use crate::chain::BlockWithSpent;
 
 /// How many scripts there are.
-pub(super) const SCRIPTS: u8 = 8;
+pub(crate) const SCRIPTS: u8 = 8;
 
 /// The script with a number: ordinary ones, one that is empty, two that cannot be spent, and one that only looks so.
-pub(super) fn script(number: u8) -> ScriptBuf {
+pub(crate) fn script(number: u8) -> ScriptBuf {
     ScriptBuf::from_bytes(match number {
         0 => vec![],
         1 => vec![0x6a],
@@ -31,7 +31,7 @@ pub(super) fn script(number: u8) -> ScriptBuf {
 
 /// A transaction to be.
 #[derive(Clone, Debug)]
-pub(super) struct Payment {
+pub(crate) struct Payment {
     /// Which of the outputs that there are.
     spends: Vec<Index>,
     /// Script number and worth.
@@ -40,7 +40,7 @@ pub(super) struct Payment {
 
 /// A block to be.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     reward: Vec<(u8, u64)>,
     /// Repeats the coinbase of an earlier block, as two blocks of 2010 did.
     repeat: Option<Index>,
@@ -52,12 +52,12 @@ fn outputs() -> impl Strategy<Value = Vec<(u8, u64)>> {
     prop::collection::vec((0..SCRIPTS, value), 1..5)
 }
 
-pub(super) fn payment() -> impl Strategy<Value = Payment> {
+pub(crate) fn payment() -> impl Strategy<Value = Payment> {
     (prop::collection::vec(any::<Index>(), 1..4), outputs())
         .prop_map(|(spends, outputs)| Payment { spends, outputs })
 }
 
-pub(super) fn plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     (
         outputs(),
         prop::option::weighted(0.15, any::<Index>()),
@@ -99,14 +99,14 @@ fn spend(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
 
 /// A chain from the genesis block on; blocks come and go at the tip.
 #[derive(Clone, Debug)]
-pub(super) struct Chain {
-    pub(super) blocks: Vec<BlockWithSpent>,
+pub(crate) struct Chain {
+    pub(crate) blocks: Vec<BlockWithSpent>,
     /// How many blocks were ever mined: no two are the same.
     mined: u32,
 }
 
 impl Chain {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             blocks: vec![BlockWithSpent {
                 block: genesis_block(Network::Regtest),
@@ -116,16 +116,16 @@ impl Chain {
         }
     }
 
-    pub(super) fn oracle(&self) -> Oracle {
+    pub(crate) fn oracle(&self) -> Oracle {
         Oracle::read(self.blocks.iter().map(|block| &block.block))
     }
 
-    pub(super) fn height(&self) -> u32 {
+    pub(crate) fn height(&self) -> u32 {
         u32::try_from(self.blocks.len()).unwrap() - 1
     }
 
     /// Mines a block on the tip.
-    pub(super) fn mine(&mut self, plan: &Plan) {
+    pub(crate) fn mine(&mut self, plan: &Plan) {
         self.mined += 1;
         let earlier = &self.blocks[1..];
         let coinbase = match &plan.repeat {
@@ -164,7 +164,7 @@ impl Chain {
     }
 
     /// Makes unconfirmed transactions with the outputs that they spend, each after its parents.
-    pub(super) fn unconfirmed(&self, payments: &[Payment]) -> Vec<(Transaction, Vec<TxOut>)> {
+    pub(crate) fn unconfirmed(&self, payments: &[Payment]) -> Vec<(Transaction, Vec<TxOut>)> {
         let mut coins: BTreeMap<OutPoint, TxOut> = self
             .oracle()
             .coins

@@ -193,9 +193,11 @@ for height, (transactions, spent, time, version, nonce) in enumerate(BLOCKS):
         genesis = previous
         assert genesis[::-1].hex() == "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
     undo = b""
-    for txid in txids:
+    end = len(head) + len(compact(len(transactions)))
+    for txid, transaction in zip(txids, transactions):
+        end += len(transaction)
         number = struct.pack(">I", tx_num)
-        row("txids", number, txid)
+        row("txids", number, txid + struct.pack(">I", end))
         row("tx_nums", txid[:8] + number, b"")
         # Within a transaction the undo row lists scripts in the order of their hashes.
         for script, funded, taken in sorted(EFFECTS.get(tx_num, []), key=lambda e: sha256(e[0])):
@@ -208,7 +210,7 @@ for height, (transactions, spent, time, version, nonce) in enumerate(BLOCKS):
     row("headers", struct.pack(">I", height), head + struct.pack(">I", tx_num))
     row("undo", struct.pack(">I", height), undo)
 
-row("meta", b"format", struct.pack(">I", 1))
+row("meta", b"format", struct.pack(">I", 2))
 row("meta", b"genesis", genesis)
 row("meta", b"key", KEY)
 for each in sorted(rows):

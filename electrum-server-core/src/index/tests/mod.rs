@@ -3,7 +3,7 @@
 //! `golden` holds the row formats to bytes that were made without this code, `properties` holds the answers to what a
 //! reader of the plain blocks would say, `damage` breaks databases.
 
-mod chain;
+pub(crate) mod chain;
 mod check;
 #[cfg(feature = "fjall")]
 mod crash;

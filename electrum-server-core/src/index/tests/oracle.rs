@@ -16,7 +16,7 @@ pub(super) struct Coin {
 
 /// Everything that can be asked about a chain.
 #[derive(Debug, Default)]
-pub(super) struct Oracle {
+pub(crate) struct Oracle {
     /// By script: txid and height of what touches it, in chain order.
     pub(super) histories: HashMap<ScriptBuf, Vec<(Txid, u32)>>,
     /// Unspent outputs, those that cannot be spent among them.

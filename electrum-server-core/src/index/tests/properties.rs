@@ -10,9 +10,10 @@ use proptest::prelude::*;
 use super::chain::{Chain, Payment, Plan, SCRIPTS, payment, plan, script};
 use super::check::check;
 use super::{KEY, rows};
-use crate::index::{BlockRows, Index, UNDO_DEPTH, UndoError};
+use crate::chain::RawBlock;
+use crate::index::{BlockRecords, BlockRows, Index, UNDO_DEPTH, UndoError};
 use crate::mempool::{Delta, Entry, Mempool};
-use crate::store::{Batch, Durability, MemoryStore, Store, Table};
+use crate::store::{Batch, Durability, LayeredStore, MemoryStore, Store, Table};
 use crate::view::View;
 
 /// One thing that happens to a database.
@@ -26,6 +27,21 @@ enum Step {
     Forget,
     /// The program starts again.
     Reopen,
+    /// Blocks come in bulk, in runs of so many; if that is possible, which it is before any came otherwise.
+    Bulk { plans: Vec<Plan>, run: usize },
+    /// Files become fewer: down to one of each kind, or only where there are many.
+    Merge { all: bool },
+}
+
+/// How a block can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    /// From its undo row.
+    Row,
+    /// With its rows derived anew.
+    Nothing,
+    /// It is in files that were built in bulk.
+    Files,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,6 +52,16 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1u32..6, any::<bool>()).prop_map(|(blocks, stale)| Step::Undo { blocks, stale }),
         1 => Just(Step::Forget),
         1 => Just(Step::Reopen),
+    ]
+}
+
+/// Steps of a database that can be built in bulk.
+fn layered_step() -> impl Strategy<Value = Step> {
+    let bulk = (prop::collection::vec(plan(), 1..10), 1usize..10);
+    prop_oneof![
+        4 => bulk.prop_map(|(plans, run)| Step::Bulk { plans, run }),
+        2 => any::<bool>().prop_map(|all| Step::Merge { all }),
+        5 => step(),
     ]
 }
 
@@ -52,8 +78,8 @@ struct World<'a> {
     store: Arc<dyn Store>,
     index: Index,
     chain: Chain,
-    /// By height: whether the block can be undone from the database alone.
-    recorded: Vec<bool>,
+    /// By height.
+    recorded: Vec<Record>,
     old: Vec<Old>,
     sequence: u64,
 }
@@ -75,6 +101,19 @@ impl<'a> World<'a> {
         let store = open();
         let chain = Chain::new();
         let mut index = open_index(store.clone());
+        if store.segments().is_some() {
+            let mut world = Self {
+                open,
+                store,
+                index,
+                chain,
+                recorded: Vec::new(),
+                old: Vec::new(),
+                sequence: 0,
+            };
+            world.bulk_from(0, 1);
+            return world;
+        }
         let touched = index
             .apply(&derive(&chain, 0), 0, Durability::Process)
             .unwrap();
@@ -84,7 +123,7 @@ impl<'a> World<'a> {
             store,
             index,
             chain,
-            recorded: vec![true],
+            recorded: vec![Record::Row],
             old: Vec::new(),
             sequence: 0,
         }
@@ -96,6 +135,13 @@ impl<'a> World<'a> {
             Step::Undo { blocks, stale } => self.undo(blocks, stale),
             Step::Forget => self.forget(),
             Step::Reopen => self.reopen(),
+            Step::Bulk { plans, run } => self.bulk(&plans, run),
+            Step::Merge { all } => {
+                if let Some(segments) = self.store.segments() {
+                    segments.merge(all, &|| false).unwrap();
+                }
+                self
+            }
         }
     }
 
@@ -116,9 +162,40 @@ impl<'a> World<'a> {
         assert_eq!(touched.into_iter().collect::<BTreeSet<_>>(), expected);
         for height in first..self.chain.blocks.len() {
             let height = u32::try_from(height).unwrap();
-            self.recorded.push(height + UNDO_DEPTH > target);
+            self.recorded.push(match height + UNDO_DEPTH > target {
+                true => Record::Row,
+                false => Record::Nothing,
+            });
         }
         self
+    }
+
+    fn bulk(mut self, plans: &[Plan], run: usize) -> Self {
+        let only_bulk = self.recorded.iter().all(|record| *record == Record::Files);
+        let possible = self.index.begin_bulk().unwrap().is_some();
+        assert!(!possible || only_bulk);
+        if !possible {
+            return self.apply(plans, 0);
+        }
+        let first = self.chain.blocks.len();
+        for plan in plans {
+            self.chain.mine(plan);
+        }
+        self.bulk_from(first, run);
+        self
+    }
+
+    fn bulk_from(&mut self, first: usize, run: usize) {
+        for blocks in self.chain.blocks[first..].chunks(run) {
+            let mut bulk = self.index.begin_bulk().unwrap().unwrap();
+            for block in blocks {
+                let hash = block.block.block_hash();
+                let records = BlockRecords::derive(&KEY, &hash, RawBlock::from(block)).unwrap();
+                bulk.push(&records).unwrap();
+                self.recorded.push(Record::Files);
+            }
+            self.index.seal(bulk, 2).unwrap();
+        }
     }
 
     fn undo(mut self, blocks: u32, stale: bool) -> Self {
@@ -126,11 +203,11 @@ impl<'a> World<'a> {
             let block = self.chain.blocks.pop().unwrap();
             let rows = BlockRows::derive(&KEY, &block).unwrap();
             let recorded = self.recorded.pop().unwrap();
-            if !stale && recorded {
+            if !stale && recorded != Record::Nothing {
                 self.index.undo_tip(None).unwrap();
                 continue;
             }
-            if !recorded {
+            if recorded == Record::Nothing {
                 let refused = self.index.undo_tip(None).unwrap_err();
                 assert!(matches!(refused, UndoError::NoRecord { .. }), "{refused}");
             }
@@ -145,7 +222,11 @@ impl<'a> World<'a> {
             batch.delete(table, key);
         }
         self.store.commit(batch, Durability::Process).unwrap();
-        self.recorded.fill(false);
+        for record in &mut self.recorded {
+            if *record == Record::Row {
+                *record = Record::Nothing;
+            }
+        }
         self
     }
 
@@ -185,7 +266,8 @@ impl<'a> World<'a> {
             "the content is that of a new database"
         );
         let undo = rows(self.store.snapshot().as_ref(), &[Table::Undo]);
-        let recorded = self.recorded.iter().filter(|recorded| **recorded).count();
+        let rows_kept = |record: &&Record| **record == Record::Row;
+        let recorded = self.recorded.iter().filter(rows_kept).count();
         assert_eq!(undo.len(), recorded);
 
         let unconfirmed = self.chain.unconfirmed(payments);
@@ -217,9 +299,9 @@ impl<'a> World<'a> {
 }
 
 /// A history of a database, with a mempool for each moment.
-fn life(steps: usize) -> impl Strategy<Value = Vec<(Step, Vec<Payment>)>> {
+fn life(step: impl Strategy<Value = Step>) -> impl Strategy<Value = Vec<(Step, Vec<Payment>)>> {
     let mempool = prop::collection::vec(payment(), 0..6);
-    prop::collection::vec((step(), mempool), 1..steps)
+    prop::collection::vec((step, mempool), 1..14)
 }
 
 fn live(open: &dyn Fn() -> Arc<dyn Store>, life: Vec<(Step, Vec<Payment>)>) {
@@ -235,9 +317,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_answer_in_memory_is_that_of_the_plain_blocks(life in life(14)) {
+    fn every_answer_in_memory_is_that_of_the_plain_blocks(life in life(step())) {
         let store = Arc::new(MemoryStore::new());
         live(&|| store.clone(), life);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_answer_from_files_is_that_of_the_plain_blocks(life in life(layered_step())) {
+        let folder = tempfile::tempdir().unwrap();
+        let top = Arc::new(MemoryStore::new());
+        let open = || -> Arc<dyn Store> {
+            Arc::new(LayeredStore::open(top.clone(), folder.path()).unwrap())
+        };
+        live(&open, life);
     }
 }
 
@@ -246,7 +342,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn every_answer_on_disk_is_that_of_the_plain_blocks(life in life(14)) {
+    fn every_answer_on_disk_is_that_of_the_plain_blocks(life in life(step())) {
         use crate::store::{FjallOptions, FjallStore};
         let folder = tempfile::tempdir().unwrap();
         let open = || -> Arc<dyn Store> {

@@ -48,7 +48,15 @@ pub(super) fn subscribe(
     let limits = &turn.services.limits;
     turn.subscriptions
         .admit(&script_hash, limits.max_subscriptions)?;
-    let status = turn.view.status(&script_hash, limits.max_history)?;
+    let (answers, sequence) = (turn.services.answers(), turn.view.sequence());
+    let status = match answers.status(&script_hash, sequence) {
+        Some(status) => status,
+        None => {
+            let status = turn.view.status(&script_hash, limits.max_history)?;
+            answers.keep_status(script_hash, sequence, status);
+            status
+        }
+    };
     turn.subscriptions.subscribe(script_hash, status);
     Ok(status)
 }

@@ -54,7 +54,7 @@ impl Stage {
             Box::new(move || {
                 refreshes.fetch_add(1, Ordering::Relaxed);
                 if let Some(view) = held_back.lock().unwrap().take() {
-                    published.publish(view);
+                    published.publish(view, &Touched::Everything);
                 }
             })
         };
@@ -96,7 +96,8 @@ impl Stage {
     /// Mines a block, and publishes it; see [`Chain::mine`].
     pub(crate) fn mine(&mut self, miner: u8, transactions: &[Transaction]) -> OutPoint {
         let coin = self.extend(miner, transactions);
-        self.published.publish(self.newest());
+        let touched = &self.last_update().touched;
+        self.published.publish(self.newest(), touched);
         coin
     }
 
@@ -109,7 +110,8 @@ impl Stage {
     /// Takes a transaction into the mempool, and publishes it.
     pub(crate) fn receive(&mut self, tx: Transaction) -> Txid {
         let txid = self.accept(tx);
-        self.published.publish(self.newest());
+        let touched = &self.last_update().touched;
+        self.published.publish(self.newest(), touched);
         txid
     }
 

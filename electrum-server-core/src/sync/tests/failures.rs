@@ -64,7 +64,10 @@ fn whichever_question_fails_is_asked_again() {
             };
             // The round that publishes ends before it is known that all is well again.
             told.extend(running.settled());
-            // The last question that was counted may be one that the writer asked after it was ready.
+            // The question that fails may be one of this very look: then the next one is well.
+            if matches!(told.last(), Some(Told::Away)) {
+                told.extend(running.settled());
+            }
             assert!(
                 matches!(told.as_slice(), [] | [Told::Away, Told::Back]),
                 "question {number}: {told:?}"

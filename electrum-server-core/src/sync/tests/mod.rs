@@ -52,6 +52,7 @@ fn patient() -> SyncOptions {
         mempool_interval: PATIENCE,
         full_interval: PATIENCE,
         ignore_mempool: false,
+        build_memory: 64 << 20,
     }
 }
 

@@ -12,11 +12,11 @@ use anyhow::{Context, bail};
 use electrum_server_core::regtest::{
     Clock, Control, RegtestNode, RegtestOptions, ServeOptions, TestServer,
 };
-use electrum_server_core::session::{About, Limits};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use crate::config::{Config, DevConfig};
+use crate::run;
 use crate::signals::{Signals, Wish};
 use state::StateFile;
 
@@ -53,12 +53,8 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
         node.clone(),
         ServeOptions {
             address: resolve(address)?,
-            about: About {
-                banner: config.banner.clone(),
-                donation_address: config.donation_address.clone(),
-                ..About::default()
-            },
-            limits: Limits::default(),
+            about: run::about(config),
+            limits: run::limits(config),
         },
     )?;
     let rpc_address = control.local_addr().context("the control interface")?;

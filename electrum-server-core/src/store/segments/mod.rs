@@ -1,0 +1,347 @@
+//! Rows that were built in bulk: immutable files, sorted once, beneath the [store](super::Store) that takes what changes.
+//!
+//! A bulk build collects the rows of many blocks in memory (a [`Run`]), sorts them, and writes them once, as files that
+//! are never changed. When there are many of these, neighbours are merged into one. The manifest names the files that
+//! count; it is replaced only after everything that it names is on disk, so that a crash at any moment leaves either the
+//! state before or the one after. The format is in `docs/store-format.md`.
+
+mod flat;
+mod layered;
+mod manifest;
+mod merge;
+mod piece;
+mod piece_writer;
+mod run;
+
+use std::fmt;
+use std::fs;
+use std::hash::Hasher;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use siphasher::sip::SipHasher24;
+
+use self::flat::{Append, Flat};
+use self::manifest::Manifest;
+use self::piece::{GROUP_BITS, GROUPS, Kind, Piece, key_bits};
+use super::{CommitError, OpenStoreError};
+use crate::index::PREFIX_LEN;
+pub use layered::LayeredStore;
+pub(crate) use layered::{decode_end, encode_end};
+pub(crate) use run::{Records, Run};
+
+/// A header, and the number of the first transaction after its block.
+pub(crate) const HEADER_ROW: usize = 84;
+/// A txid, and where the transaction ends in its block.
+pub(crate) const TX_ROW: usize = 36;
+
+/// The txid in a row.
+pub(super) fn txid_of(row: &[u8; TX_ROW]) -> [u8; 32] {
+    let mut txid = [0; 32];
+    txid.copy_from_slice(row.split_at(32).0);
+    txid
+}
+
+/// Where rows end: at the first block, and the first transaction, that they do not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct End {
+    /// The number of blocks.
+    pub height: u32,
+    /// The number of transactions.
+    pub tx_num: u32,
+}
+
+/// A checksum against accidents.
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn name(kind: Kind, group: u8, id: u32) -> String {
+    format!("{}-{group:x}-{id}", kind.name())
+}
+
+/// The files of a moment.
+#[derive(Clone, Debug)]
+struct State {
+    end: End,
+    headers: Flat<HEADER_ROW>,
+    txids: Flat<TX_ROW>,
+    /// By kind and group; each in chain order.
+    pieces: Vec<Vec<Arc<Piece>>>,
+}
+
+impl State {
+    fn pieces(&self, kind: Kind, group: u8) -> &[Arc<Piece>] {
+        let at = kind as usize * usize::from(GROUPS) + usize::from(group);
+        self.pieces.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    fn pieces_mut(&mut self, kind: Kind, group: u8) -> Option<&mut Vec<Arc<Piece>>> {
+        let at = kind as usize * usize::from(GROUPS) + usize::from(group);
+        self.pieces.get_mut(at)
+    }
+
+    /// Shows `visit` what transactions did with a script, in chain order, until it breaks off.
+    fn script(
+        &self,
+        prefix: &[u8; PREFIX_LEN],
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        for piece in self.pieces(Kind::History, group_of(key_bits(prefix))) {
+            if piece.script(prefix, visit)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the numbers of the transactions whose txid may begin so, in no order.
+    fn candidates(&self, prefix: u64) -> io::Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for piece in self.pieces(Kind::TxNums, group_of(prefix)) {
+            found.extend(piece.candidates(prefix)?);
+        }
+        Ok(found)
+    }
+}
+
+fn group_of(key: u64) -> u8 {
+    (key >> (64 - u32::from(GROUP_BITS))) as u8
+}
+
+/// The folder of files that were built in bulk.
+pub struct Segments {
+    folder: PathBuf,
+    state: ArcSwap<State>,
+    manifest: Mutex<Manifest>,
+    /// Makes the newest files survive a power cut, while they are read already.
+    sealing: Mutex<Option<JoinHandle<io::Result<()>>>>,
+}
+
+impl fmt::Debug for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segments")
+            .field("folder", &self.folder)
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Segments {
+    /// Opens a folder, or begins one. What a crash left half done is deleted.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read or written, or when a file is missing or damaged.
+    pub fn open(folder: &Path) -> Result<Self, OpenStoreError> {
+        Self::open_folder(folder).map_err(|error| OpenStoreError::Unusable {
+            path: folder.to_owned(),
+            message: error.to_string(),
+        })
+    }
+
+    fn open_folder(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let manifest = Manifest::read(folder)?.unwrap_or_default();
+        let mut state = State {
+            end: manifest.end,
+            headers: Flat::open(&folder.join("headers"), manifest.end.height)?,
+            txids: Flat::open(&folder.join("txids"), manifest.end.tx_num)?,
+            pieces: vec![Vec::new(); Kind::ALL.len() * usize::from(GROUPS)],
+        };
+        let mut known = vec![
+            "manifest".to_owned(),
+            "headers".to_owned(),
+            "txids".to_owned(),
+        ];
+        for (kind, group, id) in &manifest.pieces {
+            let name = name(*kind, *group, *id);
+            let piece = Piece::open(&folder.join(&name))?;
+            if (piece.footer.kind, piece.footer.group) != (*kind, *group) {
+                return Err(piece.damaged());
+            }
+            known.push(name);
+            if let Some(pieces) = state.pieces_mut(*kind, *group) {
+                pieces.push(Arc::new(piece));
+            }
+        }
+        for pieces in &state.pieces {
+            let mut next = 0;
+            for piece in pieces {
+                if piece.footer.first_tx != next || piece.footer.end_tx < next {
+                    return Err(piece.damaged());
+                }
+                next = piece.footer.end_tx;
+            }
+            if next != state.end.tx_num {
+                let problem = "the manifest does not name all pieces";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
+        }
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if !known
+                .iter()
+                .any(|known| *known.as_str() == *entry.file_name())
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            state: ArcSwap::from_pointee(state),
+            manifest: Mutex::new(manifest),
+            sealing: Mutex::new(None),
+        })
+    }
+
+    /// Returns where the rows end.
+    pub fn end(&self) -> End {
+        self.state.load().end
+    }
+
+    /// Returns the secret key of the database that the rows belong to; nothing while there are none.
+    fn key(&self) -> Option<[u8; 16]> {
+        (self.end() != End::default()).then(|| lock(&self.manifest).key)
+    }
+
+    /// Returns how many bytes the files take, by what they hold.
+    pub fn disk_space(&self) -> Vec<(&'static str, u64)> {
+        let state = self.state.load();
+        let sum = |kind: Kind| {
+            let pieces = (0..GROUPS).flat_map(|group| state.pieces(kind, group));
+            pieces.map(|piece| piece.size()).sum()
+        };
+        vec![
+            (
+                "headers",
+                u64::from(state.headers.len()) * HEADER_ROW as u64,
+            ),
+            ("txids", u64::from(state.txids.len()) * TX_ROW as u64),
+            ("tx_nums", sum(Kind::TxNums)),
+            ("history", sum(Kind::History)),
+        ]
+    }
+
+    /// Begins to collect what follows. There must be one run at a time.
+    pub(crate) fn begin(&self) -> Run {
+        let state = self.state.load();
+        Run::new(
+            state.end,
+            Append::new(&state.headers),
+            Append::new(&state.txids),
+        )
+    }
+
+    /// Sorts and writes what was collected. It can be read when this returns, and survives a power cut after
+    /// [`settle`](Self::settle).
+    pub(crate) fn seal(
+        self: &Arc<Self>,
+        mut run: Run,
+        key: [u8; 16],
+        threads: usize,
+    ) -> Result<(), CommitError> {
+        self.settle()?;
+        if run.is_empty() {
+            return Ok(());
+        }
+        self.write(&mut run, threads)
+            .and_then(|pieces| self.install(run, pieces, key))
+            .map_err(|error| self.failed(&error))
+    }
+
+    fn write(&self, run: &mut Run, threads: usize) -> io::Result<Vec<Piece>> {
+        if run.first != self.end() {
+            return Err(io::Error::other(
+                "the run does not begin where the files end",
+            ));
+        }
+        let id = {
+            let mut manifest = lock(&self.manifest);
+            manifest.next_id += 1;
+            manifest.next_id - 1
+        };
+        run.write(&self.folder, id, threads)
+    }
+
+    fn install(self: &Arc<Self>, run: Run, pieces: Vec<Piece>, key: [u8; 16]) -> io::Result<()> {
+        let mut manifest = lock(&self.manifest);
+        let mut state = State::clone(&self.state.load());
+        state.end = run.end;
+        state.headers = run.headers.finish()?;
+        state.txids = run.txids.finish()?;
+        let mut unsynced = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let piece = Arc::new(piece);
+            unsynced.push(piece.clone());
+            if let Some(pieces) = state.pieces_mut(piece.footer.kind, piece.footer.group) {
+                pieces.push(piece);
+            }
+        }
+        manifest.key = key;
+        manifest.end = state.end;
+        manifest.pieces = named(&state);
+        let (headers, txids) = (state.headers.clone(), state.txids.clone());
+        self.state.store(Arc::new(state));
+        let (folder, manifest) = (self.folder.clone(), manifest.clone());
+        let sealing = std::thread::Builder::new()
+            .name("sealer".to_owned())
+            .spawn(move || {
+                headers.sync()?;
+                txids.sync()?;
+                for piece in unsynced {
+                    piece.sync()?;
+                }
+                manifest.write(&folder)
+            })?;
+        *lock(&self.sealing) = Some(sealing);
+        Ok(())
+    }
+
+    /// Waits until everything that was sealed survives a power cut.
+    pub(crate) fn settle(&self) -> Result<(), CommitError> {
+        let sealing = lock(&self.sealing).take();
+        let Some(sealing) = sealing else {
+            return Ok(());
+        };
+        sealing
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread has panicked")))
+            .map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> CommitError {
+        CommitError {
+            message: format!("{}: {error}", self.folder.display()),
+        }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        // Whoever opens the folder next must find what was read here.
+        let _ = self.settle();
+    }
+}
+
+/// The pieces by the numbers in their names.
+fn named(state: &State) -> Vec<(Kind, u8, u32)> {
+    let pieces = state.pieces.iter().flatten();
+    pieces
+        .filter_map(|piece| {
+            let name = piece.path().file_name()?.to_str()?;
+            let id = name.rsplit('-').next()?.parse().ok()?;
+            Some((piece.footer.kind, piece.footer.group, id))
+        })
+        .collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
