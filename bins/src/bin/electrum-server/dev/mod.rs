@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use crate::config::{Config, DevConfig};
-use crate::run;
+use crate::run::{about, limits};
 use crate::signals::{Signals, Wish};
 use state::StateFile;
 
@@ -53,8 +53,8 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
         node.clone(),
         ServeOptions {
             address: resolve(address)?,
-            about: run::about(config),
-            limits: run::limits(config),
+            about: about(config),
+            limits: limits(config),
         },
     )?;
     let rpc_address = control.local_addr().context("the control interface")?;
