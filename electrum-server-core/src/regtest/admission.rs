@@ -174,16 +174,20 @@ pub(super) fn check_fee(floor: u64, fee: u64, vsize: u64) -> Result<(), Reject> 
 }
 
 pub(super) fn check_scripts(candidate: &Candidate) -> Result<(), Reject> {
+    policy::check_signatures(&candidate.tx, &candidate.spent)?;
     let outputs: Vec<&TxOut> = candidate.spent.iter().collect();
     script::verify(&candidate.tx, &outputs).map_err(|index| {
-        let input = candidate.tx.input.get(index);
-        let outpoint = input.map(|input| input.previous_output).unwrap_or_default();
-        let details = format!(
-            "input {index} of {}, spending {outpoint}",
-            name(&candidate.tx)
-        );
+        let details = input_name(&candidate.tx, index);
         Reject::with("mempool-script-verify-flag-failed", details)
     })
+}
+
+/// An input as Bitcoin Core names it.
+pub(super) fn input_name(tx: &Transaction, index: usize) -> String {
+    let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
+    let input = tx.input.get(index);
+    let outpoint = input.map(|input| input.previous_output).unwrap_or_default();
+    format!("input {index} of {txid} (wtxid {wtxid}), spending {outpoint}")
 }
 
 /// A transaction as Bitcoin Core names it.

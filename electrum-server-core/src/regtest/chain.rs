@@ -47,6 +47,15 @@ pub(super) struct Moved {
     pub(super) connected: Vec<Arc<Entry>>,
 }
 
+/// A step of the active chain on its way to another tip. The mempool follows step by step: what a lower tip on the way
+/// does not allow is gone.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) moved: Moved,
+    /// The chain afterwards.
+    pub(super) chain: Chain,
+}
+
 /// What a block at `height` may create.
 pub(super) fn subsidy(height: u32) -> Amount {
     let halvings = height / HALVING;
@@ -152,12 +161,12 @@ impl Chain {
     /// Takes a block and makes the best chain the active one.
     ///
     /// `Err` means that the block itself is refused, and when it was refused only while it was being connected, the
-    /// chain may have moved all the same: see what is added to `moved`.
+    /// chain may have moved all the same: see what is added to `steps`.
     pub(super) fn submit(
         &mut self,
         block: Block,
         now: u32,
-        moved: &mut Moved,
+        steps: &mut Vec<Step>,
     ) -> Result<(), Reject> {
         let hash = block.block_hash();
         if self.entries.contains_key(&hash) {
@@ -197,7 +206,7 @@ impl Chain {
         self.leaves.push_back(hash);
         self.entries
             .insert(hash, Arc::new(Entry::new(block, height)));
-        match self.activate_best(moved) {
+        match self.activate_best(steps) {
             Some((broken, reject)) if broken == hash => Err(reject),
             _ => Ok(()),
         }
@@ -219,20 +228,22 @@ impl Chain {
     }
 
     /// Declares a block invalid, as an operator can; false when it is unknown or the genesis block.
-    pub(super) fn invalidate(&mut self, hash: &BlockHash, moved: &mut Moved) -> bool {
-        let Some(entry) = self.entry(hash).filter(|entry| entry.height > 0).cloned() else {
+    pub(super) fn invalidate(&mut self, hash: &BlockHash, steps: &mut Vec<Step>) -> bool {
+        if self.entry(hash).is_none_or(|entry| entry.height == 0) {
             return false;
-        };
-        if self.is_active(hash) {
-            self.rewind(entry.height - 1, moved);
+        }
+        while self.is_active(hash) {
+            let mut moved = Moved::default();
+            self.rewind(self.height() - 1, &mut moved);
+            self.note(moved, steps);
         }
         self.invalid.insert(*hash);
-        self.activate_best(moved);
+        self.activate_best(steps);
         true
     }
 
     /// Takes back what was said of a block, of those below it and of those above it; false when it is unknown.
-    pub(super) fn reconsider(&mut self, hash: &BlockHash, moved: &mut Moved) -> bool {
+    pub(super) fn reconsider(&mut self, hash: &BlockHash, steps: &mut Vec<Step>) -> bool {
         if !self.entries.contains_key(hash) {
             return false;
         }
@@ -245,7 +256,7 @@ impl Chain {
         for other in &related {
             self.invalid.remove(other);
         }
-        self.activate_best(moved);
+        self.activate_best(steps);
         true
     }
 
@@ -300,14 +311,15 @@ impl Chain {
     }
 
     /// Moves to the best chain. Returns what is wrong with the first block that turned out to be invalid, if one did.
-    fn activate_best(&mut self, moved: &mut Moved) -> Option<(BlockHash, Reject)> {
+    fn activate_best(&mut self, steps: &mut Vec<Step>) -> Option<(BlockHash, Reject)> {
         let mut broken = None;
         loop {
             let path = self.path_to_best();
             let Some(first) = path.first() else {
                 return broken;
             };
-            self.rewind(first.height - 1, moved);
+            let mut moved = Moved::default();
+            self.rewind(first.height - 1, &mut moved);
             for entry in path {
                 let hash = entry.block.block_hash();
                 match self.connect(&entry) {
@@ -319,7 +331,13 @@ impl Chain {
                     }
                 }
             }
+            self.note(moved, steps);
         }
+    }
+
+    fn note(&self, moved: Moved, steps: &mut Vec<Step>) {
+        let chain = self.clone();
+        steps.push(Step { moved, chain });
     }
 
     /// Takes blocks off the active chain until it ends at `height`.
@@ -341,15 +359,7 @@ impl Chain {
                     self.coins.insert(input.previous_output, coin.clone());
                 }
             }
-            // Two moves at once may take back what the first has done.
-            match moved
-                .connected
-                .last()
-                .is_some_and(|last| last.height == entry.height)
-            {
-                true => drop(moved.connected.pop()),
-                false => moved.disconnected.push(entry),
-            }
+            moved.disconnected.push(entry);
         }
     }
 

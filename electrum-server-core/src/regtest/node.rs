@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Amount, Block, BlockHash, ScriptBuf, Transaction, Txid};
 
-use super::chain::{Chain, Moved};
+use super::chain::{Chain, Step};
 use super::faucet::Faucet;
 use super::mempool::{Mempool, Terms};
 use super::mine;
@@ -149,15 +149,17 @@ impl State {
     }
 
     pub(super) fn submit(&mut self, block: Block, now: u32) -> Result<(), Reject> {
-        let mut moved = Moved::default();
-        let verdict = self.chain.submit(block, now, &mut moved);
-        self.settle(&moved, now);
+        let mut steps = Vec::new();
+        let verdict = self.chain.submit(block, now, &mut steps);
+        self.settle(&steps, now);
         verdict
     }
 
-    pub(super) fn settle(&mut self, moved: &Moved, now: u32) {
-        self.mempool.follow(&self.chain, moved, now);
-        self.faucet.follow(moved);
+    pub(super) fn settle(&mut self, steps: &[Step], now: u32) {
+        for Step { moved, chain } in steps {
+            self.mempool.follow(chain, moved, now);
+            self.faucet.follow(moved);
+        }
     }
 
     /// Checks a transaction and puts it into the mempool.

@@ -2,8 +2,9 @@
 
 use bitcoin::opcodes::all::OP_CHECKMULTISIG;
 use bitcoin::script::Instruction;
-use bitcoin::{Script, Transaction, TxOut, WitnessVersion};
+use bitcoin::{Script, Transaction, TxOut, WitnessVersion, ecdsa};
 
+use super::admission;
 use super::reject::{Reject, ensure};
 use super::rules::Coin;
 
@@ -145,6 +146,45 @@ fn witness_is_standard(input: &bitcoin::TxIn, script: &Script) -> bool {
         return !items.is_empty();
     }
     program.is_witness_program()
+}
+
+/// What the mempool demands of signatures and keys and the consensus library does not look at, in Bitcoin Core's words.
+pub(super) fn check_signatures(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
+    for (index, (input, output)) in tx.input.iter().zip(spent).enumerate() {
+        let refused = |why: &str| {
+            let reason = format!("mempool-script-verify-flag-failed ({why})");
+            Err(Reject::with(reason, admission::input_name(tx, index)))
+        };
+        if output.script_pubkey.is_p2tr() {
+            continue;
+        }
+        let pushes = input.script_sig.instructions().flatten();
+        let pushes = pushes.filter_map(|part| match part {
+            Instruction::PushBytes(push) => Some(push.as_bytes()),
+            Instruction::Op(_) => None,
+        });
+        if pushes.chain(input.witness.iter()).any(has_high_s) {
+            return refused("Non-canonical signature: S value is unnecessarily high");
+        }
+        let nested = last_push(&input.script_sig).filter(|_| output.script_pubkey.is_p2sh());
+        let program = nested
+            .as_deref()
+            .map_or(output.script_pubkey.as_script(), Script::from_bytes);
+        if program.is_p2wpkh() && input.witness.nth(1).is_some_and(|key| key.len() == 65) {
+            return refused("Using non-compressed keys in segwit");
+        }
+    }
+    Ok(())
+}
+
+/// Whether these are a signature, and not the smaller of the two that there are.
+fn has_high_s(item: &[u8]) -> bool {
+    let Ok(signature) = ecdsa::Signature::from_slice(item) else {
+        return false;
+    };
+    let mut low = signature.signature;
+    low.normalize_s();
+    low != signature.signature
 }
 
 /// Kinds of output scripts, as far as the mempool tells them apart.

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Amount, Block, BlockHash, Transaction};
 
-use super::chain::Moved;
 use super::faucet::Faucet;
 use super::mempool::Terms;
 use super::node::{RegtestNode, RegtestOptions};
@@ -108,9 +107,9 @@ impl RegtestNode {
                 "invalid" => {
                     let hash: BlockHash = value.parse().map_err(|_| damaged())?;
                     node.change(|state, now| {
-                        let mut moved = Moved::default();
-                        state.chain.invalidate(&hash, &mut moved);
-                        state.settle(&moved, now);
+                        let mut steps = Vec::new();
+                        state.chain.invalidate(&hash, &mut steps);
+                        state.settle(&steps, now);
                     });
                 }
                 "transaction" => {

@@ -2,7 +2,7 @@
 
 use bitcoin::{Amount, BlockHash, Transaction, Txid};
 
-use super::chain::{Chain, Moved};
+use super::chain::{Chain, Step};
 use super::mempool::Terms;
 use super::node::{Clock, RegtestNode};
 use super::reject::Reject;
@@ -25,19 +25,19 @@ impl RegtestNode {
     /// Takes a block and all that is built on it out of the active chain; false when it is unknown or the genesis
     /// block.
     pub fn invalidate(&self, hash: &BlockHash) -> bool {
-        self.rearrange(|chain, moved| chain.invalidate(hash, moved))
+        self.rearrange(|chain, steps| chain.invalidate(hash, steps))
     }
 
     /// Takes back an [`invalidate`](Self::invalidate); false when the block is unknown.
     pub fn reconsider(&self, hash: &BlockHash) -> bool {
-        self.rearrange(|chain, moved| chain.reconsider(hash, moved))
+        self.rearrange(|chain, steps| chain.reconsider(hash, steps))
     }
 
-    fn rearrange(&self, change: impl FnOnce(&mut Chain, &mut Moved) -> bool) -> bool {
+    fn rearrange(&self, change: impl FnOnce(&mut Chain, &mut Vec<Step>) -> bool) -> bool {
         self.change(|state, now| {
-            let mut moved = Moved::default();
-            let known = change(&mut state.chain, &mut moved);
-            state.settle(&moved, now);
+            let mut steps = Vec::new();
+            let known = change(&mut state.chain, &mut steps);
+            state.settle(&steps, now);
             known
         })
     }

@@ -1,5 +1,7 @@
 //! Output scripts of every kind that wallets use, and how they are spent.
 
+use std::sync::LazyLock;
+
 use bitcoin::hashes::Hash;
 use bitcoin::key::{TapTweak, UntweakedPublicKey};
 use bitcoin::opcodes::all::{
@@ -124,8 +126,20 @@ fn tree() -> TaprootSpendInfo {
         .unwrap()
 }
 
+/// Every kind's script, made once: keys take long to multiply.
+static SCRIPTS: LazyLock<Vec<(Lock, ScriptBuf)>> = LazyLock::new(|| {
+    let rare = [Lock::Anchor, Lock::BareTrue, Lock::Future];
+    let all = USUAL.into_iter().chain(rare);
+    all.map(|lock| (lock, lock.make())).collect()
+});
+
 impl Lock {
     pub(crate) fn script(self) -> ScriptBuf {
+        let mut found = SCRIPTS.iter().filter(|(lock, _)| *lock == self);
+        found.next().unwrap().1.clone()
+    }
+
+    fn make(self) -> ScriptBuf {
         match self {
             Self::P2pk => check_key(),
             Self::P2pkh => ScriptBuf::new_p2pkh(&public(1).pubkey_hash()),
@@ -144,11 +158,8 @@ impl Lock {
     }
 
     pub(crate) fn of(script: &Script) -> Option<Self> {
-        let rare = [Self::Anchor, Self::BareTrue, Self::Future];
-        USUAL
-            .into_iter()
-            .chain(rare)
-            .find(|lock| *lock.script() == *script)
+        let mut found = SCRIPTS.iter().filter(|(_, other)| **other == *script);
+        found.next().map(|(lock, _)| *lock)
     }
 }
 

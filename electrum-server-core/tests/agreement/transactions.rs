@@ -402,6 +402,7 @@ pub(crate) fn broken(world: &World, coin: &Owned) -> Vec<(&'static str, Transact
         ("another's signature", Fault::WrongKey),
         ("a signature for another amount", Fault::WrongAmount),
         ("no signature", Fault::Nothing),
+        ("a signature with the larger number", Fault::HighS),
     ] {
         all.push((name, good().faulty(0, fault)));
     }

@@ -208,6 +208,14 @@ impl World {
         let ours: BTreeSet<Txid> = self.ours.mempool().into_iter().collect();
         let only_core: Vec<_> = core.difference(&ours).collect();
         let only_ours: Vec<_> = ours.difference(&core).collect();
+        for txid in only_ours.iter().chain(&only_core) {
+            println!("{:#?}", self.ours.mempool_transaction(txid));
+            let raw = self
+                .ours
+                .mempool_transaction(txid)
+                .map(|tx| serialize_hex(&tx));
+            println!("{:#}", self.core.rpc("testmempoolaccept", &[json!([raw])]));
+        }
         assert!(
             core == ours,
             "{what}: mempools: only Core has {only_core:?}, only ours {only_ours:?}"
@@ -255,13 +263,15 @@ fn reason(verdict: &str) -> &str {
 }
 
 /// What must be the same of two refusals: all, but what the script interpreter complains of, which the consensus
-/// library does not tell, and what it takes from the transaction ("input 1 of …").
+/// library does not tell.
 fn comparable(verdict: &str) -> String {
-    let reason = verdict.split(" (").next().unwrap_or(verdict);
-    if verdict.contains("script-verify-flag-failed") {
-        return reason.split(',').next().unwrap_or(reason).to_owned();
+    let (script, high_s) = ("script-verify-flag-failed", "unnecessarily high");
+    if !verdict.contains(script) || verdict.contains(high_s) {
+        return verdict.to_owned();
     }
-    verdict.to_owned()
+    let (reason, details) = verdict.split_once(", input").unwrap_or((verdict, ""));
+    let reason = reason.split(" (").next().unwrap_or(reason);
+    format!("{reason}, input{details}")
 }
 
 /// A txid of nothing.
