@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+use electrum_server_core::regtest::{Control, RegtestNode};
+
 #[path = "../examples/bdk_wallet.rs"]
 mod bdk_wallet;
 #[path = "../examples/embed_own_parts.rs"]
@@ -23,4 +25,19 @@ fn own_parts_are_indexed() {
 fn a_proof_is_verified() {
     // Without arguments of its own; those of the test program are none that it takes.
     verify_proof::main().unwrap();
+}
+
+#[test]
+fn the_documentation_names_every_method() {
+    let documentation = include_str!("../../docs/regtest.md");
+    let control = Control::new(RegtestNode::default());
+    let help = control.call("help", &serde_json::Value::Null).unwrap();
+    let names = help
+        .as_str()
+        .unwrap()
+        .lines()
+        .map(|line| line.split(' ').next().unwrap());
+    for name in names {
+        assert!(documentation.contains(&format!("`{name}`")), "{name}");
+    }
 }

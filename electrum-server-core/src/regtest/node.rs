@@ -296,6 +296,7 @@ impl RegtestNode {
     }
 
     /// Lets everybody who waits look again.
+    #[cfg(feature = "net")]
     pub(super) fn wake(&self) {
         drop(self.inner());
         self.shared.changed.notify_all();

@@ -63,7 +63,7 @@ fn take(world: &mut World) -> Owned {
     let confirmed: Vec<Owned> = coins.iter().filter(worthy).cloned().collect();
     let mempool = world.ours.mempool();
     let height = world.ours.height();
-    let mature = confirmed.into_iter().filter(|coin| {
+    let mut mature = confirmed.into_iter().filter(|coin| {
         let block = world.ours.block_of(&coin.outpoint.txid);
         let tx_height =
             block.and_then(|hash| (0..=height).find(|at| world.ours.block_hash(*at) == Some(hash)));
@@ -71,7 +71,7 @@ fn take(world: &mut World) -> Owned {
         !mempool.contains(&coin.outpoint.txid)
             && (!is_coinbase || tx_height.is_some_and(|at| at + 100 < height))
     });
-    mature.last().expect("enough coins")
+    mature.next_back().expect("enough coins")
 }
 
 fn with_version(mut draft: Draft, version: i32) -> Transaction {

@@ -73,3 +73,34 @@ Ctrl-C ends it.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Address, Network};
+    use electrum_server_core::regtest::RegtestNode;
+
+    use super::*;
+
+    /// The address is the one that BDK derives from the descriptor.
+    #[test]
+    fn the_funded_wallet_is_the_one_that_is_told() {
+        let descriptor = format!("wpkh({}/{PATH}/0/*)", master().unwrap());
+        assert_eq!(
+            descriptor,
+            "wpkh(tprv8ZgxMBicQKsPd7sVMQBb516ZT1d9SxYmN4Nt5muFEtExeTosajJo4qi6r6Z7puQcZkC1RcezzreVxzcdqanw8MQfwpMdhGEBYxr24F96VLK/84h/1h/0h/0/*)"
+        );
+        let address = Address::from_script(&demo_script().unwrap(), Network::Regtest).unwrap();
+        assert_eq!(
+            address.to_string(),
+            "bcrt1qm3herkay2p024sruzsk2xz7w7h46c65eerl0f9"
+        );
+        let node = RegtestNode::default();
+        fund_demo(&node).unwrap();
+        let block = node.get_block(&node.best_block().hash).unwrap();
+        let paid = &block.txdata[1].output[0];
+        assert_eq!(
+            (paid.value, &paid.script_pubkey),
+            (FUNDS, &demo_script().unwrap())
+        );
+    }
+}
