@@ -15,6 +15,9 @@ use super::node::State;
 
 /// What header and coinbase may weigh.
 const RESERVED: u64 = 8_000;
+/// Into how many coins a block's reward is divided for the faucet: payments from different coins do not hang together,
+/// and only so many that do may wait.
+const FAUCET_PARTS: u64 = 10;
 /// What signature operations of the coinbase may cost.
 const MAX_SIGOPS: usize = 80_000 - 400;
 
@@ -28,7 +31,11 @@ pub(super) fn block(
     let height = state.chain.height() + 1;
     let txdata = exactly.unwrap_or_else(|| select(state));
     let value = subsidy(height) + fees(state, &txdata);
-    let mut all = vec![coinbase(height, state.mined, script, value)];
+    let parts = match script == state.faucet.script() {
+        true => FAUCET_PARTS,
+        false => 1,
+    };
+    let mut all = vec![coinbase(height, state.mined, &script, value, parts)];
     all.extend(txdata);
     let commitment = commitment_script(&witness_root(&all));
     if let Some(coinbase) = all.first_mut() {
@@ -60,7 +67,7 @@ pub(super) fn block(
     }
 }
 
-fn coinbase(height: u32, mined: u64, script: ScriptBuf, value: Amount) -> Transaction {
+fn coinbase(height: u32, mined: u64, script: &ScriptBuf, value: Amount, parts: u64) -> Transaction {
     let extra: PushBytesBuf = mined.to_le_bytes().into();
     let script_sig = Builder::new()
         .push_int(i64::from(height))
@@ -75,10 +82,18 @@ fn coinbase(height: u32, mined: u64, script: ScriptBuf, value: Amount) -> Transa
             sequence: Sequence::MAX,
             witness: Witness::from_slice(&[[0u8; 32]]),
         }],
-        output: vec![TxOut {
-            value,
-            script_pubkey: script,
-        }],
+        output: (0..parts)
+            .map(|part| TxOut {
+                // The first has what does not divide.
+                value: value / parts
+                    + if part == 0 {
+                        value % parts
+                    } else {
+                        Amount::ZERO
+                    },
+                script_pubkey: script.clone(),
+            })
+            .collect(),
     }
 }
 

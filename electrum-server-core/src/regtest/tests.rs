@@ -78,6 +78,21 @@ mod served {
 }
 
 #[test]
+fn the_faucet_pays_hundreds_between_two_blocks() {
+    let node = RegtestNode::default();
+    for _ in 0..300 {
+        node.fund(&somebody(), Amount::from_sat(100_000)).unwrap();
+    }
+    node.mine_to_faucet(1);
+    assert_eq!(node.mempool(), []);
+    assert!(node.fund(&somebody(), Amount::from_int_btc(90)).is_ok());
+    let error = node
+        .fund(&somebody(), Amount::from_int_btc(90))
+        .unwrap_err();
+    assert!(matches!(error, FundError::Dry { .. }), "{error}");
+}
+
+#[test]
 fn what_is_saved_comes_back() {
     let node = RegtestNode::default();
     let first = node.fund(&somebody(), Amount::from_sat(100_000)).unwrap();

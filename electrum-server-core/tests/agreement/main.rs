@@ -12,6 +12,7 @@
     unreachable_pub
 )]
 
+mod bad_blocks;
 mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
@@ -105,7 +106,7 @@ fn random_histories_end_alike() {
 #[test]
 fn each_rule_of_blocks_is_broken_alike() {
     let mut world = begin(number("AGREEMENT_SEED", 1) + 2);
-    blocks::broken(&mut world);
+    bad_blocks::all(&mut world);
     report(&world);
     blocks::replay(&world);
 }
