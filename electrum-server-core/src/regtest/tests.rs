@@ -1,8 +1,13 @@
 //! The node by itself.
 
-use bitcoin::{Amount, ScriptBuf};
+use std::time::{Duration, Instant};
+
+use bitcoin::{
+    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, absolute, transaction,
+};
 
 use super::*;
+use crate::chain::{ChainSource, Node};
 
 fn somebody() -> ScriptBuf {
     ScriptBuf::new_p2wsh(&ScriptBuf::from_bytes(vec![0x51]).wscript_hash())
@@ -10,7 +15,7 @@ fn somebody() -> ScriptBuf {
 
 #[test]
 fn the_faucet_pays_exactly() {
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     let node = RegtestNode::default();
     assert_eq!(node.height(), 101);
     let txid = node.fund(&somebody(), Amount::from_sat(123_456)).unwrap();
@@ -32,7 +37,6 @@ fn the_faucet_pays_exactly() {
 mod served {
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpStream;
-    use std::time::Instant;
 
     use electrum_protocol::ScriptHash;
     use serde_json::Value;
@@ -90,6 +94,137 @@ fn the_faucet_pays_hundreds_between_two_blocks() {
         .fund(&somebody(), Amount::from_int_btc(90))
         .unwrap_err();
     assert!(matches!(error, FundError::Dry { .. }), "{error}");
+}
+
+/// Spends the first output of a transaction of the mempool, which pays to [`somebody`], back to him.
+fn spend(node: &RegtestNode, txid: Txid, fee: u64) -> Transaction {
+    let funding = node.mempool_transaction(&txid).unwrap();
+    let mut tx = Transaction {
+        version: transaction::Version::TWO,
+        lock_time: absolute::LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::new(txid, 0),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            ..TxIn::default()
+        }],
+        output: vec![TxOut {
+            value: funding.output[0].value - Amount::from_sat(fee),
+            script_pubkey: somebody(),
+        }],
+    };
+    tx.input[0].witness.push([0x51]);
+    tx
+}
+
+#[test]
+fn a_full_mempool_drops_what_pays_least() {
+    let node = RegtestNode::default();
+    let fund = || node.fund(&somebody(), Amount::from_sat(1_000_000)).unwrap();
+    let (first, second) = (fund(), fund());
+    let poor = node.send(&spend(&node, first, 100)).unwrap();
+    let rich = node.send(&spend(&node, second, 50_000)).unwrap();
+    let size: usize = node
+        .mempool()
+        .iter()
+        .map(|txid| node.mempool_transaction(txid).unwrap().vsize())
+        .sum();
+    node.limit_mempool(size as u64 - 1);
+    assert!(!node.mempool().contains(&poor));
+    assert!(node.mempool().contains(&rich));
+    let reject = node.send(&spend(&node, first, 100)).unwrap_err();
+    assert_eq!(reject.reason, "mempool min fee not met");
+    node.mine_to_faucet(1);
+    assert_eq!(
+        node.mempool_fees().unwrap().mempool_min_fee.0,
+        Amount::from_sat(100)
+    );
+}
+
+#[test]
+fn transactions_are_dropped_and_replaced_at_will() {
+    let node = RegtestNode::default();
+    let funding = node.fund(&somebody(), Amount::from_sat(1_000_000)).unwrap();
+    let paid = node.send(&spend(&node, funding, 10_000)).unwrap();
+    let cheaper = spend(&node, funding, 5_000);
+    assert_eq!(node.send(&cheaper).unwrap_err().reason, "insufficient fee");
+    let forced = node.force_replacement(&cheaper).unwrap();
+    assert_eq!(node.mempool(), [funding, forced]);
+    let mut worthless = spend(&node, funding, 4_000);
+    worthless.input[0].witness.clear();
+    assert!(node.force_replacement(&worthless).is_err());
+    assert_eq!(
+        node.mempool(),
+        [funding, forced],
+        "what is refused changes nothing"
+    );
+    assert!(node.drop_transaction(&funding));
+    assert!(!node.drop_transaction(&paid));
+    assert_eq!(node.mempool(), []);
+}
+
+#[test]
+fn the_same_calls_make_the_same_chain() {
+    let run = |seed| {
+        let node = RegtestNode::new(RegtestOptions {
+            seed,
+            ..RegtestOptions::default()
+        });
+        node.fund(&somebody(), Amount::from_sat(1_000)).unwrap();
+        node.reorg(3);
+        node.mine(2, &somebody());
+        node.best_block()
+    };
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+}
+
+#[test]
+fn a_pause_hides_changes_from_followers() {
+    let node = RegtestNode::default();
+    let tip = node.best_block();
+    node.pause();
+    let txid = node.fund(&somebody(), Amount::from_sat(1_000)).unwrap();
+    node.mine_to_faucet(1);
+    assert_eq!(node.height(), 102);
+    assert_eq!(node.tip().unwrap(), tip);
+    assert_eq!(node.headers(100, 10).unwrap().len(), 2);
+    assert!(!node.wait_for_change(tip.hash, Duration::ZERO).unwrap());
+    node.resume();
+    assert_eq!(node.tip().unwrap().height, 102);
+    assert!(node.wait_for_change(tip.hash, Duration::ZERO).unwrap());
+    assert_eq!(node.block_of(&txid), node.block_hash(102));
+}
+
+#[test]
+fn time_is_what_it_is_told_to_be() {
+    let node = RegtestNode::default();
+    let begin = node.time();
+    let mut locked = spend(
+        &node,
+        node.fund(&somebody(), Amount::from_sat(9_000)).unwrap(),
+        500,
+    );
+    locked.lock_time = absolute::LockTime::from_consensus(begin + 50_000);
+    locked.input[0].sequence = Sequence::ZERO;
+    assert_eq!(node.send(&locked).unwrap_err().reason, "non-final");
+    node.set_time(Some(begin + 100_000));
+    node.mine_to_faucet(6);
+    // Its parent is mined by now, its time has come.
+    assert!(node.send(&locked).is_ok());
+}
+
+/// Five hundred blocks, remembered and returned to.
+#[test]
+fn snapshots_copy_nothing() {
+    let node = RegtestNode::default();
+    node.mine_to_faucet(400);
+    let begin = Instant::now();
+    let rounds = 100;
+    for _ in 0..rounds {
+        let snapshot = node.snapshot();
+        node.restore(&snapshot);
+    }
+    println!("{:?} for a snapshot and back", begin.elapsed() / rounds);
 }
 
 #[test]

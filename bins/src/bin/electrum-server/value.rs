@@ -123,6 +123,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_have_units() {
+        let parse = |text: &str| text.parse::<Interval>().map(|interval| interval.0);
+        assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "10", "s", "0s", "-1s", "99999999999999999999h"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn networks_have_several_names() {
         let check = |name: &str, expected| assert_eq!(name.parse(), Ok(NetworkName(expected)));
         check("main", Network::Bitcoin);
