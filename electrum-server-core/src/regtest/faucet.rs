@@ -148,7 +148,11 @@ impl State {
         outputs: &[(ScriptBuf, Amount)],
         now: u32,
     ) -> Result<Transaction, FundError> {
-        let wanted: Amount = outputs.iter().map(|(_, value)| *value).sum();
+        // What is more than there can be is more than there is.
+        let wanted = outputs
+            .iter()
+            .try_fold(Amount::ZERO, |sum, (_, value)| sum.checked_add(*value));
+        let wanted = wanted.unwrap_or(Amount::MAX);
         let mut chosen = Vec::new();
         let mut available = Amount::ZERO;
         for (outpoint, value) in self.faucet_coins() {

@@ -12,6 +12,7 @@ use bitcoin::{
 use super::block::{BITS, check_work, commitment_script, merkle_root, witness_root};
 use super::chain::subsidy;
 use super::node::State;
+use super::rules::{MAX_MONEY, MAX_WEIGHT};
 
 /// What header and coinbase may weigh.
 const RESERVED: u64 = 8_000;
@@ -125,7 +126,7 @@ fn fees(state: &State, txdata: &[Transaction]) -> Amount {
                 .map(|(vout, output)| (OutPoint::new(txid, vout), output.value.to_sat())),
         );
     }
-    Amount::from_sat(fees)
+    Amount::from_sat(fees.min(MAX_MONEY))
 }
 
 /// Chooses from the mempool what pays most, parents before children.
@@ -158,9 +159,7 @@ fn select(state: &State) -> Vec<Transaction> {
             .iter()
             .map(|tx| (tx.vsize as usize * 4).div_ceil(20))
             .sum();
-        if weight + more > super::rules::MAX_WEIGHT
-            || sigops + more_sigops > MAX_SIGOPS.max(sigops) * 4
-        {
+        if weight + more > MAX_WEIGHT || sigops + more_sigops > MAX_SIGOPS.max(sigops) * 4 {
             continue;
         }
         weight += more;

@@ -278,5 +278,6 @@ pub(super) fn is_dust(output: &TxOut) -> bool {
 
 /// The fee of this many virtual bytes at a rate in satoshis per 1000, rounded up as Bitcoin Core does.
 pub(super) fn fee_at(rate: u64, vsize: u64) -> u64 {
-    (rate * vsize).div_ceil(1000)
+    let fee = (u128::from(rate) * u128::from(vsize)).div_ceil(1000);
+    u64::try_from(fee).unwrap_or(u64::MAX)
 }

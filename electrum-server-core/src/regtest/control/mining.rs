@@ -64,7 +64,15 @@ fn generate(control: &Control, arguments: &Arguments) -> Answer {
         let message = format!("no more than {MOST_BLOCKS} blocks at once");
         return Err(ControlError::new(ControlError::PARAMETER, message));
     }
-    Ok(json!(control.node.mine(count, &script)))
+    let hashes = control.node.mine(count, &script);
+    match hashes.len() == count as usize {
+        true => Ok(json!(hashes)),
+        // The clock is at the end of time.
+        false => Err(ControlError::new(
+            -25,
+            "a block on this chain would be too old",
+        )),
+    }
 }
 
 fn generate_block(control: &Control, arguments: &Arguments) -> Answer {

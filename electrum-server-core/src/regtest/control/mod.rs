@@ -250,6 +250,36 @@ mod tests {
     }
 
     #[test]
+    fn amounts_and_times_out_of_all_proportion_are_refused() {
+        let control = control();
+        let call = |method: &str, params: Value| control.call(method, &params);
+        let most = "184467440737.09551615";
+        let (one, two) = (ADDRESS, "bcrt1qm3herkay2p024sruzsk2xz7w7h46c65eerl0f9");
+        let amounts = json!({one: most, two: most});
+        assert_eq!(call("sendmany", json!(["", amounts])).unwrap_err().code, -6);
+        assert_eq!(
+            call("sendtoaddress", json!([one, -1])).unwrap_err().code,
+            -3
+        );
+        assert_eq!(
+            call("sendtoaddress", json!([one, 1e300])).unwrap_err().code,
+            -3
+        );
+        let txid = call("sendtoaddress", json!([one, 1])).unwrap();
+        let raw = call("getrawtransaction", json!([txid])).unwrap();
+        assert_eq!(call("setmaxmempool", json!([0])), Ok(Value::Null));
+        let sent = call("sendrawtransaction", json!([raw, most]));
+        assert_eq!(sent.unwrap_err().code, -26);
+        call("setmocktime", json!([u32::MAX])).unwrap();
+        assert_eq!(
+            call("generatetoaddress", json!([20, one]))
+                .unwrap_err()
+                .code,
+            -25
+        );
+    }
+
+    #[test]
     fn every_method_is_there_once() {
         let mut names: Vec<_> = methods().map(|method| method.name).collect();
         let count = names.len();
