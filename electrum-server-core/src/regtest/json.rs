@@ -3,11 +3,18 @@
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hex::DisplayHex;
 use bitcoin::script::Instruction;
-use bitcoin::{Address, Block, BlockHash, Network, Script, Transaction, TxIn, TxOut};
+use bitcoin::sighash::EcdsaSighashType;
+use bitcoin::{
+    Address, Amount, Block, BlockHash, Network, Script, Transaction, TxIn, TxOut, ecdsa,
+};
 use serde_json::{Map, Value, json};
 
 use super::chain::Chain;
 use super::policy::{self, Kind};
+use super::rules::Coin;
+
+/// What every hash of a block must be below.
+pub(super) const TARGET: &str = "7fffff0000000000000000000000000000000000000000000000000000000000";
 
 /// An amount as a number of whole bitcoins.
 ///
@@ -90,6 +97,7 @@ pub(super) fn header(chain: &Chain, hash: &BlockHash) -> Option<Map<String, Valu
         "mediantime": chain.median_time(hash),
         "nonce": header.nonce,
         "bits": format!("{:08x}", header.bits.to_consensus()),
+        "target": TARGET,
         "difficulty": header.difficulty_float(),
         "chainwork": format!("{:064x}", (u64::from(entry.height) + 1) * 2),
         "nTx": entry.block.txdata.len(),
@@ -104,12 +112,25 @@ pub(super) fn header(chain: &Chain, hash: &BlockHash) -> Option<Map<String, Valu
 }
 
 /// What `getblock` adds to the header: the transactions by their txids, or whole.
-pub(super) fn add_transactions(described: &mut Map<String, Value>, block: &Block, whole: bool) {
+pub(super) fn add_transactions(
+    described: &mut Map<String, Value>,
+    block: &Block,
+    spent: Option<&[Vec<Coin>]>,
+    whole: bool,
+) {
     let tx: Vec<Value> = block
         .txdata
         .iter()
-        .map(|tx| match whole {
-            true => Value::Object(transaction(tx)),
+        .enumerate()
+        .map(|(at, tx)| match whole {
+            true => {
+                let mut described = transaction(tx);
+                let spent = spent.and_then(|spent| spent.get(at));
+                if let Some(fee) = spent.and_then(|spent| fee(tx, spent)) {
+                    described.insert("fee".to_owned(), btc(fee));
+                }
+                Value::Object(described)
+            }
             false => json!(tx.compute_txid()),
         })
         .collect();
@@ -124,6 +145,14 @@ pub(super) fn add_transactions(described: &mut Map<String, Value>, block: &Block
     described.insert("tx".to_owned(), Value::Array(tx));
 }
 
+/// What a transaction of a block paid; nothing for the coinbase.
+fn fee(tx: &Transaction, spent: &[Coin]) -> Option<u64> {
+    let paid: Amount = tx.output.iter().map(|output| output.value).sum();
+    let spent: Amount = spent.iter().map(|coin| coin.output.value).sum();
+    let fee = spent.checked_sub(paid)?;
+    (!tx.is_coinbase()).then_some(fee.to_sat())
+}
+
 fn input(input: &TxIn, is_coinbase: bool) -> Value {
     let mut described = match is_coinbase {
         true => object(json!({"coinbase": input.script_sig.as_bytes().to_lower_hex_string()})),
@@ -131,7 +160,7 @@ fn input(input: &TxIn, is_coinbase: bool) -> Value {
             "txid": input.previous_output.txid,
             "vout": input.previous_output.vout,
             "scriptSig": {
-                "asm": asm(&input.script_sig),
+                "asm": asm(&input.script_sig, true),
                 "hex": input.script_sig.as_bytes().to_lower_hex_string(),
             },
         })),
@@ -151,7 +180,7 @@ fn input(input: &TxIn, is_coinbase: bool) -> Value {
 /// An output script.
 pub(super) fn script(script: &Script) -> Value {
     let mut described = object(json!({
-        "asm": asm(script),
+        "asm": asm(script, false),
         "hex": script.as_bytes().to_lower_hex_string(),
         "type": type_name(script),
     }));
@@ -177,8 +206,9 @@ fn type_name(script: &Script) -> &'static str {
     }
 }
 
-/// A script in words: small pushes as numbers, others in hexadecimal.
-fn asm(script: &Script) -> String {
+/// A script in words: small pushes as numbers, others in hexadecimal, and where there may be signatures, those with the
+/// name of what they sign.
+fn asm(script: &Script, with_signatures: bool) -> String {
     let mut words = Vec::new();
     for instruction in script.instructions() {
         words.push(match instruction {
@@ -186,7 +216,12 @@ fn asm(script: &Script) -> String {
                 bitcoin::script::read_scriptint_non_minimal(push.as_bytes())
                     .map_or_else(|_| "[error]".to_owned(), |number| number.to_string())
             }
-            Ok(Instruction::PushBytes(push)) => push.as_bytes().to_lower_hex_string(),
+            Ok(Instruction::PushBytes(push)) => {
+                let named = with_signatures
+                    .then(|| signature(push.as_bytes()))
+                    .flatten();
+                named.unwrap_or_else(|| push.as_bytes().to_lower_hex_string())
+            }
             Ok(Instruction::Op(op)) => match op.to_u8() {
                 0x4f => "-1".to_owned(),
                 number @ 0x51..=0x60 => (number - 0x50).to_string(),
@@ -196,6 +231,21 @@ fn asm(script: &Script) -> String {
         });
     }
     words.join(" ")
+}
+
+/// A signature, its last byte in words; nothing when it is none.
+fn signature(push: &[u8]) -> Option<String> {
+    let signed = ecdsa::Signature::from_slice(push).ok()?.sighash_type;
+    let name = match signed {
+        EcdsaSighashType::All => "ALL",
+        EcdsaSighashType::None => "NONE",
+        EcdsaSighashType::Single => "SINGLE",
+        EcdsaSighashType::AllPlusAnyoneCanPay => "ALL|ANYONECANPAY",
+        EcdsaSighashType::NonePlusAnyoneCanPay => "NONE|ANYONECANPAY",
+        EcdsaSighashType::SinglePlusAnyoneCanPay => "SINGLE|ANYONECANPAY",
+    };
+    let (_, bytes) = push.split_last()?;
+    Some(format!("{}[{name}]", bytes.to_lower_hex_string()))
 }
 
 /// The members of a value that is written as an object.

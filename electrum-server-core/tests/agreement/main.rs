@@ -19,6 +19,7 @@ mod common;
 mod limits;
 mod locks;
 mod packages;
+mod questions;
 mod transactions;
 mod world;
 
@@ -116,6 +117,11 @@ fn limits_are_the_same() {
     let mut world = begin(number("AGREEMENT_SEED", 1) + 4);
     limits::all(&mut world);
     report(&world);
+}
+
+#[test]
+fn questions_are_answered_alike() {
+    questions::all(&mut begin(number("AGREEMENT_SEED", 1) + 5));
 }
 
 #[test]

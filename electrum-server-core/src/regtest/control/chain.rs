@@ -72,6 +72,7 @@ fn info(control: &Control, _: &Arguments) -> Answer {
             "headers": height,
             "bestblockhash": tip,
             "bits": "207fffff",
+            "target": json::TARGET,
             "difficulty": 4.656542373906925e-10,
             "time": time,
             "mediantime": chain.median_time(&tip),
@@ -108,7 +109,8 @@ fn block(control: &Control, arguments: &Arguments) -> Answer {
             return Ok(json!(serialize_hex(&entry.block)));
         }
         let mut described = json::header(&state.chain, &hash).ok_or_else(unknown_block)?;
-        json::add_transactions(&mut described, &entry.block, level >= 2);
+        let spent = state.chain.spent(&hash).map(|spent| spent.as_slice());
+        json::add_transactions(&mut described, &entry.block, spent, level >= 2);
         Ok(Value::Object(described))
     })
 }

@@ -1,13 +1,14 @@
 //! Methods that make blocks, and those of a wallet: the faucet's.
 
 use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::hex::DisplayHex;
 use bitcoin::{Address, Network, Transaction};
 use serde_json::{Value, json};
 
 use super::arguments::address;
 use super::{Answer, Arguments, Control, ControlError, Method, method};
 use crate::regtest::FundError;
-use crate::regtest::json::btc;
+use crate::regtest::json::{btc, object};
 
 pub(super) const METHODS: &[Method] = &[
     method(
@@ -139,18 +140,23 @@ fn new_address(control: &Control, _: &Arguments) -> Answer {
 
 fn validate(_: &Control, arguments: &Arguments) -> Answer {
     let text = arguments.text(0)?;
-    Ok(match address(text) {
-        Some(script) => json!({
-            "isvalid": true,
-            "address": text,
-            "scriptPubKey": script.to_hex_string(),
-            "isscript": script.is_p2sh() || script.is_p2wsh(),
-            "iswitness": script.is_witness_program(),
-        }),
-        None => {
-            json!({"isvalid": false, "error_locations": [], "error": "Invalid or unsupported address"})
-        }
-    })
+    let Some(script) = address(text) else {
+        let error = "Invalid or unsupported address";
+        return Ok(json!({"isvalid": false, "error_locations": [], "error": error}));
+    };
+    let mut described = object(json!({
+        "isvalid": true,
+        "address": text,
+        "scriptPubKey": script.to_hex_string(),
+        "isscript": script.is_p2sh() || script.is_p2wsh(),
+        "iswitness": script.is_witness_program(),
+    }));
+    if let (Some(version), Some(program)) = (script.witness_version(), script.as_bytes().get(2..)) {
+        described.insert("witness_version".to_owned(), json!(version.to_num()));
+        let program = program.to_lower_hex_string();
+        described.insert("witness_program".to_owned(), json!(program));
+    }
+    Ok(Value::Object(described))
 }
 
 fn network(_: &Control, _: &Arguments) -> Answer {

@@ -137,7 +137,6 @@ fn info(control: &Control, _: &Arguments) -> Answer {
             "minrelaytxfee": btc(fees.min_relay_tx_fee.0.to_sat()),
             "incrementalrelayfee": btc(fees.incremental_relay_fee.0.to_sat()),
             "unbroadcastcount": 0,
-            "fullrbf": true,
         })
     }))
 }
@@ -202,7 +201,13 @@ fn test(control: &Control, arguments: &Arguments) -> Answer {
                 Ok(candidate) => {
                     verdict.insert("allowed".to_owned(), json!(true));
                     verdict.insert("vsize".to_owned(), json!(candidate.vsize));
-                    verdict.insert("fees".to_owned(), json!({"base": btc(candidate.fee)}));
+                    let rate = (candidate.fee * 1000).checked_div(candidate.vsize);
+                    let fees = json!({
+                        "base": btc(candidate.fee),
+                        "effective-feerate": btc(rate.unwrap_or(0)),
+                        "effective-includes": [tx.compute_wtxid()],
+                    });
+                    verdict.insert("fees".to_owned(), fees);
                     mempool.add(candidate, 0, 0);
                 }
                 Err(reject) => {
