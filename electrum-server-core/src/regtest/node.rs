@@ -427,6 +427,16 @@ impl RegtestNode {
         Snapshot(self.read(State::clone))
     }
 
+    /// Makes another node that begins where this one is: chain, mempool, faucet, time. From there on each has its own
+    /// way. A test may so begin with what another has prepared.
+    pub fn fork(&self) -> Self {
+        let (state, clock) = {
+            let inner = self.inner();
+            (inner.state.clone(), inner.clock)
+        };
+        Self::of(state, clock)
+    }
+
     /// Returns to what was remembered. Followers see a reorganization.
     pub fn restore(&self, snapshot: &Snapshot) {
         self.change(|state, _| *state = snapshot.0.clone());

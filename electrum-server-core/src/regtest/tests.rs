@@ -179,6 +179,27 @@ fn the_same_calls_make_the_same_chain() {
 }
 
 #[test]
+fn forks_go_their_own_ways() {
+    let node = RegtestNode::default();
+    let txid = node.fund(&somebody(), Amount::from_sat(1_000)).unwrap();
+    let forks: Vec<_> = (0..4).map(|_| node.fork()).collect();
+    node.drop_transaction(&txid);
+    let threads = (0..).zip(forks).map(|(count, fork)| {
+        std::thread::spawn(move || {
+            fork.mine_to_faucet(count);
+            (fork.height(), fork.mempool().len())
+        })
+    });
+    let ends: Vec<_> = threads.collect();
+    let ends = ends.into_iter().map(|thread| thread.join().unwrap());
+    assert_eq!(
+        ends.collect::<Vec<_>>(),
+        [(101, 1), (102, 0), (103, 0), (104, 0)]
+    );
+    assert_eq!(node.mempool(), []);
+}
+
+#[test]
 fn a_pause_hides_changes_from_followers() {
     let node = RegtestNode::default();
     let tip = node.best_block();
