@@ -14,9 +14,17 @@ test *arguments:
 differential:
     contrib/differential.sh
 
+# Seeds of ours opened by a real Electrum wallet, and its seeds by us: many of every kind.
+interop *arguments:
+    contrib/interop.sh {{arguments}}
+
 # How long a block takes from the node's announcement to a subscriber.
 bench-notify *arguments:
     contrib/bench-notify.sh {{arguments}}
+
+# Our server beside electrs and ElectrumX: index, requests, memory (installs both: slow the first time).
+bench-servers *arguments:
+    contrib/bench-servers.sh {{arguments}}
 
 # Runs one fuzz target (needs a nightly compiler and cargo-fuzz).
 fuzz target *arguments:

@@ -8,6 +8,7 @@ pub mod mempool;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod notify;
+pub mod personal;
 mod read_at;
 #[cfg(feature = "regtest")]
 pub mod regtest;

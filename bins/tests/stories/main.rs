@@ -22,6 +22,7 @@ mod bulk;
 mod command_line;
 mod dev;
 mod notify_latency;
+mod personal;
 mod regtest;
 mod wallet;
 

@@ -102,7 +102,7 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     wallet.run(&["stop"]);
 }
 
-fn script_of(address: &str) -> ScriptBuf {
+pub(crate) fn script_of(address: &str) -> ScriptBuf {
     let address: Address<NetworkUnchecked> = address.parse().unwrap();
     address
         .require_network(Network::Regtest)
@@ -131,32 +131,39 @@ pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
 /// A wallet's daemon and its folder; dropping it kills the daemon.
 pub(crate) struct Wallet {
     program: Vec<PathBuf>,
-    daemon: Child,
+    daemon: Option<Child>,
     dir: TempDir,
 }
 
 impl Wallet {
     pub(crate) fn start(program: Vec<PathBuf>, port: u16) -> Self {
-        let dir = TempDir::new().unwrap();
-        let created = command(&program, &dir)
-            .args(["--offline", "create"])
-            .output()
-            .unwrap();
-        let complaint = String::from_utf8_lossy(&created.stderr).into_owned();
-        assert!(created.status.success(), "electrum create: {complaint}");
-        let log = File::create(dir.path().join("daemon.log")).unwrap();
-        let daemon = command(&program, &dir)
+        let mut wallet = Self::offline(program, &["create"]);
+        wallet.connect(port);
+        wallet
+    }
+
+    /// Makes a wallet file, and connects to nothing.
+    pub(crate) fn offline(program: Vec<PathBuf>, make: &[&str]) -> Self {
+        let wallet = Self {
+            program,
+            daemon: None,
+            dir: TempDir::new().unwrap(),
+        };
+        wallet.run(&[&["--offline"], make].concat());
+        wallet
+    }
+
+    /// Starts the wallet's daemon with one server, and no other.
+    pub(crate) fn connect(&mut self, port: u16) {
+        let log = File::create(self.dir.path().join("daemon.log")).unwrap();
+        let daemon = command(&self.program, &self.dir)
             .args(["-v", "daemon", "-s", &format!("127.0.0.1:{port}:t"), "-1"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        Self {
-            program,
-            daemon,
-            dir,
-        }
+        self.daemon = Some(daemon);
     }
 
     /// Runs one of the wallet's commands; what it printed.
@@ -190,7 +197,7 @@ impl Wallet {
     }
 
     /// Connected, at the node's height, and with every header of the node's chain.
-    fn follows(&self, node: &RegtestNode) -> Result<(), String> {
+    pub(crate) fn follows(&self, node: &RegtestNode) -> Result<(), String> {
         self.is_at(node.height())
     }
 
@@ -266,8 +273,10 @@ impl Wallet {
 
 impl Drop for Wallet {
     fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.path().join("daemon.log"));
             let log = log.unwrap_or_default();

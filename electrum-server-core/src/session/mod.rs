@@ -17,6 +17,7 @@ mod services;
 mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wallets;
 
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ pub struct Session {
     output: Vec<u8>,
     /// Why the conversation is over, once it is.
     over: Option<String>,
+    /// Whether it was told of a script of no wallet.
+    has_logged: bool,
 }
 
 /// What a session needs in order to go on.
@@ -84,6 +87,7 @@ impl Session {
             news: false,
             output: Vec::new(),
             over: None,
+            has_logged: false,
         }
     }
 
@@ -139,6 +143,11 @@ impl Session {
                 return Next::Output;
             }
             if let Some((token, request)) = self.held.take() {
+                if let Some(result) = self.of_no_wallet(&request, services) {
+                    let result = result.map_err(|error| reply::to_wire(&error));
+                    self.server.reply(token, result);
+                    continue;
+                }
                 let question = Question::of(&request);
                 if let Some(question) = &question
                     && let Some(result) = self.known(question, services)

@@ -16,6 +16,8 @@ use bitcoin::BlockHash;
 use crate::chain::blockfiles::BlockFiles;
 use crate::chain::{Node, NodeError};
 use crate::notify::Published;
+use crate::personal::{Unwatched, WalletSet};
+use crate::sync::PersonalHandle;
 use crate::view::View;
 
 /// What a server says about itself.
@@ -54,6 +56,14 @@ impl Default for About {
 /// Makes the published view current with the node; returns when it is, or when that takes too long.
 pub type Refresh = Box<dyn Fn() + Send + Sync>;
 
+/// Which wallets sessions may see.
+#[derive(Debug)]
+pub(super) struct Wallets {
+    pub(super) handle: PersonalHandle,
+    pub(super) allowed: WalletSet,
+    pub(super) unwatched: Unwatched,
+}
+
 /// What all sessions of a server share.
 pub struct Services {
     /// What the server says about itself.
@@ -63,6 +73,7 @@ pub struct Services {
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) node: Arc<dyn Node>,
     block_files: Option<Arc<BlockFiles>>,
+    pub(super) wallets: Option<Wallets>,
     pub(super) fees: Fees,
     published: Arc<Published>,
     refresh: Refresh,
@@ -91,10 +102,27 @@ impl Services {
             protocol,
             node,
             block_files: None,
+            wallets: None,
             fees: Fees::default(),
             published,
             refresh,
         }
+    }
+
+    /// Answers for some wallets only: those of `allowed`, whatever others there are.
+    #[must_use]
+    pub fn with_wallets(
+        mut self,
+        handle: PersonalHandle,
+        allowed: WalletSet,
+        unwatched: Unwatched,
+    ) -> Self {
+        self.wallets = Some(Wallets {
+            handle,
+            allowed,
+            unwatched,
+        });
+        self
     }
 
     /// Takes raw transactions from these files where they have them.

@@ -8,10 +8,12 @@ mod dev;
 mod layers;
 mod logging;
 mod node;
+mod personal;
 mod progress;
 mod run;
 mod signals;
 mod value;
+mod wallets;
 mod writer;
 
 use std::path::PathBuf;
@@ -71,10 +73,15 @@ fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
 }
 
 fn configure(console: &Console) -> anyhow::Result<Config> {
+    let config = read_config()?;
+    logging::start(&config, console)?;
+    Ok(config)
+}
+
+/// Reads the configuration as it is now.
+fn read_config() -> anyhow::Result<Config> {
     let around = layers::Surroundings::of_this_process();
     let home = around.environment.get("HOME").map(PathBuf::from);
     let layered = layers::load(cli::Options::parse(), &around)?;
-    let config = Config::new(layered, home.as_deref())?;
-    logging::start(&config, console)?;
-    Ok(config)
+    Config::new(layered, home.as_deref())
 }

@@ -7,23 +7,26 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bitcoin::constants::genesis_block;
-use electrum_server_core::chain::ChainSource;
 use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::chain::blockfiles::FilesFirst;
+use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::index::Index;
 use electrum_server_core::net;
 use electrum_server_core::notify::Published;
+use electrum_server_core::personal::WalletSet;
 use electrum_server_core::session::{About, Limits, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::blocks;
 use crate::config::Config;
 use crate::logging::Console;
 use crate::node;
+use crate::personal::{BroadcastBy, Personal};
 use crate::signals::{Signals, Wish};
 use crate::writer::Writer;
 
@@ -84,32 +87,39 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut writer = Writer::start(index, source, config, console, updates.clone())?;
 
     // The end of this future is the wish of everybody who serves to stop serving.
-    let (stop_serving, stopped) = oneshot::channel::<()>();
-    let mut stopped = Some(stopped);
-    let mut serving = None;
+    let (stop_serving, stopped) = watch::channel(());
+    let mut serving = JoinSet::new();
     let mut is_ready = false;
     let ended = loop {
         tokio::select! {
             ended = &mut writer.ended => break ended.context("the writer has panicked")?,
             published = &mut writer.ready, if !is_ready => {
                 is_ready = true;
-                let (Ok(published), Some(stopped)) = (published, stopped.take()) else { continue };
+                let Ok(published) = published else { continue };
                 if config.listen.is_empty() || config.sync_once {
                     continue;
                 }
-                let mut services = services(config, published, node.clone(), writer.handle.clone());
-                if let Some(files) = &block_files {
-                    services = services.with_block_files(files.clone());
+                // Where some wallets are shown and no others, nothing else is shared but the view.
+                for (addresses, allowed) in places(config) {
+                    let mut services = services(config, published.clone(), node.clone(), writer.handle.clone());
+                    if let Some(files) = &block_files {
+                        services = services.with_block_files(files.clone());
+                    }
+                    if let (Some(handle), Some(personal)) = (&writer.personal, &config.personal) {
+                        services = services.with_wallets(handle.clone(), allowed, personal.unwatched);
+                    }
+                    let listeners = bind(&addresses).await?;
+                    for listener in &listeners {
+                        info!("serving on {}", listener.local_addr()?);
+                    }
+                    let mut stopped = stopped.clone();
+                    let shutdown = async move { drop(stopped.changed().await) };
+                    serving.spawn(net::serve(listeners, Arc::new(services), updates.clone(), shutdown));
                 }
-                let listeners = bind(&config.listen).await?;
-                for listener in &listeners {
-                    info!("serving on {}", listener.local_addr()?);
-                }
-                let shutdown = async move { drop(stopped.await) };
-                serving = Some(tokio::spawn(net::serve(listeners, Arc::new(services), updates.clone(), shutdown)));
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
+                Wish::Reload => reload_wallets(&writer),
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     break Ok(());
@@ -121,11 +131,45 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     // Clients get what is ready for them while the writer finishes.
     drop(stop_serving);
     writer.handle.stop();
-    if let Some(serving) = serving {
-        serving.await.context("serving has panicked")?;
+    while let Some(ended) = serving.join_next().await {
+        ended.context("serving has panicked")?;
     }
     ended?;
     finish(writer).await
+}
+
+/// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
+fn reload_wallets(writer: &Writer) {
+    let Some(handle) = &writer.personal else {
+        info!("SIGHUP: there are no wallets to read again");
+        return;
+    };
+    let wallets = crate::read_config().and_then(|config| {
+        let personal = config.personal.context("there are no wallets any more")?;
+        personal.wallets(config.network)
+    });
+    match wallets {
+        Ok(wallets) => {
+            info!("SIGHUP: watching {} wallets", wallets.len());
+            handle.set_wallets(wallets);
+        }
+        Err(error) => warn!("SIGHUP: the wallets stay as they are: {error:#}"),
+    }
+}
+
+/// Where to listen, and which wallets are shown there.
+fn places(config: &Config) -> Vec<(Vec<String>, WalletSet)> {
+    let mut places = Vec::new();
+    let personal = config.personal.as_ref();
+    let everywhere = personal.map_or(WalletSet::ALL, Personal::shown_everywhere);
+    places.push((config.listen.clone(), everywhere));
+    let separate = personal.map(Personal::separate).unwrap_or_default();
+    places.extend(
+        separate
+            .into_iter()
+            .map(|(address, allowed)| (vec![address], allowed)),
+    );
+    places
 }
 
 /// Waits for the writer to put everything on disk.
@@ -154,11 +198,23 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     let folder = &config.db_dir;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let top = FjallStore::open(folder, FjallOptions::default())?;
-    let store = LayeredStore::open(Arc::new(top), &folder.join("segments"))?;
     let genesis = genesis_block(config.network).block_hash();
-    let index = Index::open(Arc::new(store), genesis)
-        .with_context(|| format!("cannot use the index in {}", folder.display()))?;
+    let index = match &config.personal {
+        None => {
+            let top = FjallStore::open(folder, FjallOptions::default())?;
+            let store = LayeredStore::open(Arc::new(top), &folder.join("segments"))?;
+            Index::open(Arc::new(store), genesis)
+        }
+        // Little is written, and little is read.
+        Some(_) => {
+            let small = FjallOptions {
+                cache: 8 << 20,
+                write_buffer: 2 << 20,
+            };
+            Index::open_personal(Arc::new(FjallStore::open(folder, small)?), genesis)
+        }
+    };
+    let index = index.with_context(|| format!("cannot use the index in {}", folder.display()))?;
     match index.headers().tip() {
         Some(tip) => info!("the index in {} ends with {tip}", folder.display()),
         None => info!("beginning an index in {}", folder.display()),
@@ -213,13 +269,11 @@ fn services(
     let refresh = Box::new(move || {
         writer.refresh(REFRESH_TIMEOUT);
     });
-    Services::new(
-        published,
-        Arc::new(node),
-        refresh,
-        about(config),
-        limits(config),
-    )
+    let mut node: Arc<dyn Node> = Arc::new(node);
+    if let Some(command) = config.broadcast_command.clone() {
+        node = Arc::new(BroadcastBy { node, command });
+    }
+    Services::new(published, node, refresh, about(config), limits(config))
 }
 
 /// What the server says about itself.

@@ -92,7 +92,8 @@ async fn steer(
     loop {
         tokio::select! {
             wish = signals.next() => match wish {
-                Wish::Look => {}
+                // There is no node to look at, and no wallets to read again.
+                Wish::Look | Wish::Reload => {}
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     return Ok(());
