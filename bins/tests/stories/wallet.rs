@@ -136,7 +136,7 @@ pub(crate) struct Wallet {
 }
 
 impl Wallet {
-    fn start(program: Vec<PathBuf>, port: u16) -> Self {
+    pub(crate) fn start(program: Vec<PathBuf>, port: u16) -> Self {
         let mut wallet = Self::offline(program, &["create"]);
         wallet.connect(port);
         wallet
@@ -171,7 +171,7 @@ impl Wallet {
         self.try_run(arguments).unwrap()
     }
 
-    fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
         let output = command(&self.program, &self.dir)
             .args(arguments)
             .output()
@@ -198,8 +198,13 @@ impl Wallet {
 
     /// Connected, at the node's height, and with every header of the node's chain.
     pub(crate) fn follows(&self, node: &RegtestNode) -> Result<(), String> {
+        self.is_at(node.height())
+    }
+
+    /// Connected, at this height, and with every header.
+    pub(crate) fn is_at(&self, height: u32) -> Result<(), String> {
         let state = self.ask(&["getinfo"])?;
-        let height = json!(node.height());
+        let height = json!(height);
         let good = state["connected"] == json!(true)
             && state["server_height"] == height
             && state["blockchain_height"] == height;

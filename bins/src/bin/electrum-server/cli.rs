@@ -10,7 +10,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use serde::Deserialize;
 
-use crate::value::{NetworkName, Secret, one_or_many};
+use crate::value::{Interval, NetworkName, Secret, one_or_many};
 use crate::wallets::{UnwatchedPolicy, WalletEntry};
 
 const AFTER_HELP: &str = "\
@@ -178,6 +178,24 @@ pub(crate) struct Options {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) monitoring_addr: Option<String>,
 
+    /// Serve a chain of its own on regtest, for trying and testing: needs no node
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new(), help_heading = "Development")]
+    pub(crate) dev: Option<bool>,
+
+    /// With --dev: file that keeps the chain between runs [default: none, every run begins anew]
+    #[arg(long, value_name = "FILE", help_heading = "Development")]
+    pub(crate) dev_state: Option<PathBuf>,
+
+    /// With --dev: address of the control interface, JSON-RPC with Bitcoin Core's names; this machine
+    /// only [default: 127.0.0.1:18443]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Development")]
+    pub(crate) dev_rpc_addr: Option<String>,
+
+    /// With --dev: mine a block every so often, for example 10s or 500ms [default: only when asked]
+    #[arg(long, value_name = "TIME", help_heading = "Development")]
+    pub(crate) block_time: Option<Interval>,
+
     /// Configuration file, read besides those above and winning over them
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -286,6 +304,10 @@ impl Options {
             log_filters: self.log_filters.or(lower.log_filters),
             log_timestamps: self.log_timestamps.or(lower.log_timestamps),
             monitoring_addr: self.monitoring_addr.or(lower.monitoring_addr),
+            dev: self.dev.or(lower.dev),
+            dev_state: self.dev_state.or(lower.dev_state),
+            dev_rpc_addr: self.dev_rpc_addr.or(lower.dev_rpc_addr),
+            block_time: self.block_time.or(lower.block_time),
             conf: self.conf.or(lower.conf),
             conf_dir: self.conf_dir.or(lower.conf_dir),
             skip_default_conf_files: self

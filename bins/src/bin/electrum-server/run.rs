@@ -266,11 +266,27 @@ fn services(
     node: Bitcoind,
     writer: SyncHandle,
 ) -> Services {
-    let about = About {
+    let refresh = Box::new(move || {
+        writer.refresh(REFRESH_TIMEOUT);
+    });
+    let mut node: Arc<dyn Node> = Arc::new(node);
+    if let Some(command) = config.broadcast_command.clone() {
+        node = Arc::new(BroadcastBy { node, command });
+    }
+    Services::new(published, node, refresh, about(config), limits(config))
+}
+
+/// What the server says about itself.
+pub(crate) fn about(config: &Config) -> About {
+    About {
         banner: config.banner.clone(),
         donation_address: config.donation_address.clone(),
         ..About::default()
-    };
+    }
+}
+
+/// What a client may cost.
+pub(crate) fn limits(config: &Config) -> Limits {
     let mut limits = match config.max_response {
         Some(bytes) => Limits::default().with_max_response(bytes),
         None => Limits::default(),
@@ -284,12 +300,5 @@ fn services(
             .map(|fits| fits.min(limit))
             .or(Some(limit));
     }
-    let refresh = Box::new(move || {
-        writer.refresh(REFRESH_TIMEOUT);
-    });
-    let mut node: Arc<dyn Node> = Arc::new(node);
-    if let Some(command) = config.broadcast_command.clone() {
-        node = Arc::new(BroadcastBy { node, command });
-    }
-    Services::new(published, node, refresh, about, limits)
+    limits
 }
