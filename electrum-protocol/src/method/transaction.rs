@@ -1,18 +1,22 @@
 //! `blockchain.transaction.*`: transactions sent, fetched and proven.
 
-use bitcoin::Txid;
-use bitcoin::hashes::sha256d;
+use bitcoin::block::Header;
+use bitcoin::hashes::{Hash, sha256d};
+use bitcoin::{BlockHash, Txid, Wtxid};
 use serde_json::value::RawValue;
 
-use super::Parameters;
-use crate::json::{DecodeError, FromJson, Hex, Object, ToJson, array, bind, bool_at, required};
+use super::{Parameters, one_parameter};
+use crate::json::{
+    DecodeError, FromJson, Hex, Object, ToJson, array, bind, bool_at, number, optional, required,
+    text,
+};
 use crate::jsonrpc::Params;
 use crate::raw_json::RawJson;
 use crate::version::ProtocolVersion;
 
 /// `blockchain.transaction.broadcast`: hands a transaction to the network.
 ///
-/// Params: `[raw_tx]`, hexadecimal text. Result: the transaction hash.
+/// Params: `[raw_tx]`, hexadecimal text; protocol 0.10 has that text alone as well. Result: [`BroadcastResponse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broadcast {
     /// The serialized transaction. Not looked into here: the node judges it.
@@ -20,8 +24,14 @@ pub struct Broadcast {
 }
 
 impl Parameters for Broadcast {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        let [raw_tx] = params.bind(["raw_tx"])?;
+    fn decode(params: Params<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
+        let raw_tx = match params.bare() {
+            Some(raw_tx) if version < ProtocolVersion::V1_0 => Some(raw_tx),
+            _ => {
+                let [raw_tx] = params.bind(["raw_tx"])?;
+                raw_tx
+            }
+        };
         Ok(Self {
             raw_tx: required::<Hex>(raw_tx, "raw_tx")?.0,
         })
@@ -31,6 +41,39 @@ impl Parameters for Broadcast {
         array([self.raw_tx.as_slice()], out, |raw_tx, out| {
             raw_tx.to_json(version, out)
         });
+    }
+}
+
+/// The result of `blockchain.transaction.broadcast`.
+///
+/// ```json
+/// "a76242fce5753b4212f903ff33ac6fe66f2780f34bdb4b33b175a7815a11a98e"
+/// "258: txn-mempool-conflict"
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BroadcastResponse {
+    /// The node took it; the transaction hash.
+    Accepted(Txid),
+    /// The node refused, in its own words. Before protocol 1.1 only; later that is an error.
+    Rejected(String),
+}
+
+impl ToJson for BroadcastResponse {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        match self {
+            Self::Accepted(txid) => txid.to_json(version, out),
+            Self::Rejected(message) => message.to_json(version, out),
+        }
+    }
+}
+
+impl FromJson for BroadcastResponse {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        match (Txid::from_json(raw), text(raw)) {
+            (Ok(txid), _) => Ok(Self::Accepted(txid)),
+            (Err(_), Some(message)) => Ok(Self::Rejected(message.into_owned())),
+            (Err(error), None) => Err(error),
+        }
     }
 }
 
@@ -145,7 +188,8 @@ impl FromJson for PackageError {
 
 /// `blockchain.transaction.get`: a transaction by its hash.
 ///
-/// Params: `[tx_hash, verbose = false]`. Result: [`GetResponse`].
+/// Params: `[tx_hash]`, from protocol 1.2 on `[tx_hash, verbose = false]`; before 1.1 a height may follow, which means
+/// nothing. Result: [`GetResponse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Get {
     /// The transaction hash.
@@ -155,8 +199,9 @@ pub struct Get {
 }
 
 impl Parameters for Get {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
+    fn decode(params: Params<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
         let [tx_hash, verbose] = params.bind(["tx_hash", "verbose"])?;
+        let verbose = verbose.filter(|_| version >= ProtocolVersion::V1_2);
         Ok(Self {
             txid: required(tx_hash, "tx_hash")?,
             verbose: bool_at(verbose, "verbose")?,
@@ -166,7 +211,7 @@ impl Parameters for Get {
     fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         out.push(b'[');
         self.txid.to_json(version, out);
-        if self.verbose {
+        if self.verbose && version >= ProtocolVersion::V1_2 {
             out.extend_from_slice(b",true");
         }
         out.push(b']');
@@ -208,8 +253,8 @@ impl FromJson for GetResponse {
 pub struct GetMerkle {
     /// The transaction hash.
     pub txid: Txid,
-    /// The height of the block that contains it.
-    pub height: u32,
+    /// The height of the block that contains it. That it may be left out is an extension.
+    pub height: Option<u32>,
 }
 
 impl Parameters for GetMerkle {
@@ -217,15 +262,17 @@ impl Parameters for GetMerkle {
         let [tx_hash, height] = params.bind(["tx_hash", "height"])?;
         Ok(Self {
             txid: required(tx_hash, "tx_hash")?,
-            height: required(height, "height")?,
+            height: optional(height, "height")?,
         })
     }
 
     fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         out.push(b'[');
         self.txid.to_json(version, out);
-        out.push(b',');
-        self.height.to_json(version, out);
+        if let Some(height) = self.height {
+            out.push(b',');
+            number(height, out);
+        }
         out.push(b']');
     }
 }
@@ -266,7 +313,7 @@ impl FromJson for MerkleResponse {
     }
 }
 
-/// `blockchain.transaction.id_from_pos`: which transaction is at a place in a block.
+/// `blockchain.transaction.id_from_pos`: which transaction is at a place in a block. From protocol 1.4 on.
 ///
 /// Params: `[height, tx_pos, merkle = false]`. Result: [`IdFromPosResponse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,6 +386,216 @@ impl FromJson for IdFromPosResponse {
         Ok(Self {
             txid: required(tx_hash, "tx_hash")?,
             merkle: Some(required(merkle, "merkle")?),
+        })
+    }
+}
+
+one_parameter! {
+    /// `blockchain.transaction.get_height`: where a transaction stands. An extension.
+    ///
+    /// Params: `[tx_hash]`. Result: [`TransactionHeight`].
+    #[derive(Copy)]
+    GetHeight {
+        /// The transaction hash.
+        txid: Txid as "tx_hash"
+    }
+
+    /// `blockchain.transaction.subscribe`: where a transaction stands, and a notification whenever that changes. An
+    /// extension.
+    ///
+    /// Params: `[tx_hash]`. Result: [`TransactionHeight`]. Params of the notification: `[tx_hash, height]`.
+    #[derive(Copy)]
+    Subscribe {
+        /// The transaction hash.
+        txid: Txid as "tx_hash"
+    }
+
+    /// `blockchain.transaction.unsubscribe`: ends the notifications. An extension.
+    ///
+    /// Params: `[tx_hash]`. Result: whether there was a subscription.
+    #[derive(Copy)]
+    Unsubscribe {
+        /// The transaction hash.
+        txid: Txid as "tx_hash"
+    }
+}
+
+/// Where a transaction stands; on the wire `null`, 0 or the height of its block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransactionHeight {
+    /// The server does not know it.
+    #[default]
+    Unknown,
+    /// In the mempool.
+    Mempool,
+    /// In the block at a height.
+    Block(u32),
+}
+
+impl ToJson for TransactionHeight {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let height = match self {
+            Self::Unknown => None,
+            Self::Mempool => Some(0),
+            Self::Block(height) => Some(*height),
+        };
+        height.to_json(version, out);
+    }
+}
+
+/// Reads -1, which some servers send for a transaction with unconfirmed parents, as the mempool.
+impl FromJson for TransactionHeight {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        Ok(match raw.get() {
+            "null" => Self::Unknown,
+            "0" | "-1" => Self::Mempool,
+            _ => Self::Block(u32::from_json(raw)?),
+        })
+    }
+}
+
+/// `blockchain.transaction.get_confirmed_blockhash`: which block contains a transaction. An extension.
+///
+/// Params: `[tx_hash, include_header = false]`. Result: [`ConfirmedBlockhash`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetConfirmedBlockhash {
+    /// The transaction hash.
+    pub txid: Txid,
+    /// Whether the header is wanted too.
+    pub include_header: bool,
+}
+
+impl Parameters for GetConfirmedBlockhash {
+    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
+        let [tx_hash, include_header] = params.bind(["tx_hash", "include_header"])?;
+        Ok(Self {
+            txid: required(tx_hash, "tx_hash")?,
+            include_header: bool_at(include_header, "include_header")?,
+        })
+    }
+
+    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.txid.to_json(version, out);
+        if self.include_header {
+            out.extend_from_slice(b",true");
+        }
+        out.push(b']');
+    }
+}
+
+/// The result of `blockchain.transaction.get_confirmed_blockhash`.
+///
+/// ```json
+/// {"block_hash": "000000000000000002fcd8ae…", "block_height": 450538, "block_header": "0000002029…"}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfirmedBlockhash {
+    /// The hash of the block.
+    pub block_hash: BlockHash,
+    /// Its height.
+    pub block_height: u32,
+    /// Its header; present exactly when it was asked for.
+    pub block_header: Option<Header>,
+}
+
+impl ToJson for ConfirmedBlockhash {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let mut object = Object::begin(out);
+        object.field("block_hash", &self.block_hash, version).field(
+            "block_height",
+            &self.block_height,
+            version,
+        );
+        if let Some(header) = &self.block_header {
+            object.field("block_header", header, version);
+        }
+        object.end();
+    }
+}
+
+impl FromJson for ConfirmedBlockhash {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        let names = ["block_hash", "block_height", "block_header"];
+        let [hash, height, header] = bind(raw, names, false)?;
+        Ok(Self {
+            block_hash: required(hash, "block_hash")?,
+            block_height: required(height, "block_height")?,
+            block_header: optional(header, "block_header")?,
+        })
+    }
+}
+
+/// `blockchain.transaction.testmempoolaccept`: whether the node would take transactions. From protocol 1.7 on.
+///
+/// Params: `[raw_txs]`, a list of hexadecimal texts, parents first. Result: a list of [`MempoolVerdict`]s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestMempoolAccept {
+    /// The serialized transactions, parents before children.
+    pub raw_txs: Vec<Vec<u8>>,
+}
+
+impl Parameters for TestMempoolAccept {
+    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
+        let [raw_txs] = params.bind(["raw_txs"])?;
+        let raw_txs: Vec<Hex> = required(raw_txs, "raw_txs")?;
+        Ok(Self {
+            raw_txs: raw_txs.into_iter().map(|raw_tx| raw_tx.0).collect(),
+        })
+    }
+
+    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        array([&self.raw_txs], out, |raw_txs, out| {
+            array(raw_txs, out, |raw_tx, out| {
+                raw_tx.as_slice().to_json(version, out)
+            });
+        });
+    }
+}
+
+/// What the node thinks of one transaction.
+///
+/// ```json
+/// {"txid": "ec6f295c…", "wtxid": "0d5d3f2a…", "allowed": false, "reason": "min relay fee not met"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MempoolVerdict {
+    /// The transaction hash.
+    pub txid: Txid,
+    /// The same with the witnesses.
+    pub wtxid: Wtxid,
+    /// Whether it would be taken; absent when the node did not come to look at it.
+    pub allowed: Option<bool>,
+    /// Why it would not; the node's words.
+    pub reason: Option<String>,
+}
+
+impl ToJson for MempoolVerdict {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let mut object = Object::begin(out);
+        object
+            .field("txid", &self.txid, version)
+            .field("wtxid", &self.wtxid, version);
+        if let Some(allowed) = &self.allowed {
+            object.field("allowed", allowed, version);
+        }
+        if let Some(reason) = &self.reason {
+            object.field("reason", reason, version);
+        }
+        object.end();
+    }
+}
+
+impl FromJson for MempoolVerdict {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        let names = ["txid", "wtxid", "allowed", "reason"];
+        let [txid, wtxid, allowed, reason] = bind(raw, names, false)?;
+        let wtxid: sha256d::Hash = required(wtxid, "wtxid")?;
+        Ok(Self {
+            txid: required(txid, "txid")?,
+            wtxid: Wtxid::from_byte_array(wtxid.to_byte_array()),
+            allowed: optional(allowed, "allowed")?,
+            reason: optional(reason, "reason")?,
         })
     }
 }
