@@ -3,7 +3,7 @@
 use bitcoin::{OutPoint, Txid};
 use serde_json::value::RawValue;
 
-use crate::json::{DecodeError, FromJson, ToJson, array, bind, number, required};
+use crate::json::{DecodeError, FromJson, ToJson, array, bind, number, optional, required};
 use crate::method::Method;
 use crate::method::headers::TipResponse;
 use crate::method::outpoint::OutpointStatus;
@@ -171,6 +171,6 @@ fn transaction(params: &RawValue) -> Result<Notification, DecodeError> {
 
 fn ping(params: &RawValue) -> Result<Notification, DecodeError> {
     let [data] = bind(params, ["data"], true)?;
-    let Padding(data_len) = required(data, "data")?;
+    let data_len = optional(data, "data")?.map_or(0, |Padding(data_len)| data_len);
     Ok(Notification::Ping { data_len })
 }

@@ -126,6 +126,12 @@ impl VersionRange {
         max: ProtocolVersion::V1_7,
     };
 
+    /// What wallets speak, 1.4 to 1.6: a client that names scripts by their hashes asks for these.
+    pub const WALLETS: Self = Self {
+        min: ProtocolVersion::V1_4,
+        max: ProtocolVersion::V1_6,
+    };
+
     /// Makes a range of both its ends.
     pub const fn new(min: ProtocolVersion, max: ProtocolVersion) -> Self {
         Self { min, max }
