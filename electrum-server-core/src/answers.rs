@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bitcoin::Txid;
+use electrum_protocol::method::scripthash::HeightRange;
 use electrum_protocol::{Request, ScriptHash, Status};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -23,23 +24,45 @@ const STATUS_SHARE: u64 = 8;
 /// What is expected of an answer, in bytes.
 const TYPICAL: u64 = 512;
 
-/// A question whose answer is kept as it is sent: it looks the same in every version of the protocol.
+/// A question whose answer is kept as it is sent: it looks the same in every version of the protocol that has it. What
+/// one version wraps differently is another question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     History(ScriptHash),
     Balance(ScriptHash),
     Unspent(ScriptHash),
+    /// The history as sessions that name scripts by themselves have it.
+    WrappedHistory(ScriptHash),
+    /// The unspent outputs as those have them.
+    WrappedUnspent(ScriptHash),
     /// Of a confirmed transaction.
     Transaction(Txid),
-    /// Of a transaction in the block at a height.
-    Merkle(Txid, u32),
+    /// Of a transaction in the block at a height, or wherever it is.
+    Merkle(Txid, Option<u32>),
 }
 
 impl Question {
+    /// The questions about a script, which are answered anew when it is touched.
+    const OF_SCRIPTS: [fn(ScriptHash) -> Self; 5] = [
+        Self::History,
+        Self::Balance,
+        Self::Unspent,
+        Self::WrappedHistory,
+        Self::WrappedUnspent,
+    ];
+
     /// Returns the question that a request asks, if its answer is worth keeping.
     pub(crate) fn of(request: &Request) -> Option<Self> {
+        let hash = |script| ScriptHash::from_script(script);
         Some(match request {
-            Request::ScripthashGetHistory(params) => Self::History(params.script_hash),
+            Request::ScripthashGetHistory(params) if params.heights == HeightRange::ALL => {
+                Self::History(params.script_hash)
+            }
+            Request::ScriptpubkeyGetHistory(params) if params.heights == HeightRange::ALL => {
+                Self::WrappedHistory(hash(&params.script))
+            }
+            Request::ScriptpubkeyGetBalance(params) => Self::Balance(hash(&params.script)),
+            Request::ScriptpubkeyListUnspent(params) => Self::WrappedUnspent(hash(&params.script)),
             Request::ScripthashGetBalance(params) => Self::Balance(params.script_hash),
             Request::ScripthashListUnspent(params) => Self::Unspent(params.script_hash),
             Request::TransactionGet(params) if !params.verbose => Self::Transaction(params.txid),
@@ -113,7 +136,7 @@ impl Answers {
             Touched::Scripts(scripts) => {
                 for script_hash in scripts {
                     self.statuses.remove(script_hash);
-                    for question in [Question::History, Question::Balance, Question::Unspent] {
+                    for question in Question::OF_SCRIPTS {
                         self.results.remove(&question(*script_hash));
                     }
                 }

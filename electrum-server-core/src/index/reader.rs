@@ -1,6 +1,6 @@
 //! Reading rows from a snapshot.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use bitcoin::OutPoint;
 use bitcoin::Txid;
@@ -30,6 +30,9 @@ pub(crate) struct Reader<'a> {
     key: &'a RowKey,
 }
 
+/// Every transaction.
+pub(crate) const ALL: RangeInclusive<u32> = 0..=u32::MAX;
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(snapshot: &'a dyn Snapshot, key: &'a RowKey) -> Self {
         Self { snapshot, key }
@@ -40,14 +43,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Shows `visit` the number of each transaction that touches a script, in chain order, and what it does, until it
-    /// breaks off.
+    /// breaks off. Only transactions with these numbers count.
     pub(crate) fn history(
         &self,
         script_hash: &ScriptHash,
+        tx_nums: RangeInclusive<u32>,
         visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let prefix = self.key.prefix(script_hash);
-        let (first, last) = (history_key(prefix, 0), history_key(prefix, u32::MAX));
+        let (first, last) = tx_nums.into_inner();
+        let (first, last) = (history_key(prefix, first), history_key(prefix, last));
         let mut damaged = false;
         self.snapshot
             .scan(Table::History, &first..=&last, &mut |key, deltas| match key

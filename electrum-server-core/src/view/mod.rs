@@ -4,6 +4,7 @@
 //! chain. `sync` makes a new one after every change; sessions take the newest when they begin to answer.
 
 mod history;
+mod outpoint;
 mod proof;
 mod transaction;
 mod trees;
@@ -12,8 +13,10 @@ mod unspent;
 use std::fmt;
 use std::sync::Arc;
 
-use bitcoin::BlockHash;
 use bitcoin::block::Header;
+use bitcoin::constants::ChainHash;
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network};
 use electrum_protocol::Tip;
 use electrum_protocol::method::mempool::FeeBin;
 
@@ -127,6 +130,27 @@ impl View {
     /// Returns the hash of the block at a height; nothing above the tip.
     pub fn block_hash(&self, height: u32) -> Option<BlockHash> {
         self.0.headers.hash(height)
+    }
+
+    /// Returns the header of a block, if that is in the chain.
+    pub fn header_of(&self, block: &BlockHash) -> Option<Tip> {
+        let height = self.0.headers.height(block)?;
+        let header = self.header(height)?;
+        Some(Tip { height, header })
+    }
+
+    /// Returns the network that the chain belongs to, which is that of its genesis block; nothing when nobody knows it.
+    pub fn network(&self) -> Option<Network> {
+        let genesis = self.block_hash(0)?;
+        [
+            Network::Bitcoin,
+            Network::Testnet,
+            Network::Testnet4,
+            Network::Signet,
+            Network::Regtest,
+        ]
+        .into_iter()
+        .find(|network| genesis == BlockHash::from_byte_array(ChainHash::from(*network).to_bytes()))
     }
 
     /// Returns the chain.
