@@ -33,6 +33,13 @@ use crate::raw_json::RawJson;
 use crate::status::Status;
 use crate::version::ProtocolVersion;
 
+/// What methods of the specification take in addition, at every version: the heights of a history, and a proof for a
+/// transaction whose height the client does not know. Names for `server.features`.
+pub const EXTENDED_PARAMETERS: [&str; 2] = [
+    "blockchain.scripthash.get_history:from_height,to_height",
+    "blockchain.transaction.get_merkle:height=null",
+];
+
 /// The parameters of a method, as they cross the wire.
 pub trait Parameters: Sized {
     /// Reads the parameters, by position or by name, as a peer of `version` means them.

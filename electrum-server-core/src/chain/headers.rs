@@ -290,7 +290,13 @@ mod tests {
             while cut.len() > count {
                 cut.pop();
             }
-            for height in [0, 1, CHUNK_HEADERS - 1, CHUNK_HEADERS, 2 * CHUNK_HEADERS + 1] {
+            for height in [
+                0,
+                1,
+                CHUNK_HEADERS - 1,
+                CHUNK_HEADERS,
+                2 * CHUNK_HEADERS + 1,
+            ] {
                 let hash = long.hash(height).unwrap();
                 let expected = (height < count).then_some(height);
                 assert_eq!(cut.height(&hash), expected, "{height} of {count}");

@@ -134,7 +134,9 @@ pub(super) fn place(request: &Request) -> Place {
         // Without its script an output is looked for in its transaction, which the node has.
         Request::OutpointSubscribe(outpoint::Subscribe { script_hint, .. })
         | Request::OutpointGetStatus(outpoint::GetStatus { script_hint, .. })
-            if script_hint.as_ref().is_some_and(|script| !script.is_op_return()) =>
+            if script_hint
+                .as_ref()
+                .is_some_and(|script| !script.is_op_return()) =>
         {
             Place::Store
         }

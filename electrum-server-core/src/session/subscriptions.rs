@@ -9,7 +9,7 @@ mod watch;
 use electrum_protocol::method::headers::{Tip, TipResponse};
 use electrum_protocol::{Notification, ScriptHash, Status};
 
-pub(super) use others::Others;
+pub(super) use others::{Others, Output};
 use watch::Watch;
 
 use super::reply::MethodError;
@@ -61,7 +61,9 @@ impl Subscriptions {
         let headers = self
             .headers
             .map(|form| Notification::Headers(TipResponse::new(tip, form.raw)));
-        let numblocks = self.numblocks.then_some(Notification::Numblocks(tip.height));
+        let numblocks = self
+            .numblocks
+            .then_some(Notification::Numblocks(tip.height));
         headers.into_iter().chain(numblocks).filter(move |_| !known)
     }
 
@@ -173,7 +175,12 @@ impl Subscriptions {
             Some(names) => {
                 let addresses = names.addresses.iter().cloned();
                 let by_address = addresses.map(|address| Notification::Address { address, status });
-                names.by_hash.then_some(by_hash).into_iter().chain(by_address).collect()
+                names
+                    .by_hash
+                    .then_some(by_hash)
+                    .into_iter()
+                    .chain(by_address)
+                    .collect()
             }
         }
     }

@@ -112,6 +112,12 @@ impl View {
         self.0.tip
     }
 
+    /// Returns the hash of the tip.
+    pub fn tip_hash(&self) -> BlockHash {
+        let hash = self.block_hash(self.height());
+        hash.unwrap_or_else(|| self.0.tip.header.block_hash())
+    }
+
     /// Returns the height of the tip.
     pub fn height(&self) -> u32 {
         self.0.tip.height
@@ -150,7 +156,12 @@ impl View {
             Network::Regtest,
         ]
         .into_iter()
-        .find(|network| genesis == BlockHash::from_byte_array(ChainHash::from(*network).to_bytes()))
+        .find(|network| {
+            genesis
+                == BlockHash::from_byte_array(
+                    ChainHash::using_genesis_block_const(*network).to_bytes(),
+                )
+        })
     }
 
     /// Returns the chain.

@@ -114,10 +114,11 @@ impl Others {
 
     pub(super) fn touch(&mut self, touched: &HashSet<ScriptHash>) {
         let outputs = &self.outputs;
-        self.outpoints.mark_where(|outpoint, _| match outputs.get(outpoint) {
-            Some(Output::Of(script_hash)) => touched.contains(script_hash),
-            Some(Output::LookedForAt(_)) | None => true,
-        });
+        self.outpoints
+            .mark_where(|outpoint, _| match outputs.get(outpoint) {
+                Some(Output::Of(script_hash)) => touched.contains(script_hash),
+                Some(Output::LookedForAt(_)) | None => true,
+            });
         // What is in a block stays there, unless blocks are undone.
         self.transactions
             .mark_where(|_, height| !matches!(height, TransactionHeight::Block(_)));
