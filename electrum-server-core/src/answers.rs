@@ -193,8 +193,10 @@ mod tests {
     use std::collections::HashSet;
 
     use bitcoin::hashes::Hash;
-    use bitcoin::{Amount, SignedAmount};
+    use bitcoin::{Amount, ScriptBuf, SignedAmount};
+    use electrum_protocol::method::scriptpubkey::{History, Unspents};
     use electrum_protocol::method::transaction::{GetResponse, MerkleResponse};
+    use electrum_protocol::method::{scripthash, scriptpubkey};
     use electrum_protocol::{
         Balance, Confirmation, HistoryEntry, ProtocolVersion, Response, Unspent,
     };
@@ -267,6 +269,9 @@ mod tests {
                 value: Amount::from_sat(9),
                 height: 0,
             }]),
+            Response::ScriptpubkeyGetHistory(History(vec![entry(Confirmation::Block(5), None)])),
+            Response::ScriptpubkeyGetBalance(Balance::default()),
+            Response::ScriptpubkeyListUnspent(Unspents(Vec::new())),
             Response::TransactionGet(GetResponse::Raw(vec![1, 2, 3])),
             Response::TransactionGetMerkle(MerkleResponse {
                 block_height: 1,
@@ -282,6 +287,61 @@ mod tests {
             });
             assert!(encodings.iter().all(|other| *other == encodings[0]));
         }
+    }
+
+    /// What looks different in two versions is not the same question.
+    #[test]
+    fn who_names_scripts_differently_asks_differently() {
+        let script = ScriptBuf::from_bytes(vec![0x51]);
+        let script_hash = ScriptHash::from_script(&script);
+        let heights = HeightRange::ALL;
+        let by_hash = [
+            scripthash::GetHistory {
+                script_hash,
+                heights,
+            }
+            .into(),
+            scripthash::ListUnspent { script_hash }.into(),
+            scripthash::GetBalance { script_hash }.into(),
+        ];
+        let by_script: [Request; 3] = [
+            scriptpubkey::GetHistory {
+                script: script.clone(),
+                heights,
+            }
+            .into(),
+            scriptpubkey::ListUnspent {
+                script: script.clone(),
+            }
+            .into(),
+            scriptpubkey::GetBalance { script }.into(),
+        ];
+        let questions = |requests: [Request; 3]| requests.map(|it| Question::of(&it).unwrap());
+        let ([history, unspent, balance], others) = (questions(by_hash), questions(by_script));
+        assert_ne!(history, others[0]);
+        assert_ne!(unspent, others[1]);
+        assert_eq!(balance, others[2]);
+        // All of them are forgotten when the script is touched.
+        let answers = Answers::new(1, 1 << 20);
+        let all = [history, unspent, balance, others[0], others[1]];
+        all.iter()
+            .for_each(|question| answers.keep_result(*question, 1, b"[]"));
+        assert!(
+            all.iter()
+                .all(|question| answers.result(question, 1).is_some())
+        );
+        answers.advance(2, &Touched::Scripts(HashSet::from([script_hash])));
+        assert!(
+            all.iter()
+                .all(|question| answers.result(question, 2).is_none())
+        );
+        let some = HeightRange { from: 5, to: None };
+        let part = scripthash::GetHistory {
+            script_hash,
+            heights: some,
+        }
+        .into();
+        assert_eq!(Question::of(&part), None, "only the whole is kept");
     }
 
     #[test]
