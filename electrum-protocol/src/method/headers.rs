@@ -39,7 +39,7 @@ impl Parameters for Subscribe {
     fn decode(params: Params<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
         let [raw] = params.bind(["raw"])?;
         let raw = optional(raw.filter(|_| may_choose(version)), "raw")?;
-        Ok(raw.map_or(Self::default_in(version), |raw| Self { raw }))
+        Ok(raw.map_or_else(|| Self::default_in(version), |raw| Self { raw }))
     }
 
     fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {

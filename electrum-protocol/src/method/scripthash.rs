@@ -174,7 +174,7 @@ pub struct FirstUse {
 
 impl ToJson for FirstUse {
     fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        let (height, hash) = self.block.unwrap_or((0, BlockHash::all_zeros()));
+        let (height, hash) = self.block.unwrap_or_else(|| (0, BlockHash::all_zeros()));
         Object::begin(out)
             .field("block_hash", &hash, version)
             .field("block_height", &height, version)

@@ -16,7 +16,7 @@ pub(crate) fn run(server: &Server) -> Result<Report, Failure> {
     let introduction = connection.introduce(VersionRange::WALLETS)?;
     let connected = start.elapsed();
     let start = Instant::now();
-    connection.ask(Ping.into())?;
+    connection.ask(Ping::default().into())?;
     let answered = start.elapsed();
     let (software, version) = (introduction.software, introduction.protocol_version);
     Ok(Report {
