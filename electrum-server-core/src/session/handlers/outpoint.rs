@@ -95,13 +95,15 @@ pub(super) fn news(
     count: usize,
 ) -> Result<Vec<Notification>, QueryError> {
     let mut notifications = Vec::new();
-    for (outpoint, known) in others.take_outpoints(count) {
+    for (outpoint, known, last) in others.take_outpoints(count) {
         let (output, status) = match known {
             // Without a limit, as for statuses.
             Output::Of(script_hash) => (known, view.outpoint(&outpoint, &script_hash, None)?),
-            // No new block: it can only have come to the mempool, or have gone from there.
+            // No new block: it can only have come to the mempool.
             Output::LookedForAt(tip)
-                if tip == view.tip_hash() && view.mempool().get(&outpoint.txid).is_none() =>
+                if tip == view.tip_hash()
+                    && last == OutpointStatus::Missing
+                    && view.mempool().get(&outpoint.txid).is_none() =>
             {
                 continue;
             }

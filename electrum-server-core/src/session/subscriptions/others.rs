@@ -134,11 +134,18 @@ impl Others {
         self.outpoints.has_marks() || self.transactions.has_marks()
     }
 
-    /// Takes up to `count` marks of outpoints away and returns those, with what is known of them.
-    pub(crate) fn take_outpoints(&mut self, count: usize) -> Vec<(OutPoint, Output)> {
+    /// Takes up to `count` marks of outpoints away and returns those: what is known of each, and what was said of it
+    /// last.
+    pub(crate) fn take_outpoints(
+        &mut self,
+        count: usize,
+    ) -> Vec<(OutPoint, Output, OutpointStatus)> {
         let marked = self.outpoints.take_marks(count).into_iter();
         marked
-            .filter_map(|outpoint| Some((outpoint, *self.outputs.get(&outpoint)?)))
+            .filter_map(|outpoint| {
+                let output = *self.outputs.get(&outpoint)?;
+                Some((outpoint, output, *self.outpoints.last(&outpoint)?))
+            })
             .collect()
     }
 

@@ -2,6 +2,7 @@
 
 use bitcoin::{OutPoint, Transaction};
 use electrum_protocol::method::outpoint::{self, OutpointStatus};
+use electrum_protocol::method::transaction::TransactionHeight;
 use electrum_protocol::method::{mempool, scriptpubkey, server, transaction};
 use electrum_protocol::{Confirmation, ErrorCode, Notification, ProtocolVersion, VersionRange};
 
@@ -148,6 +149,43 @@ fn the_life_of_an_output_whose_script_must_be_found() {
     the_life_of_an_output(None);
 }
 
+/// What leaves the mempool leaves no trace.
+#[test]
+fn transactions_that_are_evicted() {
+    for script_hint in [Some(script(4)), None] {
+        let mut stage = stage();
+        let mut talk = talk(&stage);
+        let coin = OutPoint::new(stage.chain.blocks[5].txdata[0].compute_txid(), 0);
+        let funder = pay(&[coin], &[(4, 20 * COIN)]);
+        let outpoint = OutPoint::new(funder.compute_txid(), 0);
+        let spender = pay(&[outpoint], &[(5, 19 * COIN)]);
+        stage.receive(funder);
+        let funder = Confirmation::Mempool {
+            unconfirmed_parents: false,
+        };
+        let request = outpoint::Subscribe {
+            outpoint,
+            script_hint,
+        };
+        assert_eq!(talk.ask(request), Ok(OutpointStatus::Unspent { funder }));
+        let txid = outpoint.txid;
+        let answer = talk.ask(transaction::Subscribe { txid });
+        assert_eq!(answer, Ok(TransactionHeight::Mempool));
+        let spender = stage.receive(spender);
+        assert_eq!(told(&stage, &mut talk).len(), 1);
+        stage.evict(spender);
+        assert_eq!(
+            told(&stage, &mut talk),
+            [line(outpoint, "\"funder_height\":0")]
+        );
+        stage.evict(txid);
+        let gone = format!(
+            "{{\"jsonrpc\":\"2.0\",\"method\":\"blockchain.transaction.subscribe\",\"params\":[\"{txid}\",null]}}"
+        );
+        assert_eq!(told(&stage, &mut talk), [line(outpoint, ""), gone]);
+    }
+}
+
 /// The transaction was never in the mempool, so its script is found in the block; while the node is away, later.
 #[test]
 fn an_output_that_appears_in_a_block() {
@@ -195,6 +233,13 @@ fn outputs_that_nobody_can_spend() {
         };
         assert_eq!(talk.ask(request), Ok(OutpointStatus::Missing));
     }
+    stage.receive(tx.clone());
+    assert_eq!(
+        told(&stage, &mut talk),
+        [line(outpoint, "\"funder_height\":0")]
+    );
+    stage.evict(outpoint.txid);
+    assert_eq!(told(&stage, &mut talk), [line(outpoint, "")]);
     stage.receive(tx.clone());
     assert_eq!(
         told(&stage, &mut talk),
