@@ -27,7 +27,7 @@ pub use open::OpenError;
 pub(crate) use open::{META_KEY, META_SEGMENTS};
 pub use personal::RetainError;
 pub(crate) use personal::{Admitted, Coins, Found, look_for};
-pub(crate) use reader::{ALL, Reader};
+pub(crate) use reader::Reader;
 pub use rows::{BlockRows, RowKey, RowsError};
 pub(crate) use rows::{Delta, PREFIX_LEN};
 pub use writer::{ApplyError, UndoError};

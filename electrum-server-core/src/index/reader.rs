@@ -30,9 +30,6 @@ pub(crate) struct Reader<'a> {
     key: &'a RowKey,
 }
 
-/// Every transaction.
-pub(crate) const ALL: RangeInclusive<u32> = 0..=u32::MAX;
-
 impl<'a> Reader<'a> {
     pub(crate) fn new(snapshot: &'a dyn Snapshot, key: &'a RowKey) -> Self {
         Self { snapshot, key }
@@ -43,8 +40,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Shows `visit` the number of each transaction that touches a script, in chain order, and what it does, until it
-    /// breaks off. Only transactions with these numbers count.
+    /// breaks off.
     pub(crate) fn history(
+        &self,
+        script_hash: &ScriptHash,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        self.history_among(script_hash, 0..=u32::MAX, visit)
+    }
+
+    /// The same, of the transactions with these numbers only.
+    pub(crate) fn history_among(
         &self,
         script_hash: &ScriptHash,
         tx_nums: RangeInclusive<u32>,

@@ -144,7 +144,8 @@ impl Session {
             }
             if let Some((token, request)) = self.held.take() {
                 if let Some(result) = self.of_no_wallet(&request, services) {
-                    let result = result.map_err(|error| reply::to_wire(&error));
+                    let version = token.version();
+                    let result = result.map_err(|error| reply::to_wire(&error, version));
                     self.server.reply(token, result);
                     continue;
                 }

@@ -7,7 +7,6 @@ use electrum_protocol::status::{Confirmation, StatusHasher, mempool_order};
 use electrum_protocol::{HistoryEntry, ScriptHash, Status};
 
 use super::{QueryError, View};
-use crate::index::ALL;
 use crate::store::{ReadError, Table};
 
 impl View {
@@ -66,7 +65,7 @@ impl View {
     /// When the database cannot be read.
     pub fn first_use(&self, script_hash: &ScriptHash) -> Result<Option<FirstUse>, QueryError> {
         let mut first = None;
-        self.reader().history(script_hash, ALL, &mut |tx_num, _| {
+        self.reader().history(script_hash, &mut |tx_num, _| {
             first = Some(tx_num);
             ControlFlow::Break(())
         })?;
@@ -128,7 +127,7 @@ impl View {
         let mut found = Vec::new();
         let mut too_long = false;
         let reader = self.reader();
-        reader.history(script_hash, tx_nums, &mut |tx_num, _| {
+        reader.history_among(script_hash, tx_nums, &mut |tx_num, _| {
             if found.len() == limit {
                 too_long = true;
                 return ControlFlow::Break(());

@@ -22,7 +22,7 @@ use electrum_protocol::method::mempool::FeeBin;
 
 use crate::chain::HeaderChain;
 use crate::index::{Index, Reader, RowKey};
-use crate::mempool::Mempool;
+use crate::mempool::{Entry, Mempool};
 use crate::store::{ReadError, Snapshot};
 
 pub use transaction::Position;
@@ -181,6 +181,13 @@ impl View {
             return Vec::new();
         }
         self.0.mempool.fee_histogram().to_vec()
+    }
+
+    /// Returns the transactions that came to the mempool last, the newest first; nothing when only those of some wallets
+    /// are known.
+    pub fn newest_transactions(&self) -> impl Iterator<Item = &Entry> {
+        let all = (!self.0.personal).then(|| self.0.mempool.newest());
+        all.into_iter().flatten().map(|entry| &**entry)
     }
 
     fn reader(&self) -> Reader<'_> {

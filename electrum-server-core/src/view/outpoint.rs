@@ -91,7 +91,7 @@ impl View {
         let name = reader.outpoint(outpoint);
         let (mut seen, mut exists, mut spender) = (0, false, None);
         let mut problem = None;
-        reader.history(script_hash, funder..=u32::MAX, &mut |tx_num, deltas| {
+        reader.history_among(script_hash, funder..=u32::MAX, &mut |tx_num, deltas| {
             if seen == limit {
                 problem = Some(QueryError::TooLong { limit });
                 return ControlFlow::Break(());

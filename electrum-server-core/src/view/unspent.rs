@@ -7,7 +7,7 @@ use bitcoin::{Amount, OutPoint, SignedAmount};
 use electrum_protocol::{Balance, ScriptHash, Unspent};
 
 use super::{QueryError, View};
-use crate::index::{ALL, Delta};
+use crate::index::Delta;
 use crate::store::{ReadError, Table};
 
 /// A confirmed output that no confirmed transaction spends.
@@ -117,7 +117,7 @@ impl View {
         let reader = self.reader();
         let mut rows = Vec::new();
         let mut too_long = false;
-        reader.history(script_hash, ALL, &mut |tx_num, deltas| {
+        reader.history(script_hash, &mut |tx_num, deltas| {
             if rows.len() == limit {
                 too_long = true;
                 return ControlFlow::Break(());

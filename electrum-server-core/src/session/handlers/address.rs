@@ -5,19 +5,20 @@ use bitcoin::address::NetworkUnchecked;
 use electrum_protocol::{ScriptHash, Status};
 
 use super::{MethodError, Turn, scripthash};
+use crate::view::View;
 
 /// Finds the script of an address of the server's network.
 pub(super) fn script_hash(turn: &Turn<'_>, address: &str) -> Result<ScriptHash, MethodError> {
-    let script = turn.view.network().and_then(|network| {
-        let address: Address<NetworkUnchecked> = address.parse().ok()?;
-        Some(address.require_network(network).ok()?.script_pubkey())
-    });
-    match script {
-        Some(script) => Ok(ScriptHash::from_script(&script)),
-        None => Err(MethodError::NoAddress {
-            address: address.chars().take(MAX_SHOWN).collect(),
-        }),
-    }
+    script_of_address(&turn.view, address).ok_or_else(|| MethodError::NoAddress {
+        address: address.chars().take(MAX_SHOWN).collect(),
+    })
+}
+
+/// The same; nothing when it is no such address.
+pub(crate) fn script_of_address(view: &View, address: &str) -> Option<ScriptHash> {
+    let address: Address<NetworkUnchecked> = address.parse().ok()?;
+    let address = address.require_network(view.network()?).ok()?;
+    Some(ScriptHash::from_script(&address.script_pubkey()))
 }
 
 /// The longest text that is repeated to whoever sends it as an address; no address is longer.

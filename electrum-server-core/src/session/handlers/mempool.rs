@@ -19,7 +19,7 @@ pub(super) fn info(turn: &Turn<'_>) -> Result<MempoolFees, MethodError> {
 const RECENT: usize = 10;
 
 pub(super) fn recent(turn: &Turn<'_>) -> Vec<RecentTransaction> {
-    let newest = turn.view.mempool().newest().take(RECENT);
+    let newest = turn.view.newest_transactions().take(RECENT);
     newest
         .map(|entry| RecentTransaction {
             txid: entry.txid,

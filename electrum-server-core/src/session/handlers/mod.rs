@@ -17,6 +17,8 @@ use electrum_protocol::method::scripthash::HeightRange;
 use electrum_protocol::method::scriptpubkey::{History, Unspents};
 use electrum_protocol::{Notification, ProtocolVersion, Request, Response, ScriptHash};
 
+pub(super) use address::script_of_address;
+
 use super::Services;
 use super::reply::MethodError;
 use super::subscriptions::{Others, Subscriptions};

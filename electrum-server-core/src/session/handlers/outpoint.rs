@@ -69,6 +69,9 @@ fn look_for(
     };
     if !found.script_pubkey.is_op_return() {
         let script_hash = ScriptHash::from_script(&found.script_pubkey);
+        if !services.may_see(&script_hash) {
+            return Ok((nowhere, OutpointStatus::Missing));
+        }
         let status = view.outpoint(&outpoint, &script_hash, limit)?;
         return Ok((Output::Of(script_hash), status));
     }
@@ -145,6 +148,9 @@ pub(super) fn get_info(turn: &Turn<'_>, params: GetInfo) -> Result<Option<Info>,
         return Ok(None);
     };
     let script_hash = ScriptHash::from_script(&script_pubkey);
+    if !turn.services.may_see(&script_hash) {
+        return Ok(None);
+    }
     let limit = turn.services.limits.max_history;
     let status = turn.view.outpoint(&outpoint, &script_hash, limit)?;
     let OutpointStatus::Unspent { funder } = status else {

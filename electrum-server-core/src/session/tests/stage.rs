@@ -120,6 +120,7 @@ impl Stage {
         let touched = self.mempool.apply(Delta {
             added: Vec::new(),
             removed: vec![txid],
+            ..Delta::default()
         });
         self.note(touched);
         let touched = &self.last_update().touched;
