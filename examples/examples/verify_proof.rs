@@ -40,7 +40,10 @@ fn check(server: &str, txid: Txid, height: u32) -> Result<()> {
         height,
         cp_height: 0,
     });
-    let (_, proof) = client.request(transaction::GetMerkle { txid, height });
+    let (_, proof) = client.request(transaction::GetMerkle {
+        txid,
+        height: Some(height),
+    });
     stream.write_all(&[introduction, header, proof].concat())?;
 
     let (mut header, mut proof) = (None, None);

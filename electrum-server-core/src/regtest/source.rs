@@ -8,7 +8,7 @@ use bitcoin::{Amount, BlockHash, OutPoint, Transaction, TxOut, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
-use electrum_protocol::method::transaction::PackageError;
+use electrum_protocol::method::transaction::{MempoolVerdict, PackageError};
 
 use super::mempool::Terms;
 use super::node::{RegtestNode, State};
@@ -284,6 +284,39 @@ impl Node for RegtestNode {
             errors: errors.collect(),
             json: raw_json(&verdict.to_json())?,
         })
+    }
+
+    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
+        let decode = |raw_tx: &Vec<u8>| {
+            deserialize(raw_tx).map_err(|_| NodeError::Rpc {
+                code: code::DESERIALIZATION,
+                message: "TX decode failed. Make sure the tx has at least one input.".to_owned(),
+            })
+        };
+        let txs: Vec<Transaction> = raw_txs.iter().map(decode).collect::<Result<_, _>>()?;
+        Ok(self.read(|state| {
+            // Each may build on those before it.
+            let mut mempool = state.mempool.clone();
+            let verdict = |tx: &Transaction| {
+                let reason = match mempool.check(&state.chain, tx, Terms::Alone) {
+                    Ok(candidate) => {
+                        mempool.add(candidate, 0, 0);
+                        None
+                    }
+                    Err(reject) if reject.reason == "bad-txns-inputs-missingorspent" => {
+                        Some("missing-inputs".to_owned())
+                    }
+                    Err(reject) => Some(reject.to_string()),
+                };
+                MempoolVerdict {
+                    txid: tx.compute_txid(),
+                    wtxid: tx.compute_wtxid(),
+                    allowed: Some(reason.is_none()),
+                    reason,
+                }
+            };
+            txs.iter().map(verdict).collect()
+        }))
     }
 
     /// There is no estimate, as on a regtest of Bitcoin Core where nothing has happened.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bitcoin::constants::genesis_block;
 use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::chain::blockfiles::FilesFirst;
@@ -119,7 +119,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
-                Wish::Reload => reload_wallets(&writer),
+                Wish::Reload => reload_wallets(config, &writer),
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     break Ok(());
@@ -139,13 +139,18 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
 }
 
 /// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
-fn reload_wallets(writer: &Writer) {
-    let Some(handle) = &writer.personal else {
+fn reload_wallets(started: &Config, writer: &Writer) {
+    let (Some(handle), Some(shown)) = (&writer.personal, &started.personal) else {
         info!("SIGHUP: there are no wallets to read again");
         return;
     };
     let wallets = crate::read_config().and_then(|config| {
         let personal = config.personal.context("there are no wallets any more")?;
+        if !personal.is_shown_as(shown) {
+            bail!(
+                "where a wallet is shown (`listen`) is read at the start only: restart the server"
+            );
+        }
         personal.wallets(config.network)
     });
     match wallets {
@@ -161,7 +166,7 @@ fn reload_wallets(writer: &Writer) {
 fn places(config: &Config) -> Vec<(Vec<String>, WalletSet)> {
     let mut places = Vec::new();
     let personal = config.personal.as_ref();
-    let everywhere = personal.map_or(WalletSet::ALL, Personal::shown_everywhere);
+    let everywhere = personal.map_or(WalletSet::All, Personal::shown_everywhere);
     places.push((config.listen.clone(), everywhere));
     let separate = personal.map(Personal::separate).unwrap_or_default();
     places.extend(
