@@ -8,12 +8,19 @@ use electrum_server_core::regtest::{Control, RegtestNode};
 mod bdk_wallet;
 #[path = "../examples/embed_own_parts.rs"]
 mod embed_own_parts;
+#[path = "../examples/legacy_to_psbt.rs"]
+mod legacy_to_psbt;
 #[path = "../examples/verify_proof.rs"]
 mod verify_proof;
 
 #[test]
 fn a_wallet_receives_and_pays() {
     bdk_wallet::main().unwrap();
+}
+
+#[test]
+fn a_legacy_transaction_becomes_a_psbt() {
+    legacy_to_psbt::main().unwrap();
 }
 
 #[test]
