@@ -8,6 +8,7 @@ use bitcoin::{BlockHash, Network, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::method::transaction::MempoolVerdict;
 use electrum_server_core::chain::{Node, NodeError, PackageOutcome};
 use electrum_server_core::personal::{Unwatched, Wallet, WalletSet};
 
@@ -142,6 +143,11 @@ impl Node for BroadcastBy {
 
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
         self.node.submit_package(raw_txs)
+    }
+
+    /// Gives the transactions to nobody.
+    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
+        self.node.test_mempool_accept(raw_txs)
     }
 
     fn estimate_fee(
