@@ -120,3 +120,72 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::OutPoint;
+    use electrum_protocol::method::{address, outpoint, scripthash, scriptpubkey};
+
+    use super::*;
+    use crate::session::tests::{Stage, script_hash as hash_of};
+
+    /// However a script is named, the question is seen to be about it, and has an answer that says nothing.
+    #[test]
+    fn every_question_about_a_script_has_an_empty_answer() {
+        let script_hash = hash_of(1);
+        let script = crate::session::tests::script(1);
+        let address = bitcoin::Address::from_script(&script, bitcoin::Network::Regtest);
+        let address = || address.clone().unwrap().to_string();
+        let heights = Default::default();
+        let outpoint = OutPoint::null();
+        let script_hint = Some(script.clone());
+        let requests: [Request; 19] = [
+            scripthash::GetBalance { script_hash }.into(),
+            scripthash::GetHistory::whole(script_hash).into(),
+            scripthash::GetMempool { script_hash }.into(),
+            scripthash::ListUnspent { script_hash }.into(),
+            scripthash::Subscribe { script_hash }.into(),
+            scripthash::GetStatus { script_hash }.into(),
+            scripthash::GetFirstUse { script_hash }.into(),
+            scriptpubkey::GetBalance {
+                script: script.clone(),
+            }
+            .into(),
+            scriptpubkey::GetHistory {
+                script: script.clone(),
+                heights,
+            }
+            .into(),
+            scriptpubkey::GetMempool {
+                script: script.clone(),
+            }
+            .into(),
+            scriptpubkey::ListUnspent {
+                script: script.clone(),
+            }
+            .into(),
+            scriptpubkey::Subscribe { script }.into(),
+            address::GetBalance { address: address() }.into(),
+            address::GetHistory { address: address() }.into(),
+            address::GetMempool { address: address() }.into(),
+            address::ListUnspent { address: address() }.into(),
+            address::Subscribe { address: address() }.into(),
+            outpoint::Subscribe {
+                outpoint,
+                script_hint: script_hint.clone(),
+            }
+            .into(),
+            outpoint::GetStatus {
+                outpoint,
+                script_hint,
+            }
+            .into(),
+        ];
+        let view = Stage::new().view();
+        for request in requests {
+            assert_eq!(super::script_hash(&request, &view), Some(script_hash));
+            let empty = empty(&request).expect("there is an empty answer");
+            assert_eq!(empty.method(), request.method());
+        }
+    }
+}

@@ -12,5 +12,5 @@ mod stage;
 mod talk;
 mod transactions;
 
-pub(crate) use chain::script_hash;
+pub(crate) use chain::{script, script_hash};
 pub(crate) use stage::Stage;
