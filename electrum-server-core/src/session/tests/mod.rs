@@ -11,6 +11,7 @@ mod pressure;
 mod stage;
 mod talk;
 mod transactions;
+mod walk;
 
 pub(crate) use chain::{script, script_hash};
 pub(crate) use stage::Stage;
