@@ -11,6 +11,7 @@ pub mod notify;
 mod read_at;
 pub mod session;
 pub mod store;
+pub mod subnet;
 pub mod sync;
 pub mod view;
 

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{serve, updates};
+use super::{Listener, serve, updates};
 use crate::notify::Update;
 use crate::session::tests::{Stage, script_hash};
 use crate::session::{About, Limits};
@@ -27,11 +27,11 @@ impl Running {
     async fn start(stage: &Stage) -> Self {
         let mut listeners = Vec::new();
         for _ in 0..2 {
-            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap().into());
         }
         let addresses = listeners
             .iter()
-            .map(|tcp| tcp.local_addr().unwrap())
+            .map(|listener: &Listener| listener.local_addr().unwrap().unwrap())
             .collect();
         let updates = updates();
         let (stop, stopped) = oneshot::channel();

@@ -12,6 +12,7 @@
 mod fees;
 mod handlers;
 mod limits;
+mod quota;
 mod reply;
 mod services;
 mod subscriptions;
@@ -24,14 +25,16 @@ use electrum_protocol::server::{Event, Token};
 use electrum_protocol::{ErrorCode, ErrorObject, Notification, Request, Server};
 use tracing::{debug, error};
 
-pub use limits::{Limits, Place};
+pub(crate) use limits::price;
+pub use limits::{FAIR_BUFFER, Limits, Place};
+pub use quota::{Quota, Tally};
 pub use services::{About, Refresh, Services};
 
 use crate::answers::Question;
 use crate::notify::Update;
 use crate::view::View;
 use handlers::Turn;
-use limits::Conduct;
+use limits::{Conduct, price_of, price_of_refusal};
 use subscriptions::Subscriptions;
 
 /// The server's side of one client.
@@ -50,6 +53,8 @@ pub struct Session {
     output: Vec<u8>,
     /// Why the conversation is over, once it is.
     over: Option<String>,
+    /// What the requests cost that were handled since somebody asked.
+    cost: f64,
 }
 
 /// What a session needs in order to go on.
@@ -84,7 +89,15 @@ impl Session {
             news: false,
             output: Vec::new(),
             over: None,
+            cost: 0.0,
         }
+    }
+
+    /// Counts the session's subscriptions where those of others are counted.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.subscriptions.count_in(quota);
+        self
     }
 
     /// Takes bytes from the client, in any portions. They are acted upon by [`run`](Self::run).
@@ -113,6 +126,28 @@ impl Session {
         let mut all = std::mem::take(&mut self.output);
         all.extend_from_slice(&output);
         all
+    }
+
+    /// Takes what was done since this was asked last, in the unit of [`Limits::cost_hard`].
+    pub fn take_cost(&mut self) -> f64 {
+        std::mem::take(&mut self.cost)
+    }
+
+    /// Adds what else the requests cost.
+    pub fn add_cost(&mut self, cost: f64) {
+        self.cost += cost;
+    }
+
+    /// Returns how many bytes were received that are no whole line yet.
+    pub fn pending_input(&self) -> usize {
+        self.server.pending_input()
+    }
+
+    /// Ends the conversation with an error; [`run`](Self::run) then says so.
+    pub fn end(&mut self, error: &ErrorObject) {
+        self.server.close(error);
+        self.held = None;
+        self.over = Some(error.message.clone());
     }
 
     /// Acts on what was received, as far as that is possible here and now.
@@ -177,6 +212,7 @@ impl Session {
         match event {
             Event::Request { token, request } => {
                 self.conduct.accepted();
+                self.cost += price_of(&request);
                 self.held = Some((token, request));
             }
             Event::Negotiated {
@@ -186,6 +222,7 @@ impl Session {
                 debug!(client_name, %version, "negotiated");
             }
             Event::Refused { code } => {
+                self.cost += price_of_refusal(code);
                 if self.conduct.refused(&services.limits) {
                     let reason = "too many invalid messages";
                     debug!(%code, reason);

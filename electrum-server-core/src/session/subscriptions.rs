@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet};
 use electrum_protocol::method::headers::Tip;
 use electrum_protocol::{ScriptHash, Status};
 
+use super::limits::Limits;
+use super::quota::Quota;
 use super::reply::MethodError;
 use crate::notify::Touched;
 
@@ -19,6 +21,7 @@ pub(super) struct Subscriptions {
     /// The status of each script that was sent last.
     scripts: HashMap<ScriptHash, Option<Status>>,
     marks: Marks,
+    quota: Quota,
 }
 
 /// Subscriptions whose status may differ from the one that was sent last.
@@ -51,18 +54,32 @@ impl Subscriptions {
         }
     }
 
+    /// Counts subscriptions where those of others are counted. Must be called before there are any.
+    pub(super) fn count_in(&mut self, quota: Quota) {
+        self.quota = quota;
+    }
+
     /// Checks that one more script may be subscribed to.
-    pub(super) fn admit(&self, script_hash: &ScriptHash, max: usize) -> Result<(), MethodError> {
-        if self.scripts.len() < max || self.scripts.contains_key(script_hash) {
-            Ok(())
-        } else {
-            Err(MethodError::TooManySubscriptions { max })
+    pub(super) fn admit(
+        &self,
+        script_hash: &ScriptHash,
+        limits: &Limits,
+    ) -> Result<(), MethodError> {
+        if self.scripts.contains_key(script_hash) {
+            return Ok(());
         }
+        let max = limits.max_subscriptions;
+        if self.scripts.len() >= max {
+            return Err(MethodError::TooManySubscriptions { max });
+        }
+        self.quota.admit(limits)
     }
 
     /// Subscribes to a script; `status` is what the client is told now.
     pub(super) fn subscribe(&mut self, script_hash: ScriptHash, status: Option<Status>) {
-        self.scripts.insert(script_hash, status);
+        if self.scripts.insert(script_hash, status).is_none() {
+            self.quota.take(1);
+        }
         if let Marks::Some(marked) = &mut self.marks {
             marked.remove(&script_hash);
         }
@@ -73,7 +90,11 @@ impl Subscriptions {
         if let Marks::Some(marked) = &mut self.marks {
             marked.remove(script_hash);
         }
-        self.scripts.remove(script_hash).is_some()
+        let was_there = self.scripts.remove(script_hash).is_some();
+        if was_there {
+            self.quota.give_back(1);
+        }
+        was_there
     }
 
     /// Marks the subscriptions that an update touched.
@@ -138,5 +159,11 @@ impl Subscriptions {
             }
             Some(_) | None => false,
         }
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.quota.give_back(self.scripts.len());
     }
 }
