@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use electrum_protocol::method::server::HostPorts;
 use electrum_protocol::{ServerConfig, VersionRange};
 
@@ -29,7 +30,7 @@ pub struct About {
     ///
     /// Protocol 1.6 demands it, but clients exist that never do.
     pub version_first: bool,
-    /// The text that wallets show to their users.
+    /// The text that wallets show to their users; [`Services::set_banner`] replaces it.
     pub banner: String,
     /// Where to say thanks; may be empty.
     pub donation_address: String,
@@ -58,6 +59,7 @@ pub type Refresh = Box<dyn Fn() + Send + Sync>;
 pub struct Services {
     /// What the server says about itself.
     pub about: About,
+    banner: ArcSwap<String>,
     /// What a session may cost.
     pub limits: Limits,
     pub(super) protocol: Arc<ServerConfig>,
@@ -86,6 +88,7 @@ impl Services {
             max_batch: limits.max_batch,
         });
         Self {
+            banner: ArcSwap::from_pointee(about.banner.clone()),
             about,
             limits,
             protocol,
@@ -95,6 +98,15 @@ impl Services {
             published,
             refresh,
         }
+    }
+
+    /// Replaces the text that wallets show; clients that ask from here on get it.
+    pub fn set_banner(&self, banner: String) {
+        self.banner.store(Arc::new(banner));
+    }
+
+    pub(super) fn banner(&self) -> String {
+        self.banner.load().as_ref().clone()
     }
 
     /// Takes raw transactions from these files where they have them.

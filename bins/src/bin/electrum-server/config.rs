@@ -10,6 +10,7 @@ use electrum_server_core::chain::bitcoind::{self as node, Auth, cookie_path};
 use crate::blocks::BlocksDir;
 use crate::cli::Options;
 use crate::layers::Layered;
+use crate::serving::Serving;
 use crate::value::NetworkName;
 
 /// Bitcoin Core's data folder in the user's home folder.
@@ -29,7 +30,7 @@ fn build_memory(mib: Option<u32>) -> anyhow::Result<usize> {
 }
 
 /// The whole configuration of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) network: Network,
     /// Folder of this network's index.
@@ -41,17 +42,11 @@ pub(crate) struct Config {
     /// `HOST:PORT` of the node's HTTP interface.
     pub(crate) daemon_rpc_addr: String,
     pub(crate) auth: Auth,
-    /// `HOST:PORT` of every listener; empty when nobody is served.
-    pub(crate) listen: Vec<String>,
+    pub(crate) serving: Serving,
     pub(crate) sync_once: bool,
     pub(crate) ignore_mempool: bool,
-    pub(crate) history_limit: Option<usize>,
-    pub(crate) max_response: Option<usize>,
-    pub(crate) max_connections: Option<usize>,
     pub(crate) poll_interval: Duration,
     pub(crate) rpc_timeout: Duration,
-    pub(crate) banner: String,
-    pub(crate) donation_address: String,
     pub(crate) log_filters: Option<String>,
     pub(crate) log_timestamps: bool,
     /// What deserves a line in the log, at the given weight.
@@ -90,14 +85,6 @@ impl Config {
                     .into(),
             );
         }
-        let listen = match options.disable_electrum_rpc {
-            Some(true) => Vec::new(),
-            _ if options.electrum_rpc_addr.is_empty() => vec![local(ports.electrum)],
-            _ => options.electrum_rpc_addr.clone(),
-        };
-        for address in &listen {
-            check_address("electrum-rpc-addr", address)?;
-        }
         let daemon_rpc_addr = match &options.daemon_rpc_addr {
             Some(address) => node_address(address)?,
             None => local(ports.rpc),
@@ -120,20 +107,15 @@ impl Config {
             blocks_dir: BlocksDir::of(&options, network, home),
             daemon_rpc_addr,
             auth,
-            listen,
+            serving: Serving::new(&options, &db_dir, local(ports.electrum), home)?,
             sync_once: options.sync_once.unwrap_or(false),
             ignore_mempool: options.ignore_mempool.unwrap_or(false),
-            history_limit: options.index_lookup_limit.filter(|limit| *limit > 0),
-            max_response: options.max_response_bytes,
-            max_connections: options.max_connections,
             poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
             rpc_timeout: seconds(
                 "jsonrpc-timeout-secs",
                 options.jsonrpc_timeout_secs,
                 NODE_TIMEOUT,
             )?,
-            banner: options.server_banner.clone().unwrap_or_else(default_banner),
-            donation_address: options.donation_address.clone().unwrap_or_default(),
             log_filters: options
                 .log_filters
                 .clone()
@@ -171,10 +153,6 @@ impl Ports {
 
 fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
-}
-
-fn default_banner() -> String {
-    format!("Connected to electrum-server {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Name of a network's folder under the index folder.
@@ -247,7 +225,8 @@ fn node_address(address: &str) -> anyhow::Result<String> {
     Ok(address.to_owned())
 }
 
-fn check_address(option: &str, address: &str) -> anyhow::Result<()> {
+/// Checks that an address is written `HOST:PORT`.
+pub(crate) fn check_address(option: &str, address: &str) -> anyhow::Result<()> {
     let good = address.rsplit_once(':').is_some_and(|(host, port)| {
         let host_is_whole = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
         !host.is_empty() && host_is_whole && port.parse::<u16>().is_ok()
@@ -263,6 +242,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::serving::Place;
 
     fn config(line: &str) -> anyhow::Result<Config> {
         let options = Options::try_parse_from(line.split_whitespace()).unwrap();
@@ -279,7 +259,12 @@ mod tests {
     fn defaults_follow_the_network() {
         let check = |network: &str, electrum: &str, rpc: &str, cookie: &str, db: &str| {
             let config = config(&format!("x --network {network}")).unwrap();
-            assert_eq!(config.listen, [format!("127.0.0.1:{electrum}")]);
+            let lines = Place::Net {
+                address: format!("127.0.0.1:{electrum}"),
+                tls: false,
+                websocket: false,
+            };
+            assert_eq!(config.serving.places, [lines]);
             assert_eq!(config.daemon_rpc_addr, format!("127.0.0.1:{rpc}"));
             assert_eq!(
                 config.auth,

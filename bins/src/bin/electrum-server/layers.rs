@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::{CommandFactory, Parser};
+use clap::{ArgAction, CommandFactory, Parser};
 
 use crate::cli::Options;
 
@@ -83,11 +83,11 @@ fn from_environment(
             .find_map(|name| variables.get(name).filter(|value| !value.is_empty()));
         known.push(ours);
         let Some(value) = value else { continue };
-        match id {
-            "electrum_rpc_addr" => arguments.extend(
+        match argument.get_action() {
+            ArgAction::Append => arguments.extend(
                 value
                     .split(',')
-                    .map(|address| format!("--{long}={}", address.trim()).into()),
+                    .map(|one| format!("--{long}={}", one.trim()).into()),
             ),
             _ => arguments.push(format!("--{long}={value}").into()),
         }

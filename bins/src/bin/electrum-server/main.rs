@@ -4,11 +4,15 @@ mod blocks;
 mod cli;
 mod config;
 mod layers;
+mod listen;
 mod logging;
+mod merge;
 mod node;
 mod progress;
 mod run;
+mod serving;
 mod signals;
+mod upkeep;
 mod value;
 mod writer;
 

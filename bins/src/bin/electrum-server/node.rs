@@ -53,6 +53,7 @@ pub(crate) async fn connect(
             () = tokio::time::sleep(PAUSE) => {}
             wish = signals.next() => match wish {
                 Wish::Look => debug!("looking for the node now"),
+                Wish::Reload => {}
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     return Ok(None);

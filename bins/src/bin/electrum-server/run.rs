@@ -1,30 +1,27 @@
 //! Connects the parts: node, index, writer, sessions.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bitcoin::constants::genesis_block;
-use electrum_server_core::chain::ChainSource;
-use electrum_server_core::chain::bitcoind::Bitcoind;
+use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::chain::blockfiles::FilesFirst;
 use electrum_server_core::index::Index;
 use electrum_server_core::net;
 use electrum_server_core::notify::Published;
-use electrum_server_core::session::{About, Limits, Services};
+use electrum_server_core::session::{About, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::blocks;
 use crate::config::Config;
 use crate::logging::Console;
-use crate::node;
 use crate::signals::{Signals, Wish};
+use crate::upkeep::Upkeep;
+use crate::{blocks, listen, node};
 use crate::writer::Writer;
 
 /// How long a client that has broadcast a transaction waits for it to be in the index.
@@ -39,10 +36,7 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Whatever keeps the program from doing what it is for.
 pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
-    let clients = config
-        .max_connections
-        .unwrap_or_else(|| Limits::default().max_connections);
-    raise_file_limit(clients);
+    raise_file_limit(config.serving.limits.max_connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -70,7 +64,8 @@ fn raise_file_limit(clients: usize) {
 async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     // A port that somebody else has is found out now, not after hours of indexing.
-    check_free(&config.listen).await?;
+    listen::check_free(&config.serving.places).await?;
+    let certificate = listen::certificate(&config.serving)?;
     let index = open_index(config)?;
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
@@ -88,28 +83,40 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut stopped = Some(stopped);
     let mut serving = None;
     let mut is_ready = false;
+    let reload = Arc::new(Notify::new());
+    // Ends with this function.
+    let mut background = JoinSet::new();
     let ended = loop {
         tokio::select! {
             ended = &mut writer.ended => break ended.context("the writer has panicked")?,
             published = &mut writer.ready, if !is_ready => {
                 is_ready = true;
                 let (Ok(published), Some(stopped)) = (published, stopped.take()) else { continue };
-                if config.listen.is_empty() || config.sync_once {
+                if config.serving.places.is_empty() || config.sync_once {
                     continue;
                 }
+                let node: Arc<dyn Node> = Arc::new(node.clone());
                 let mut services = services(config, published, node.clone(), writer.handle.clone());
                 if let Some(files) = &block_files {
                     services = services.with_block_files(files.clone());
                 }
-                let listeners = bind(&config.listen).await?;
-                for listener in &listeners {
-                    info!("serving on {}", listener.local_addr()?);
-                }
+                let services = Arc::new(services);
+                let upkeep = Arc::new(Upkeep {
+                    serving: config.serving.clone(),
+                    certificate: certificate.clone(),
+                    services: services.clone(),
+                    node,
+                    now: reload.clone(),
+                });
+                upkeep.prepare().await;
+                let listeners = listen::listen(&config.serving, certificate.as_ref()).await?;
                 let shutdown = async move { drop(stopped.await) };
-                serving = Some(tokio::spawn(net::serve(listeners, Arc::new(services), updates.clone(), shutdown)));
+                serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
+                background.spawn(upkeep.run());
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
+                Wish::Reload => reload.notify_one(),
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     break Ok(());
@@ -123,6 +130,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     writer.handle.stop();
     if let Some(serving) = serving {
         serving.await.context("serving has panicked")?;
+        listen::clean_up(&config.serving.places);
     }
     ended?;
     finish(writer).await
@@ -166,70 +174,19 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     Ok(index)
 }
 
-/// Finds out whether the addresses can be listened on, without listening: an open port means a server that can answer.
-async fn check_free(addresses: &[String]) -> anyhow::Result<()> {
-    for address in addresses {
-        let context = || format!("cannot listen on {address}");
-        // Of the several addresses that a name may have, one will do, as when it is listened on.
-        let found = lookup_host(address).await.with_context(context)?;
-        let mut attempts: Vec<io::Result<()>> = found.map(can_bind).collect();
-        if !attempts.iter().any(Result::is_ok) {
-            let nothing = || Err(io::Error::other("the name has no address"));
-            attempts
-                .pop()
-                .unwrap_or_else(nothing)
-                .with_context(context)?;
-        }
-    }
-    Ok(())
-}
-
-fn can_bind(address: SocketAddr) -> io::Result<()> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)
-}
-
-async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
 fn services(
     config: &Config,
     published: Arc<Published>,
-    node: Bitcoind,
+    node: Arc<dyn Node>,
     writer: SyncHandle,
 ) -> Services {
     let about = About {
-        banner: config.banner.clone(),
-        donation_address: config.donation_address.clone(),
+        donation_address: config.serving.donation_address.clone(),
         ..About::default()
     };
-    let mut limits = match config.max_response {
-        Some(bytes) => Limits::default().with_max_response(bytes),
-        None => Limits::default(),
-    };
-    if let Some(connections) = config.max_connections {
-        limits.max_connections = connections;
-    }
-    if let Some(limit) = config.history_limit {
-        limits.max_history = limits
-            .max_history
-            .map(|fits| fits.min(limit))
-            .or(Some(limit));
-    }
     let refresh = Box::new(move || {
         writer.refresh(REFRESH_TIMEOUT);
     });
-    Services::new(published, Arc::new(node), refresh, about, limits)
+    let limits = config.serving.limits.clone();
+    Services::new(published, node, refresh, about, limits)
 }

@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Wish {
     /// SIGUSR1: look at the node now.
     Look,
+    /// SIGHUP: read the files again that may have changed.
+    Reload,
     /// SIGINT or SIGTERM: stop cleanly. The text names the signal.
     Stop(&'static str),
 }
@@ -17,6 +19,7 @@ pub(crate) enum Wish {
 #[derive(Debug)]
 pub(crate) struct Signals {
     usr1: Signal,
+    hup: Signal,
     int: Signal,
     term: Signal,
 }
@@ -30,6 +33,7 @@ impl Signals {
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             usr1: signal(SignalKind::user_defined1())?,
+            hup: signal(SignalKind::hangup())?,
             int: signal(SignalKind::interrupt())?,
             term: signal(SignalKind::terminate())?,
         })
@@ -41,6 +45,7 @@ impl Signals {
             _ = self.int.recv() => Wish::Stop("SIGINT"),
             _ = self.term.recv() => Wish::Stop("SIGTERM"),
             _ = self.usr1.recv() => Wish::Look,
+            _ = self.hup.recv() => Wish::Reload,
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls::{self, ServerConfig, SignatureAlgorithm};
 
 use super::AnyStream;
 
@@ -139,6 +139,11 @@ impl Certificate {
             .map(|byte| format!("{byte:02X}"))
             .collect();
         pairs.join(":")
+    }
+
+    /// Tells whether the key is Ed25519. Electrum shows such a certificate once, and fails to read it ever after.
+    pub fn is_ed25519(&self) -> bool {
+        self.shown.0.load().key.algorithm() == SignatureAlgorithm::ED25519
     }
 
     /// Shakes hands as a server.

@@ -30,7 +30,7 @@ pub(super) fn peers_subscribe() -> Vec<Peer> {
 }
 
 pub(super) fn banner(turn: &Turn<'_>) -> String {
-    turn.services.about.banner.clone()
+    turn.services.banner()
 }
 
 pub(super) fn donation_address(turn: &Turn<'_>) -> String {
