@@ -5,6 +5,7 @@ pub mod chain;
 pub mod index;
 mod leb128;
 pub mod mempool;
+pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod notify;

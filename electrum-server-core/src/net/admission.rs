@@ -10,6 +10,7 @@ use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::time::Instant;
 
 use super::origin::Origin;
+use crate::metrics::{Metrics, Rejection};
 use crate::session::{FAIR_BUFFER, Limits, Quota, Tally, price};
 use crate::subnet::Subnet;
 
@@ -17,9 +18,7 @@ use crate::subnet::Subnet;
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: Arc<Limits>,
-    connections: AtomicUsize,
-    buffered: AtomicUsize,
-    subscriptions: Arc<Tally>,
+    metrics: Arc<Metrics>,
     groups: Mutex<HashMap<Subnet, Arc<Group>>>,
 }
 
@@ -77,31 +76,15 @@ const RETRY: u32 = 60;
 const TOR_CIRCUITS: (u128, u32) = (0xfc00_dead_beef_4dad << 64, 64);
 
 impl Admission {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             limits: Arc::new(limits),
-            connections: AtomicUsize::new(0),
-            buffered: AtomicUsize::new(0),
-            subscriptions: Arc::default(),
+            metrics,
             groups: Mutex::default(),
         }
     }
 
-    /// Returns how many connections there are.
-    pub(super) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many scripts are subscribed to.
-    pub(super) fn subscriptions(&self) -> usize {
-        self.subscriptions.count()
-    }
-
-    /// Returns how many bytes are buffered for clients.
-    pub(super) fn buffered(&self) -> usize {
-        self.buffered.load(Ordering::Relaxed)
-    }
-
+    #[cfg(test)]
     /// Returns how many subnets have an account.
     pub(super) fn subnets(&self) -> usize {
         self.groups().len()
@@ -122,11 +105,13 @@ impl Admission {
             Some(subnet) => {
                 let group = self.group(subnet, now);
                 if let Verdict::Leave(seconds) = group.charge(price::CONNECTION, limits, now) {
+                    self.metrics.reject(Rejection::Cost);
                     return Err(excessive(seconds));
                 }
                 // Taken before it is looked at, so that two at once do not both find the last place.
                 if group.connections.fetch_add(1, Ordering::Relaxed) >= limits.max_subnet_connections {
                     group.connections.fetch_sub(1, Ordering::Relaxed);
+                    self.metrics.reject(Rejection::Subnet);
                     let message = "too many connections from your subnet";
                     let error = ErrorObject::new(ErrorCode::LIMIT_EXCEEDED, message);
                     return Err(error.with_retry_after(RETRY));
@@ -135,7 +120,7 @@ impl Admission {
             }
             None => None,
         };
-        let others = self.connections.fetch_add(1, Ordering::Relaxed);
+        let others = self.metrics.connections.fetch_add(1, Ordering::Relaxed);
         let guest = Guest {
             admission: self.clone(),
             group,
@@ -146,6 +131,7 @@ impl Admission {
             None => limits.max_connections.saturating_add(RESERVED),
         };
         if others >= places {
+            self.metrics.reject(Rejection::Full);
             let error = ErrorObject::new(ErrorCode::SERVER_BUSY, "too many connections");
             return Err(error.with_retry_after(RETRY));
         }
@@ -256,7 +242,7 @@ impl Guest {
     pub(super) fn quota(&self) -> Quota {
         Quota {
             subnet: self.group.as_ref().map(|group| group.subscriptions.clone()),
-            all: self.admission.subscriptions.clone(),
+            all: self.admission.metrics.subscriptions.clone(),
         }
     }
 }
@@ -264,7 +250,7 @@ impl Guest {
 impl Buffer {
     /// Notes how much is buffered now. Returns whether that must end because all buffers are full.
     pub(super) fn set(&mut self, bytes: usize) -> bool {
-        let total = &self.admission.buffered;
+        let total = &self.admission.metrics.buffered;
         let before = std::mem::replace(&mut self.bytes, bytes);
         let total = match bytes.checked_sub(before) {
             Some(more) => total.fetch_add(more, Ordering::Relaxed) + more,
@@ -276,14 +262,14 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.admission.buffered.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.admission.metrics.buffered.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         let admission = &self.admission;
-        admission.connections.fetch_sub(1, Ordering::Relaxed);
+        admission.metrics.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(group) = &self.group {
             group.connections.fetch_sub(1, Ordering::Relaxed);
         }
@@ -299,7 +285,7 @@ mod tests {
     }
 
     fn admission(limits: Limits) -> Arc<Admission> {
-        Arc::new(Admission::new(limits))
+        Arc::new(Admission::new(limits, Arc::default()))
     }
 
     #[test]
@@ -319,7 +305,7 @@ mod tests {
         let exempt: Vec<_> = (0..5)
             .map(|_| admission.admit(origin("::ffff:127.0.0.1"), now).unwrap())
             .collect();
-        assert_eq!(admission.connections(), 2 + exempt.len());
+        assert_eq!(admission.metrics.connections(), 2 + exempt.len());
         drop(first);
         admission.admit(origin("192.0.2.3"), now).unwrap();
     }
@@ -347,7 +333,7 @@ mod tests {
         let _first = admission.admit(origin("192.0.2.1"), now).unwrap();
         let refused = admission.admit(origin("198.51.100.1"), now).unwrap_err();
         assert_eq!(refused.code, ErrorCode::SERVER_BUSY);
-        assert_eq!(admission.connections(), 1);
+        assert_eq!(admission.metrics.connections(), 1);
         let operators: Vec<_> = (0..RESERVED)
             .map(|_| admission.admit(Origin::Unix, now).unwrap())
             .collect();
@@ -402,10 +388,10 @@ mod tests {
         assert!(!small.set(20_000));
         assert!(large.set(290_001));
         drop(large);
-        assert_eq!(admission.buffered(), 20_000);
+        assert_eq!(admission.metrics.buffered(), 20_000);
         assert!(!small.set(290_000));
         assert!(!small.set(0));
-        assert_eq!(admission.buffered(), 0);
+        assert_eq!(admission.metrics.buffered(), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
@@ -17,6 +18,7 @@ use super::listener::Shared;
 use super::transport::AnyStream;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
+use crate::metrics::Rejection;
 use crate::notify::Update;
 use crate::session::{Next, Place, Services, Session, price};
 
@@ -124,6 +126,12 @@ impl Connection {
         let end = match self.converse(session).await {
             Ok(end) | Err(end) => end,
         };
+        let metrics = &self.services.metrics;
+        match end {
+            End::Idle | End::Slow => metrics.reject(Rejection::Idle),
+            End::Stalled => metrics.reject(Rejection::Stalled),
+            _ => {}
+        }
         match end {
             End::Client | End::Idle | End::Slow | End::Shutdown | End::Session(_) => {
                 self.wire.close().await;
@@ -138,7 +146,8 @@ impl Connection {
             let mut next = Next::Output;
             if self.rest_until.is_some() {
                 self.rest(&mut session).await?;
-            } else if self.drain_until.is_none() {
+            }
+            if self.drain_until.is_none() {
                 next = session.run(Place::Reactor, &self.services, self.wire.unsent());
                 if let Next::Needs(place) = next {
                     (session, next) = self.work(session, place).await?;
@@ -149,6 +158,8 @@ impl Connection {
                 if !over && self.settle(&mut session) {
                     continue;
                 }
+                // A client that never lets us wait must not keep others waiting.
+                yield_now().await;
             }
             if self.wire.unsent() == 0 {
                 match next {
@@ -175,12 +186,17 @@ impl Connection {
     fn settle(&mut self, session: &mut Session) -> bool {
         let now = Instant::now();
         let received = std::mem::take(&mut self.received);
-        let bytes = received + std::mem::take(&mut self.sent);
+        let sent = std::mem::take(&mut self.sent);
+        let metrics = &self.services.metrics;
+        metrics.received_bytes.add(received as u64);
+        metrics.sent_bytes.add(sent as u64);
+        let bytes = received + sent;
         let cost = session.take_cost() + bytes as f64 * price::BYTE;
         match self.guest.charge(cost, now) {
             Verdict::Go => {}
             Verdict::Wait(delay) => self.rest_until = now.checked_add(delay),
             Verdict::Leave(seconds) => {
+                self.services.metrics.reject(Rejection::Cost);
                 session.end(&excessive(seconds));
                 return true;
             }
@@ -195,6 +211,7 @@ impl Connection {
             self.line_since = Some(now);
         }
         if self.buffer.set(partial + self.wire.unsent()) {
+            self.services.metrics.reject(Rejection::Buffers);
             let message = "the server has no memory left for so much unread data";
             session.end(&ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60));
             return true;
@@ -302,6 +319,7 @@ impl Connection {
             error!(%error, "a session failed");
             End::Internal
         })?;
+        self.services.metrics.worked(place, took);
         if place == Place::Store {
             session.add_cost(took.as_secs_f64() * price::STORE_SECOND);
         }

@@ -19,6 +19,7 @@ use super::connection::Connection;
 use super::origin::Origin;
 use super::transport::{AnyStream, Certificate, Layers, Socket, Trusted};
 use super::workers::Workers;
+use crate::metrics::Rejection;
 use crate::notify::Update;
 use crate::session::Services;
 
@@ -141,10 +142,17 @@ impl Visit {
     /// Finds out on whose behalf a proxy connects, then serves that.
     async fn ask(self, mut stream: AnyStream, proxy: Origin, guest: Guest) {
         let patience = self.shared.services.limits.handshake_timeout;
+        let metrics = &self.shared.services.metrics;
         let origin = match timeout(patience, self.layers.origin(&mut stream, proxy)).await {
             Ok(Ok(origin)) => origin,
-            Ok(Err(error)) => return debug!(%proxy, %error, "no PROXY header"),
-            Err(_) => return debug!(%proxy, "no PROXY header in time"),
+            Ok(Err(error)) => {
+                metrics.reject(Rejection::Handshake);
+                return debug!(%proxy, %error, "no PROXY header");
+            }
+            Err(_) => {
+                metrics.reject(Rejection::Handshake);
+                return debug!(%proxy, "no PROXY header in time");
+            }
         };
         if origin == proxy {
             return self.serve(stream, origin, guest).await;
@@ -158,7 +166,9 @@ impl Visit {
 
     async fn serve(self, stream: AnyStream, origin: Origin, guest: Guest) {
         let Self { layers, shared } = self;
-        let transport = layers.name();
+        let metrics = shared.services.metrics.clone();
+        let kind = layers.transport(origin);
+        let transport = kind.name();
         let limits = &shared.services.limits;
         let mut closing = shared.closing.clone();
         let deadline = Instant::now().checked_add(limits.handshake_timeout);
@@ -169,9 +179,16 @@ impl Visit {
         };
         let stream = match greeted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return debug!(%origin, transport, %error, "no handshake"),
-            Err(_) => return debug!(%origin, transport, "no handshake in time"),
+            Ok(Err(error)) => {
+                metrics.reject(Rejection::Handshake);
+                return debug!(%origin, transport, %error, "no handshake");
+            }
+            Err(_) => {
+                metrics.reject(Rejection::Handshake);
+                return debug!(%origin, transport, "no handshake in time");
+            }
         };
+        metrics.accept(kind);
         let connection = Connection::new(stream, &shared, guest);
         debug!(%origin, transport, "connected");
         let end = connection.run().await;
@@ -181,7 +198,7 @@ impl Visit {
 
     /// Tells a client why it is not served, if that can be done in passing.
     fn refuse(self, stream: AnyStream, origin: Origin, error: ErrorObject) {
-        let transport = self.layers.name();
+        let transport = self.layers.transport(origin).name();
         debug!(%origin, transport, error = error.message, "refused");
         let Ok(permit) = self.shared.farewells.clone().try_acquire_owned() else {
             return;

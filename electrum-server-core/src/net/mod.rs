@@ -59,7 +59,10 @@ pub async fn serve(
     // Every connection holds a sender; when the last one is gone, the receiver hears that nobody is left.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let shared = Shared {
-        admission: Arc::new(Admission::new(services.limits.clone())),
+        admission: Arc::new(Admission::new(
+            services.limits.clone(),
+            services.metrics.clone(),
+        )),
         services,
         workers: Arc::new(Workers::new()),
         updates,

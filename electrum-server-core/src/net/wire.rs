@@ -148,8 +148,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// How much is read at a time. Lives on the stack while it is read, and never longer.
-const READ_SIZE: usize = 32 * 1024;
+/// How much is read at a time, and so how much one client may have done before others get their turn. Lives on the stack
+/// while it is read, and never longer.
+const READ_SIZE: usize = 16 * 1024;
 
 /// How long, and how much, is read after the goodbye.
 const LINGER: Duration = Duration::from_secs(1);

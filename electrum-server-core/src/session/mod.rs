@@ -178,6 +178,7 @@ impl Session {
                 if let Some(question) = &question
                     && let Some(result) = self.known(question, services)
                 {
+                    services.metrics.answered(request.method(), true);
                     self.server.reply_encoded(token, &result);
                     continue;
                 }
@@ -222,6 +223,7 @@ impl Session {
                 debug!(client_name, %version, "negotiated");
             }
             Event::Refused { code } => {
+                services.metrics.refused.add(1);
                 self.cost += price_of_refusal(code);
                 if self.conduct.refused(&services.limits) {
                     let reason = "too many invalid messages";
@@ -260,6 +262,7 @@ impl Session {
         question: Option<Question>,
         services: &Services,
     ) {
+        let method = request.method();
         let view = self.view(services);
         let sequence = view.sequence();
         let mut turn = Turn {
@@ -268,6 +271,7 @@ impl Session {
             subscriptions: &mut self.subscriptions,
         };
         let result = handlers::handle(request, &mut turn);
+        services.metrics.answered(method, result.is_ok());
         let view = turn.view;
         let now = view.sequence();
         if let Ok(response) = &result
@@ -341,6 +345,7 @@ impl Session {
                             answers.keep_status(script_hash, view.sequence(), status);
                         }
                         if self.subscriptions.is_change(&script_hash, status) {
+                            services.metrics.notifications.add(1);
                             self.server.notify(&Notification::ScriptHash {
                                 script_hash,
                                 status,

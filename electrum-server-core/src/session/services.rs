@@ -16,6 +16,7 @@ use bitcoin::BlockHash;
 
 use crate::chain::blockfiles::BlockFiles;
 use crate::chain::{Node, NodeError};
+use crate::metrics::Metrics;
 use crate::notify::Published;
 use crate::view::View;
 
@@ -62,6 +63,8 @@ pub struct Services {
     banner: ArcSwap<String>,
     /// What a session may cost.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) node: Arc<dyn Node>,
     block_files: Option<Arc<BlockFiles>>,
@@ -91,6 +94,7 @@ impl Services {
             banner: ArcSwap::from_pointee(about.banner.clone()),
             about,
             limits,
+            metrics: Arc::default(),
             protocol,
             node,
             block_files: None,

@@ -18,6 +18,7 @@ pub use tls::{Certificate, CertificateError};
 
 use super::admission::Buffer;
 use super::origin::Origin;
+use crate::metrics::Transport;
 use crate::subnet::Subnet;
 
 /// What a connection speaks through.
@@ -55,13 +56,14 @@ impl Trusted {
 }
 
 impl Layers {
-    /// Returns the name of what is spoken, as options and ports call it.
-    pub(super) fn name(&self) -> &'static str {
+    /// Returns what clients speak through, given where they come from.
+    pub(super) fn transport(&self, origin: Origin) -> Transport {
         match (self.tls.is_some(), self.websocket) {
-            (false, false) => "tcp",
-            (true, false) => "tls",
-            (false, true) => "ws",
-            (true, true) => "wss",
+            (false, false) if origin == Origin::Unix => Transport::Unix,
+            (false, false) => Transport::Tcp,
+            (true, false) => Transport::Tls,
+            (false, true) => Transport::Ws,
+            (true, true) => Transport::Wss,
         }
     }
 
