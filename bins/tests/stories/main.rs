@@ -22,6 +22,7 @@ mod bulk;
 mod command_line;
 mod notify_latency;
 mod regtest;
+mod transports;
 mod wallet;
 
 use std::time::{Duration, Instant};

@@ -28,7 +28,7 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     node.mine(1, &Script::new(0));
     node.mine(109, &Script::new(1));
     let server = Server::start(&node);
-    let wallet = Wallet::start(program, server.port);
+    let wallet = Wallet::start(program, &format!("127.0.0.1:{}:t", server.port));
 
     wallet.eventually("it is connected and has all headers", || {
         wallet.follows(&node)
@@ -111,7 +111,7 @@ fn script_of(address: &str) -> ScriptBuf {
 }
 
 /// How to start the wallet; `None` when it is to be left out.
-fn electrum() -> Option<Vec<PathBuf>> {
+pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
     if std::env::var("SKIP_ELECTRUM_WALLET").is_ok_and(|value| value == "1") {
         return None;
     }
@@ -129,14 +129,16 @@ fn electrum() -> Option<Vec<PathBuf>> {
 }
 
 /// A wallet's daemon and its folder; dropping it kills the daemon.
-struct Wallet {
+pub(crate) struct Wallet {
     program: Vec<PathBuf>,
+    /// `HOST:PORT:t`, or `s` for TLS.
+    server: String,
     daemon: Child,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Wallet {
-    fn start(program: Vec<PathBuf>, port: u16) -> Self {
+    pub(crate) fn start(program: Vec<PathBuf>, server: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let created = command(&program, &dir)
             .args(["--offline", "create"])
@@ -144,23 +146,24 @@ impl Wallet {
             .unwrap();
         let complaint = String::from_utf8_lossy(&created.stderr).into_owned();
         assert!(created.status.success(), "electrum create: {complaint}");
-        let log = File::create(dir.path().join("daemon.log")).unwrap();
-        let daemon = command(&program, &dir)
-            .args(["-v", "daemon", "-s", &format!("127.0.0.1:{port}:t"), "-1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let daemon = spawn(&program, &dir, server);
         Self {
             program,
+            server: server.to_owned(),
             daemon,
             dir,
         }
     }
 
+    /// Ends the daemon and starts another one on the same folder.
+    pub(crate) fn restart(&mut self) {
+        self.run(&["stop"]);
+        self.daemon.wait().unwrap();
+        self.daemon = spawn(&self.program, &self.dir, &self.server);
+    }
+
     /// Runs one of the wallet's commands; what it printed.
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         self.try_run(arguments).unwrap()
     }
 
@@ -180,17 +183,17 @@ impl Wallet {
         }
     }
 
-    fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
         let printed = self.try_run(arguments)?;
         serde_json::from_str(&printed).map_err(|error| format!("{error}: {printed}"))
     }
 
-    fn eventually(&self, what: &str, attempt: impl FnMut() -> Result<(), String>) {
+    pub(crate) fn eventually(&self, what: &str, attempt: impl FnMut() -> Result<(), String>) {
         within(PATIENCE, what, attempt);
     }
 
     /// Connected, at the node's height, and with every header of the node's chain.
-    fn follows(&self, node: &RegtestNode) -> Result<(), String> {
+    pub(crate) fn follows(&self, node: &RegtestNode) -> Result<(), String> {
         let state = self.ask(&["getinfo"])?;
         let height = json!(node.height());
         let good = state["connected"] == json!(true)
@@ -271,6 +274,21 @@ impl Drop for Wallet {
             tail.iter().rev().for_each(|line| eprintln!("  {line}"));
         }
     }
+}
+
+fn spawn(program: &[PathBuf], dir: &TempDir, server: &str) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.path().join("daemon.log"))
+        .unwrap();
+    command(program, dir)
+        .args(["-v", "daemon", "-s", server, "-1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 fn command(program: &[PathBuf], dir: &TempDir) -> Command {

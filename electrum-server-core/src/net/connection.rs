@@ -15,6 +15,7 @@ use tracing::{error, info};
 
 use super::admission::{Buffer, Guest, Verdict, excessive};
 use super::listener::Shared;
+use super::origin::Origin;
 use super::transport::AnyStream;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
@@ -25,6 +26,7 @@ use crate::session::{Next, Place, Services, Session, price};
 /// A connected client.
 pub(super) struct Connection {
     wire: Wire<AnyStream>,
+    origin: Origin,
     guest: Guest,
     buffer: Buffer,
     services: Arc<Services>,
@@ -98,8 +100,9 @@ impl From<io::Error> for End {
 
 impl Connection {
     /// Begins a connection. Updates that are sent from here on reach it.
-    pub(super) fn new(stream: AnyStream, shared: &Shared, guest: Guest) -> Self {
+    pub(super) fn new(stream: AnyStream, shared: &Shared, origin: Origin, guest: Guest) -> Self {
         Self {
+            origin,
             wire: Wire::new(stream),
             guest,
             buffer: shared.admission.buffer(),
@@ -122,7 +125,9 @@ impl Connection {
 
     /// Serves the client until the end, and closes the connection.
     pub(super) async fn run(mut self) -> End {
-        let session = Session::new(&self.services).with_quota(self.guest.quota());
+        let session = Session::new(&self.services)
+            .with_quota(self.guest.quota())
+            .with_client(self.origin.ip());
         let end = match self.converse(session).await {
             Ok(end) | Err(end) => end,
         };

@@ -189,7 +189,7 @@ impl Visit {
             }
         };
         metrics.accept(kind);
-        let connection = Connection::new(stream, &shared, guest);
+        let connection = Connection::new(stream, &shared, origin, guest);
         debug!(%origin, transport, "connected");
         let end = connection.run().await;
         debug!(%origin, transport, %end, "disconnected");

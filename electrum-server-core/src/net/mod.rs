@@ -10,6 +10,7 @@ mod admission;
 mod connection;
 mod listener;
 mod origin;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub use listener::Listener;
+pub use peers::{PeerOptions, Peers};
 pub use transport::{Certificate, CertificateError, Trusted};
 
 use crate::notify::Update;

@@ -19,6 +19,7 @@ mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use electrum_protocol::server::{Event, Token};
@@ -28,7 +29,7 @@ use tracing::{debug, error};
 pub(crate) use limits::price;
 pub use limits::{FAIR_BUFFER, Limits, Place};
 pub use quota::{Quota, Tally};
-pub use services::{About, Refresh, Services};
+pub use services::{About, PeerBook, Refresh, Services};
 
 use crate::answers::Question;
 use crate::notify::Update;
@@ -55,6 +56,8 @@ pub struct Session {
     over: Option<String>,
     /// What the requests cost that were handled since somebody asked.
     cost: f64,
+    /// Where the client comes from.
+    client: Option<IpAddr>,
 }
 
 /// What a session needs in order to go on.
@@ -90,7 +93,15 @@ impl Session {
             output: Vec::new(),
             over: None,
             cost: 0.0,
+            client: None,
         }
+    }
+
+    /// Says where the client comes from, unless it is a unix socket.
+    #[must_use]
+    pub fn with_client(mut self, client: Option<IpAddr>) -> Self {
+        self.client = client;
+        self
     }
 
     /// Counts the session's subscriptions where those of others are counted.
@@ -269,6 +280,7 @@ impl Session {
             services,
             view,
             subscriptions: &mut self.subscriptions,
+            client: self.client,
         };
         let result = handlers::handle(request, &mut turn);
         services.metrics.answered(method, result.is_ok());

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use electrum_protocol::method::server::HostPorts;
+use electrum_protocol::method::server::{HostPorts, Peer, ServerFeatures};
 use electrum_protocol::{ServerConfig, VersionRange};
 
 use super::fees::Fees;
@@ -56,6 +57,15 @@ impl Default for About {
 /// Makes the published view current with the node; returns when it is, or when that takes too long.
 pub type Refresh = Box<dyn Fn() + Send + Sync>;
 
+/// Other servers that clients may be told of.
+pub trait PeerBook: Send + Sync {
+    /// Returns those to name to a client at this address.
+    fn peers(&self, client: Option<IpAddr>) -> Vec<Peer>;
+
+    /// Takes note of a client that says it is a server; returns whether it will be looked at.
+    fn propose(&self, features: &ServerFeatures, client: Option<IpAddr>) -> bool;
+}
+
 /// What all sessions of a server share.
 pub struct Services {
     /// What the server says about itself.
@@ -68,6 +78,7 @@ pub struct Services {
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) node: Arc<dyn Node>,
     block_files: Option<Arc<BlockFiles>>,
+    pub(super) peers: Option<Arc<dyn PeerBook>>,
     pub(super) fees: Fees,
     published: Arc<Published>,
     refresh: Refresh,
@@ -98,6 +109,7 @@ impl Services {
             protocol,
             node,
             block_files: None,
+            peers: None,
             fees: Fees::default(),
             published,
             refresh,
@@ -118,6 +130,18 @@ impl Services {
     pub fn with_block_files(mut self, files: Arc<BlockFiles>) -> Self {
         self.block_files = Some(files);
         self
+    }
+
+    /// Names these servers to clients, and lets clients that are servers name themselves.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Arc<dyn PeerBook>) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
+    /// Returns what the server says about itself.
+    pub(crate) fn features(&self, view: &View) -> ServerFeatures {
+        super::handlers::features(self, view)
     }
 
     /// Returns some bytes of a block, which nobody has checked, if they are to be had at little cost.
@@ -142,7 +166,7 @@ impl Services {
     }
 
     /// Returns the newest view.
-    pub(super) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         self.published.view()
     }
 

@@ -225,8 +225,7 @@ pub(crate) struct Options {
         hide_possible_values = true, value_parser = BoolishValueParser::new())]
     pub(crate) log_timestamps: Option<bool>,
 
-    /// Accepted so that electrs' configurations work, but nothing listens there: this program has no
-    /// metrics endpoint yet
+    /// Address of the metrics for Prometheus (/metrics), and of /healthz and /readyz [default: none]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) monitoring_addr: Option<String>,
 

@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) daemon_rpc_addr: String,
     pub(crate) auth: Auth,
     pub(crate) serving: Serving,
+    /// `HOST:PORT` of the metrics.
+    pub(crate) monitoring_addr: Option<String>,
     pub(crate) sync_once: bool,
     pub(crate) ignore_mempool: bool,
     pub(crate) poll_interval: Duration,
@@ -73,9 +75,7 @@ impl Config {
             .map(|name| format!("--{name} has no effect here"))
             .collect();
         if let Some(address) = &options.monitoring_addr {
-            warnings.push(format!(
-                "nothing listens on the monitoring address {address}: there is no metrics endpoint yet"
-            ));
+            check_address("monitoring-addr", address)?;
         }
         let auth = auth(&options, network, home)?;
         if matches!(auth, Auth::UserPassword { .. }) && options.auth.is_none() {
@@ -108,6 +108,7 @@ impl Config {
             daemon_rpc_addr,
             auth,
             serving: Serving::new(&options, &db_dir, local(ports.electrum), home)?,
+            monitoring_addr: options.monitoring_addr.clone(),
             sync_once: options.sync_once.unwrap_or(false),
             ignore_mempool: options.ignore_mempool.unwrap_or(false),
             poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
@@ -294,6 +295,7 @@ mod tests {
         check("x --electrum-rpc-addr 50001", "`50001`: expected HOST:PORT");
         check("x --electrum-rpc-addr ::1:50001", "expected HOST:PORT");
         check("x --daemon-rpc-addr https://a:1", "plain HTTP");
+        check("x --monitoring-addr 4224", "expected HOST:PORT");
         check("x --cookie nocolon", "must be written USER:PASSWORD");
         check("x --cookie a:b --cookie-file c", "remove one");
         check("x --wait-duration-secs 0", "at least 1");
@@ -314,8 +316,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_said() {
-        let config = config("x --monitoring-addr 0.0.0.0:1 --db-parallelism 4").unwrap();
-        assert!(config.warnings.concat().contains("no metrics endpoint"));
+        let config = config("x --db-parallelism 4").unwrap();
         assert_eq!(config.notes, ["--db-parallelism has no effect here"]);
     }
 }

@@ -7,6 +7,7 @@ mod layers;
 mod listen;
 mod logging;
 mod merge;
+mod monitor;
 mod node;
 mod progress;
 mod run;

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::logging::Console;
+use crate::monitor::{self, Status};
 use crate::signals::{Signals, Wish};
 use crate::upkeep::Upkeep;
 use crate::{blocks, listen, node};
@@ -66,6 +67,12 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     // A port that somebody else has is found out now, not after hours of indexing.
     listen::check_free(&config.serving.places).await?;
     let certificate = listen::certificate(&config.serving)?;
+    // Ends with this function.
+    let mut background = JoinSet::new();
+    let status = Arc::<Status>::default();
+    if let Some(address) = &config.monitoring_addr {
+        background.spawn(monitor::run(monitor::bind(address).await?, status.clone()));
+    }
     let index = open_index(config)?;
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
@@ -84,14 +91,14 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut serving = None;
     let mut is_ready = false;
     let reload = Arc::new(Notify::new());
-    // Ends with this function.
-    let mut background = JoinSet::new();
     let ended = loop {
         tokio::select! {
             ended = &mut writer.ended => break ended.context("the writer has panicked")?,
             published = &mut writer.ready, if !is_ready => {
                 is_ready = true;
                 let (Ok(published), Some(stopped)) = (published, stopped.take()) else { continue };
+                // Set once, here.
+                let _ = status.published.set(published.clone());
                 if config.serving.places.is_empty() || config.sync_once {
                     continue;
                 }
@@ -110,6 +117,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 });
                 upkeep.prepare().await;
                 let listeners = listen::listen(&config.serving, certificate.as_ref()).await?;
+                let _ = status.metrics.set(services.metrics.clone());
                 let shutdown = async move { drop(stopped.await) };
                 serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
                 background.spawn(upkeep.run());

@@ -10,7 +10,11 @@ mod scripthash;
 mod server;
 mod transaction;
 
+use std::net::IpAddr;
+
 use electrum_protocol::{Request, Response};
+
+pub(super) use server::features;
 
 use super::Services;
 use super::reply::MethodError;
@@ -23,6 +27,8 @@ pub(super) struct Turn<'a> {
     /// The view to answer from.
     pub(super) view: View,
     pub(super) subscriptions: &'a mut Subscriptions,
+    /// Where the client comes from.
+    pub(super) client: Option<IpAddr>,
 }
 
 impl Turn<'_> {
@@ -38,10 +44,10 @@ impl Turn<'_> {
 /// Handles a request.
 pub(super) fn handle(request: Request, turn: &mut Turn<'_>) -> Result<Response, MethodError> {
     Ok(match request {
-        Request::ServerFeatures(_) => Response::ServerFeatures(server::features(turn)),
-        Request::ServerAddPeer(params) => Response::ServerAddPeer(server::add_peer(&params)),
+        Request::ServerFeatures(_) => Response::ServerFeatures(features(turn.services, &turn.view)),
+        Request::ServerAddPeer(params) => Response::ServerAddPeer(server::add_peer(turn, &params)),
         Request::ServerPeersSubscribe(_) => {
-            Response::ServerPeersSubscribe(server::peers_subscribe())
+            Response::ServerPeersSubscribe(server::peers_subscribe(turn))
         }
         Request::ServerBanner(_) => Response::ServerBanner(server::banner(turn)),
         Request::ServerDonationAddress(_) => {
