@@ -217,14 +217,38 @@ impl Metrics {
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut page = Page { out: f };
-        page.one("connections", "gauge", "Clients that are connected.", self.connections())?;
-        page.one("subscriptions", "gauge", "Scripts that are subscribed to.", self.subscriptions())?;
-        page.one("buffered_bytes", "gauge", "Bytes that wait for clients.", self.buffered())?;
+        page.one(
+            "connections",
+            "gauge",
+            "Clients that are connected.",
+            self.connections(),
+        )?;
+        page.one(
+            "subscriptions",
+            "gauge",
+            "Scripts that are subscribed to.",
+            self.subscriptions(),
+        )?;
+        page.one(
+            "buffered_bytes",
+            "gauge",
+            "Bytes that wait for clients.",
+            self.buffered(),
+        )?;
         page.head("accepted_total", "counter", "Clients that were served.")?;
         for (transport, counter) in Transport::ALL.iter().zip(&self.accepted) {
-            page.sample("accepted_total", "transport", transport.name(), counter.get())?;
+            page.sample(
+                "accepted_total",
+                "transport",
+                transport.name(),
+                counter.get(),
+            )?;
         }
-        page.head("rejected_total", "counter", "Clients that were turned or sent away.")?;
+        page.head(
+            "rejected_total",
+            "counter",
+            "Clients that were turned or sent away.",
+        )?;
         for (reason, counter) in Rejection::ALL.iter().zip(&self.rejected) {
             page.sample("rejected_total", "reason", reason.name(), counter.get())?;
         }
@@ -242,10 +266,26 @@ impl fmt::Display for Metrics {
             }
         }
         let counters = [
-            ("refused_total", "Messages that were no valid requests.", &self.refused),
-            ("notifications_total", "Notifications that were sent.", &self.notifications),
-            ("received_bytes_total", "Bytes that clients sent.", &self.received_bytes),
-            ("sent_bytes_total", "Bytes that were sent to clients.", &self.sent_bytes),
+            (
+                "refused_total",
+                "Messages that were no valid requests.",
+                &self.refused,
+            ),
+            (
+                "notifications_total",
+                "Notifications that were sent.",
+                &self.notifications,
+            ),
+            (
+                "received_bytes_total",
+                "Bytes that clients sent.",
+                &self.received_bytes,
+            ),
+            (
+                "sent_bytes_total",
+                "Bytes that were sent to clients.",
+                &self.sent_bytes,
+            ),
         ];
         for (name, help, counter) in counters {
             page.one(name, "counter", help, counter.get())?;
@@ -274,7 +314,10 @@ impl Page<'_, '_> {
     }
 
     fn sample(&mut self, name: &str, key: &str, label: &str, value: u64) -> fmt::Result {
-        writeln!(self.out, "electrum_server_{name}{{{key}=\"{label}\"}} {value}")
+        writeln!(
+            self.out,
+            "electrum_server_{name}{{{key}=\"{label}\"}} {value}"
+        )
     }
 
     fn durations(&mut self, name: &str, place: &str, durations: &Durations) -> fmt::Result {
@@ -288,8 +331,14 @@ impl Page<'_, '_> {
             )?;
         }
         let sum = Duration::from_micros(durations.microseconds.get()).as_secs_f64();
-        writeln!(self.out, "electrum_server_{name}_sum{{place=\"{place}\"}} {sum}")?;
-        writeln!(self.out, "electrum_server_{name}_count{{place=\"{place}\"}} {count}")
+        writeln!(
+            self.out,
+            "electrum_server_{name}_sum{{place=\"{place}\"}} {sum}"
+        )?;
+        writeln!(
+            self.out,
+            "electrum_server_{name}_count{{place=\"{place}\"}} {count}"
+        )
     }
 }
 
@@ -322,8 +371,12 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         // Prometheus refuses a page in which a type comes twice or a sample has none.
-        let typed: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        let names: std::collections::HashSet<_> = typed.iter().map(|line| line.split(' ').next()).collect();
+        let typed: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .collect();
+        let names: std::collections::HashSet<_> =
+            typed.iter().map(|line| line.split(' ').next()).collect();
         assert_eq!(names.len(), typed.len());
     }
 }

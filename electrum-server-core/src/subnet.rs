@@ -127,7 +127,15 @@ mod tests {
 
     #[test]
     fn other_texts_are_errors() {
-        for text in ["", "10.0.0.0/33", "10.0.0.0/-1", "10/8", "::/129", "example.org/8", "1.2.3.4/"] {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10/8",
+            "::/129",
+            "example.org/8",
+            "1.2.3.4/",
+        ] {
             assert!(text.parse::<Subnet>().is_err(), "{text}");
         }
     }

@@ -25,7 +25,8 @@ fn electrum_pins_the_certificate_and_comes_back_after_restarts() {
     let mut server = Server::start_with(&node, &["--electrum-tls-addr", &address]);
     let mut wallet = Wallet::start(program, &format!("{address}:s"));
     wallet.eventually("it is connected over TLS", || wallet.follows(&node));
-    let pinned = find_file(wallet.dir.path(), "127.0.0.1").expect("the wallet has pinned something");
+    let pinned =
+        find_file(wallet.dir.path(), "127.0.0.1").expect("the wallet has pinned something");
     let first = std::fs::read_to_string(&pinned).unwrap();
     assert!(first.contains("BEGIN CERTIFICATE"), "{first}");
     for _ in 0..2 {
@@ -48,7 +49,9 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
         let path = entry.path();
         let found = match path.is_dir() {
             true => find_file(&path, name),
-            false => (entry.file_name() == name && entry.metadata().unwrap().len() > 0).then_some(path),
+            false => {
+                (entry.file_name() == name && entry.metadata().unwrap().len() > 0).then_some(path)
+            }
         };
         if found.is_some() {
             return found;
@@ -64,7 +67,11 @@ fn sockets_metrics_and_replacements() {
     let dir = TempDir::new().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let monitoring = format!("127.0.0.1:{}", free_port());
-    std::fs::write(path("banner"), "old $DONATION_ADDRESS on $DAEMON_SUBVERSION").unwrap();
+    std::fs::write(
+        path("banner"),
+        "old $DONATION_ADDRESS on $DAEMON_SUBVERSION",
+    )
+    .unwrap();
     let mut server = Server::start_with(
         &node,
         &[
@@ -107,12 +114,21 @@ fn sockets_metrics_and_replacements() {
 
     // A new certificate is made as an operator would, with the files put in place and a signal.
     let log = server.log();
-    let (_, shown) = log.split_once("SHA-256 is ").expect("the fingerprint is told");
+    let (_, shown) = log
+        .split_once("SHA-256 is ")
+        .expect("the fingerprint is told");
     let shown = &shown[..95];
     let tls = server.db_dir().join("tls");
     std::fs::write(path("banner"), "new").unwrap();
     let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
         .args(["-nodes", "-subj", "/CN=new", "-days", "100", "-keyout"])
         .arg(tls.join("key.pem"))
         .arg("-out")
@@ -130,7 +146,11 @@ fn sockets_metrics_and_replacements() {
     });
     eventually("the banner is replaced", || {
         let answer = banner()?;
-        if answer.contains("\"new\"") { Ok(()) } else { Err(answer) }
+        if answer.contains("\"new\"") {
+            Ok(())
+        } else {
+            Err(answer)
+        }
     });
     server.stop();
     assert!(!dir.path().join("socket").exists());

@@ -99,7 +99,11 @@ impl Admission {
     }
 
     /// Lets a connection in, or says why not.
-    pub(super) fn admit(self: &Arc<Self>, origin: Origin, now: Instant) -> Result<Guest, ErrorObject> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        origin: Origin,
+        now: Instant,
+    ) -> Result<Guest, ErrorObject> {
         let limits = &self.limits;
         let group = match self.subnet(origin) {
             Some(subnet) => {
@@ -109,7 +113,9 @@ impl Admission {
                     return Err(excessive(seconds));
                 }
                 // Taken before it is looked at, so that two at once do not both find the last place.
-                if group.connections.fetch_add(1, Ordering::Relaxed) >= limits.max_subnet_connections {
+                if group.connections.fetch_add(1, Ordering::Relaxed)
+                    >= limits.max_subnet_connections
+                {
                     group.connections.fetch_sub(1, Ordering::Relaxed);
                     self.metrics.reject(Rejection::Subnet);
                     let message = "too many connections from your subnet";
@@ -186,7 +192,8 @@ impl Admission {
 
 /// What a client is told that has cost too much.
 pub(super) fn excessive(seconds: u32) -> ErrorObject {
-    ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, "excessive resource usage").with_retry_after(seconds)
+    ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, "excessive resource usage")
+        .with_retry_after(seconds)
 }
 
 impl Group {
@@ -262,14 +269,20 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.admission.metrics.buffered.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.admission
+            .metrics
+            .buffered
+            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         let admission = &self.admission;
-        admission.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+        admission
+            .metrics
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
         if let Some(group) = &self.group {
             group.connections.fetch_sub(1, Ordering::Relaxed);
         }
@@ -320,7 +333,11 @@ mod tests {
         let first = admission.admit(origin("fc00:dead:beef:4dad::1:1"), now);
         let second = admission.admit(origin("fc00:dead:beef:4dad::1:2"), now);
         assert!(first.is_ok() && second.is_ok());
-        assert!(admission.admit(origin("fc00:dead:beef:4dad::1:2"), now).is_err());
+        assert!(
+            admission
+                .admit(origin("fc00:dead:beef:4dad::1:2"), now)
+                .is_err()
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tracing::{error, info};
 use super::admission::{Buffer, Guest, Verdict, excessive};
 use super::listener::Shared;
 use super::origin::Origin;
+use super::padding::pad;
 use super::transport::AnyStream;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
@@ -27,6 +28,8 @@ use crate::session::{Next, Place, Services, Session, price};
 pub(super) struct Connection {
     wire: Wire<AnyStream>,
     origin: Origin,
+    /// Whether what is sent is padded: all of it, or each line for itself.
+    padding: Option<Padding>,
     guest: Guest,
     buffer: Buffer,
     services: Arc<Services>,
@@ -52,6 +55,13 @@ pub(super) struct Connection {
     published: bool,
     /// What the first byte was.
     first_byte: Option<u8>,
+}
+
+/// What is padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Padding {
+    Stream,
+    Lines,
 }
 
 /// Why a connection ended.
@@ -103,6 +113,7 @@ impl Connection {
     pub(super) fn new(stream: AnyStream, shared: &Shared, origin: Origin, guest: Guest) -> Self {
         Self {
             origin,
+            padding: None,
             wire: Wire::new(stream),
             guest,
             buffer: shared.admission.buffer(),
@@ -121,6 +132,15 @@ impl Connection {
             published: true,
             first_byte: None,
         }
+    }
+
+    /// Pads what is sent, each line for itself if those are messages.
+    pub(super) fn padded(mut self, messages: bool) -> Self {
+        self.padding = Some(match messages {
+            true => Padding::Lines,
+            false => Padding::Stream,
+        });
+        self
     }
 
     /// Serves the client until the end, and closes the connection.
@@ -182,7 +202,11 @@ impl Connection {
 
     /// Hands what the session has to say to the wire.
     fn send(&mut self, session: &mut Session) {
-        let output = session.take_output();
+        let mut output = session.take_output();
+        if let Some(padding) = self.padding {
+            let max = self.services.limits.max_response;
+            output = pad(output, padding == Padding::Lines, max);
+        }
         self.sent += output.len();
         self.wire.send(output);
     }
@@ -218,7 +242,8 @@ impl Connection {
         if self.buffer.set(partial + self.wire.unsent()) {
             self.services.metrics.reject(Rejection::Buffers);
             let message = "the server has no memory left for so much unread data";
-            session.end(&ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60));
+            session
+                .end(&ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60));
             return true;
         }
         false

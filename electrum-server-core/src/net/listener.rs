@@ -73,6 +73,13 @@ impl Listener {
         self
     }
 
+    /// Pads what is sent, so that its length says little about what it is.
+    #[must_use]
+    pub fn with_padding(mut self) -> Self {
+        self.layers.padded = true;
+        self
+    }
+
     /// Returns the address that is listened on, unless it is a file.
     ///
     /// # Errors
@@ -189,7 +196,10 @@ impl Visit {
             }
         };
         metrics.accept(kind);
-        let connection = Connection::new(stream, &shared, origin, guest);
+        let mut connection = Connection::new(stream, &shared, origin, guest);
+        if layers.padded {
+            connection = connection.padded(layers.websocket);
+        }
         debug!(%origin, transport, "connected");
         let end = connection.run().await;
         debug!(%origin, transport, %end, "disconnected");

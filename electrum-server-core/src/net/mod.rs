@@ -10,6 +10,7 @@ mod admission;
 mod connection;
 mod listener;
 mod origin;
+mod padding;
 mod peers;
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,11 @@ impl Quota {
     /// Several sessions may be told so at once; the count exceeds the limit by no more than the threads there are.
     pub(super) fn admit(&self, limits: &Limits) -> Result<(), MethodError> {
         let max = limits.max_subnet_subscriptions;
-        if self.subnet.as_ref().is_some_and(|tally| tally.count() >= max) {
+        if self
+            .subnet
+            .as_ref()
+            .is_some_and(|tally| tally.count() >= max)
+        {
             return Err(MethodError::TooManySubscriptionsOfSubnet { max });
         }
         match self.all.count() < limits.max_total_subscriptions {

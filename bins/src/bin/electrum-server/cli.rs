@@ -180,8 +180,15 @@ pub(crate) struct Options {
 
     /// Addresses and subnets, besides this machine's own, that pay nothing and count in no subnet;
     /// repeatable [default: none]
-    #[arg(long, alias = "subnets-to-exclude-from-per-ip-limits", value_name = "SUBNET")]
-    #[serde(alias = "subnets_to_exclude_from_per_ip_limits", deserialize_with = "one_or_many")]
+    #[arg(
+        long,
+        alias = "subnets-to-exclude-from-per-ip-limits",
+        value_name = "SUBNET"
+    )]
+    #[serde(
+        alias = "subnets_to_exclude_from_per_ip_limits",
+        deserialize_with = "one_or_many"
+    )]
     pub(crate) exempt_subnets: Vec<String>,
 
     /// Seconds until a silent client is closed [default: 600]
@@ -214,6 +221,38 @@ pub(crate) struct Options {
     #[arg(long, alias = "donation", value_name = "ADDRESS")]
     #[serde(alias = "donation")]
     pub(crate) donation_address: Option<String>,
+
+    /// Pad what is sent, so that its length says little about what it is; costs traffic
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) pad_responses: Option<bool>,
+
+    /// Look for other servers and name them to clients
+    #[arg(long, alias = "peer-discovery", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    #[serde(alias = "peer_discovery")]
+    pub(crate) peering: Option<bool>,
+
+    /// Name this server to the others, as --report-services says [default: true]
+    #[arg(long, alias = "peer-announce", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    #[serde(alias = "peer_announce")]
+    pub(crate) announce: Option<bool>,
+
+    /// Under which name this server can be reached: `ssl://example.org:50002`, or tcp, ws, wss;
+    /// repeatable [default: none]
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) report_services: Vec<String>,
+
+    /// A server to begin with when looking for others: `ssl://example.org:50002`; repeatable
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) peer: Vec<String>,
+
+    /// SOCKS5 proxy that leads to onion services [default: none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) tor_proxy: Option<String>,
 
     /// What to log, for example `info` or `info,electrum_server_core::net=debug`; wins over RUST_LOG
     /// [default: info]

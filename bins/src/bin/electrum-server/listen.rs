@@ -101,7 +101,11 @@ pub(crate) async fn listen(
                 }
                 if let (true, Some(certificate)) = (*tls, certificate) {
                     listener = listener.with_tls(certificate.clone());
-                    spoken = if *websocket { " (WebSocket, TLS)" } else { " (TLS)" };
+                    spoken = if *websocket {
+                        " (WebSocket, TLS)"
+                    } else {
+                        " (TLS)"
+                    };
                 }
                 info!("serving on {bound}{spoken}");
                 listener
@@ -116,7 +120,11 @@ pub(crate) async fn listen(
                 Listener::from(socket)
             }
         };
-        listeners.push(listener.with_proxies(serving.proxies.clone()));
+        let listener = listener.with_proxies(serving.proxies.clone());
+        listeners.push(match serving.padding {
+            true => listener.with_padding(),
+            false => listener,
+        });
     }
     Ok(listeners)
 }
@@ -156,7 +164,9 @@ pub(crate) fn certificate(serving: &Serving) -> anyhow::Result<Option<Arc<Certif
     let certificate = Certificate::load(&files.certificate, &files.key)?;
     info!("the certificate's SHA-256 is {}", certificate.fingerprint());
     if certificate.is_ed25519() {
-        warn!("the certificate's key is Ed25519: Electrum cannot read it at its second visit; use ECDSA on P-256");
+        warn!(
+            "the certificate's key is Ed25519: Electrum cannot read it at its second visit; use ECDSA on P-256"
+        );
     }
     Ok(Some(Arc::new(certificate)))
 }

@@ -50,6 +50,10 @@ impl Options {
                 server_banner
                 banner_file
                 donation_address
+                pad_responses
+                peering
+                announce
+                tor_proxy
                 log_filters
                 log_timestamps
                 monitoring_addr
@@ -73,6 +77,8 @@ impl Options {
                 unix_socket
                 proxy_protocol_from
                 exempt_subnets
+                report_services
+                peer
         }
         self
     }

@@ -84,7 +84,10 @@ async fn answer(mut stream: TcpStream, status: &Status) -> std::io::Result<()> {
 }
 
 fn respond(request: &[u8], status: &Status) -> String {
-    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = request
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let (method, target) = (words.next(), words.next().unwrap_or_default());
@@ -122,15 +125,35 @@ fn page(status: &Status) -> String {
     let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     gauge("electrum_server_build_info", &version, "The software.", 1);
     let ready = status.metrics.get().is_some();
-    gauge("electrum_server_ready", "", "Whether clients are served.", ready.into());
+    gauge(
+        "electrum_server_ready",
+        "",
+        "Whether clients are served.",
+        ready.into(),
+    );
     if let Some(published) = status.published.get() {
         let view = published.view();
         let height = view.height().into();
-        gauge("electrum_server_index_height", "", "The height of the index.", height);
+        gauge(
+            "electrum_server_index_height",
+            "",
+            "The height of the index.",
+            height,
+        );
         // Checks of node packages look for this one.
-        gauge("electrs_index_height", "{type=\"tip\"}", "The same.", height);
+        gauge(
+            "electrs_index_height",
+            "{type=\"tip\"}",
+            "The same.",
+            height,
+        );
         let count = view.mempool().len() as u64;
-        gauge("electrum_server_mempool_transactions", "", "Transactions in the mempool.", count);
+        gauge(
+            "electrum_server_mempool_transactions",
+            "",
+            "Transactions in the mempool.",
+            count,
+        );
     }
     if let Some(metrics) = status.metrics.get() {
         let _ = write!(page, "{metrics}");
@@ -145,7 +168,12 @@ mod tests {
     #[test]
     fn pages_by_path() {
         let status = Status::default();
-        let ask = |line: &str| respond(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(), &status);
+        let ask = |line: &str| {
+            respond(
+                format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(),
+                &status,
+            )
+        };
         assert!(ask("GET /healthz").starts_with("HTTP/1.1 200 OK\r\n"));
         assert!(ask("GET /readyz").starts_with("HTTP/1.1 503 "));
         assert!(ask("GET /metrics").contains("\nelectrum_server_ready 0\n"));

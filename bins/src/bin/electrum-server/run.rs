@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bitcoin::constants::genesis_block;
-use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::chain::blockfiles::FilesFirst;
+use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::index::Index;
-use electrum_server_core::net;
+use electrum_server_core::net::{self, Peers};
 use electrum_server_core::notify::Published;
 use electrum_server_core::session::{About, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
@@ -22,8 +22,8 @@ use crate::logging::Console;
 use crate::monitor::{self, Status};
 use crate::signals::{Signals, Wish};
 use crate::upkeep::Upkeep;
-use crate::{blocks, listen, node};
 use crate::writer::Writer;
+use crate::{blocks, listen, node};
 
 /// How long a client that has broadcast a transaction waits for it to be in the index.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,7 +107,16 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 if let Some(files) = &block_files {
                     services = services.with_block_files(files.clone());
                 }
+                let peers = config.serving.peering.clone().map(|options| {
+                    Arc::new(Peers::new(options, config.serving.hosts.clone()))
+                });
+                if let Some(peers) = &peers {
+                    services = services.with_peers(peers.clone());
+                }
                 let services = Arc::new(services);
+                if let Some(peers) = peers {
+                    background.spawn(peers.run(services.clone()));
+                }
                 let upkeep = Arc::new(Upkeep {
                     serving: config.serving.clone(),
                     certificate: certificate.clone(),
@@ -190,6 +199,7 @@ fn services(
 ) -> Services {
     let about = About {
         donation_address: config.serving.donation_address.clone(),
+        hosts: config.serving.hosts.clone(),
         ..About::default()
     };
     let refresh = Box::new(move || {

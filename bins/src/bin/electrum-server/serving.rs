@@ -1,10 +1,12 @@
 //! How clients are served: where, through what, and within which limits.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use electrum_server_core::net::Trusted;
+use electrum_protocol::method::server::HostPorts;
+use electrum_server_core::net::{PeerOptions, Trusted};
 use electrum_server_core::session::Limits;
 use electrum_server_core::subnet::Subnet;
 
@@ -22,6 +24,12 @@ pub(crate) struct Serving {
     pub(crate) limits: Limits,
     pub(crate) banner: Banner,
     pub(crate) donation_address: String,
+    /// Whether what is sent is padded.
+    pub(crate) padding: bool,
+    /// Under which names this server can be reached.
+    pub(crate) hosts: BTreeMap<String, HostPorts>,
+    /// How other servers are looked for, if they are.
+    pub(crate) peering: Option<PeerOptions>,
 }
 
 /// Somewhere to listen.
@@ -77,7 +85,9 @@ impl Serving {
             false => None,
         };
         let banner = match (&options.server_banner, &options.banner_file) {
-            (Some(_), Some(_)) => bail!("both --server-banner and --banner-file are set; remove one"),
+            (Some(_), Some(_)) => {
+                bail!("both --server-banner and --banner-file are set; remove one")
+            }
             (_, Some(file)) => Banner::File(expand(file, home)),
             (Some(text), None) => Banner::Text(text.clone()),
             (None, None) => Banner::Text(BANNER.to_owned()),
@@ -89,6 +99,9 @@ impl Serving {
             limits: limits(options)?,
             banner,
             donation_address: options.donation_address.clone().unwrap_or_default(),
+            padding: options.pad_responses.unwrap_or(false),
+            hosts: services("report-services", &options.report_services)?,
+            peering: peering(options)?,
         })
     }
 }
@@ -99,7 +112,12 @@ fn places(
     home: Option<&Path>,
 ) -> anyhow::Result<Vec<Place>> {
     let kinds = [
-        ("electrum-rpc-addr", &options.electrum_rpc_addr, false, false),
+        (
+            "electrum-rpc-addr",
+            &options.electrum_rpc_addr,
+            false,
+            false,
+        ),
         ("electrum-tls-addr", &options.electrum_tls_addr, true, false),
         ("ws-addr", &options.ws_addr, false, true),
         ("wss-addr", &options.wss_addr, true, true),
@@ -143,6 +161,47 @@ fn tls_files(options: &Options, db_dir: &Path, home: Option<&Path>) -> anyhow::R
         (Some(_), None) => bail!("--tls-cert needs --tls-key"),
         (None, Some(_)) => bail!("--tls-key needs --tls-cert"),
     }
+}
+
+fn peering(options: &Options) -> anyhow::Result<Option<PeerOptions>> {
+    let tor_proxy = match options.tor_proxy.as_deref() {
+        Some(proxy) => Some(proxy.parse().with_context(|| {
+            format!("--tor-proxy `{proxy}`: expected IP:PORT, for example 127.0.0.1:9050")
+        })?),
+        None => None,
+    };
+    let first = services("peer", &options.peer)?.into_iter().collect();
+    let wanted = options.peering.unwrap_or(false);
+    Ok(wanted.then(|| PeerOptions {
+        announce: options.announce.unwrap_or(true),
+        tor_proxy,
+        private_too: false,
+        first,
+    }))
+}
+
+/// Reads `ssl://example.org:50002` and its like.
+fn services(option: &str, urls: &[String]) -> anyhow::Result<BTreeMap<String, HostPorts>> {
+    let mut hosts = BTreeMap::<String, HostPorts>::new();
+    for url in urls {
+        let wrong = || format!("--{option} `{url}`: expected for example ssl://example.org:50002");
+        let (kind, address) = url.split_once("://").with_context(wrong)?;
+        let (host, port) = address.rsplit_once(':').with_context(wrong)?;
+        let port: u16 = port.parse().ok().with_context(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            bail!(wrong());
+        }
+        let ports = hosts.entry(host.to_ascii_lowercase()).or_default();
+        match kind {
+            "tcp" => ports.tcp_port = Some(port),
+            "ssl" | "tls" => ports.ssl_port = Some(port),
+            "ws" => ports.ws_port = Some(port),
+            "wss" => ports.wss_port = Some(port),
+            _ => bail!(wrong()),
+        }
+    }
+    Ok(hosts)
 }
 
 fn proxies(names: &[String]) -> anyhow::Result<Trusted> {
@@ -245,12 +304,17 @@ mod tests {
 
     #[test]
     fn lines_on_the_default_port_unless_something_else_is_said() {
-        let serving = super::tests::serving("x").unwrap();
-        assert_eq!(serving.places, [net("127.0.0.1:50001", false, false)]);
-        assert_eq!(serving.tls, None);
-        assert_eq!(serving.limits, Limits::default());
-        assert_eq!(serving.banner, Banner::Text(BANNER.into()));
-        assert!(super::tests::serving("x --disable-electrum-rpc").unwrap().places.is_empty());
+        let usual = serving("x").unwrap();
+        assert_eq!(usual.places, [net("127.0.0.1:50001", false, false)]);
+        assert_eq!(usual.tls, None);
+        assert_eq!(usual.limits, Limits::default());
+        assert_eq!(usual.banner, Banner::Text(BANNER.into()));
+        assert!(
+            serving("x --disable-electrum-rpc")
+                .unwrap()
+                .places
+                .is_empty()
+        );
     }
 
     #[test]
@@ -294,6 +358,28 @@ mod tests {
     }
 
     #[test]
+    fn other_servers_are_looked_for_when_asked() {
+        let urls =
+            "--report-services ssl://Example.org:50002 --report-services wss://example.org:50004";
+        let quiet = serving(&format!("x {urls}")).unwrap();
+        assert_eq!(quiet.peering, None);
+        let ports = HostPorts {
+            ssl_port: Some(50002),
+            wss_port: Some(50004),
+            ..HostPorts::default()
+        };
+        assert_eq!(
+            quiet.hosts,
+            BTreeMap::from([("example.org".to_owned(), ports)])
+        );
+        let line = "x --peering --announce false --tor-proxy 127.0.0.1:9050 --peer tcp://[2001:db8::1]:50001";
+        let peering = serving(line).unwrap().peering.unwrap();
+        assert!(!peering.announce);
+        assert_eq!(peering.tor_proxy, Some("127.0.0.1:9050".parse().unwrap()));
+        assert_eq!(peering.first[0].0, "2001:db8::1");
+    }
+
+    #[test]
     fn errors_say_what_belongs_together() {
         let check = |line: &str, expected: &str| {
             let error = format!("{:#}", serving(line).unwrap_err());
@@ -304,6 +390,12 @@ mod tests {
         check("x --server-banner a --banner-file b", "remove one");
         check("x --proxy-protocol-from nginx", "not a subnet");
         check("x --exempt-subnets 10.0.0.0/99", "not a subnet");
+        check(
+            "x --report-services example.org:50002",
+            "ssl://example.org:50002",
+        );
+        check("x --peer http://example.org:1", "ssl://example.org:50002");
+        check("x --tor-proxy localhost:9050", "expected IP:PORT");
         check("x --cost-soft-limit 20000", "must not be above");
         check("x --handshake-timeout 0", "at least 1");
     }

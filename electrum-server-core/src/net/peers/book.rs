@@ -226,7 +226,12 @@ impl Book {
             true => ONIONS_FOR_TOR,
             false => (list.len() / 4).max(10),
         };
-        list.extend(onions.into_iter().take(room).map(|(host, entry)| entry.named(host)));
+        list.extend(
+            onions
+                .into_iter()
+                .take(room)
+                .map(|(host, entry)| entry.named(host)),
+        );
         list
     }
 }
@@ -253,7 +258,10 @@ impl Entry {
 /// Reads how servers name each other: `v1.4`, `s50002`, `t`.
 pub(super) fn ports_of(peer: &Peer) -> HostPorts {
     let port = |letter: char, usual: u16| {
-        let mut found = peer.features.iter().filter_map(|word| word.strip_prefix(letter));
+        let mut found = peer
+            .features
+            .iter()
+            .filter_map(|word| word.strip_prefix(letter));
         found.find_map(|port| match port {
             "" => Some(usual),
             port => port.parse().ok(),
@@ -280,7 +288,9 @@ fn is_host(host: &str) -> bool {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     host.len() <= 253 && host.contains('.') && host.split('.').all(label)
 }
@@ -357,7 +367,10 @@ mod tests {
         assert_eq!(book.list(false, start), std::slice::from_ref(&peer));
         assert_eq!(ports_of(&peer), ports());
         assert_eq!(book.count(start), (1, 1));
-        assert!(book.due(start + STALE / 2).is_some(), "it is visited in time");
+        assert!(
+            book.due(start + STALE / 2).is_some(),
+            "it is visited in time"
+        );
         assert_eq!(book.list(false, start + STALE), []);
     }
 
@@ -403,8 +416,19 @@ mod tests {
         let (mut book, now) = (book(), Instant::now());
         let mut propose = |host: &str| book.propose(host, ports(), Source::Peer, now);
         for host in [
-            "", "localhost", "10.0.0.1", "127.0.0.1", "::1", "fe80::1", "100.64.0.1", "a b.com", "-a.com",
-            "a..com", "me.example.org", "ME.example.org", "exa_mple.com",
+            "",
+            "localhost",
+            "10.0.0.1",
+            "127.0.0.1",
+            "::1",
+            "fe80::1",
+            "100.64.0.1",
+            "a b.com",
+            "-a.com",
+            "a..com",
+            "me.example.org",
+            "ME.example.org",
+            "exa_mple.com",
         ] {
             assert!(!propose(host), "{host}");
         }
@@ -424,7 +448,10 @@ mod tests {
             book.succeeded(&host, found(&ip), start);
             let onion = format!("{number}abc.onion");
             assert!(book.propose(&onion, ports(), Source::Peer, start));
-            let hidden = Found { ip: None, ..found("::1") };
+            let hidden = Found {
+                ip: None,
+                ..found("::1")
+            };
             book.succeeded(&onion, hidden, start);
         }
         let list = book.list(false, start);
@@ -441,7 +468,8 @@ mod tests {
         assert!(itself("one.onion", start));
         assert!(!itself("two.onion", start));
         assert!(itself("two.onion", start + ONION));
-        let visit = std::iter::from_fn(|| book.due(start + ONION)).find(|visit| visit.host == "a.many.org");
+        let visit =
+            std::iter::from_fn(|| book.due(start + ONION)).find(|visit| visit.host == "a.many.org");
         assert_eq!(visit.unwrap().claimed_by, ip);
     }
 
@@ -449,7 +477,12 @@ mod tests {
     fn the_number_of_servers_is_bounded() {
         let (mut book, now) = (book(), Instant::now());
         for number in 0..MAX_ENTRIES {
-            assert!(book.propose(&format!("s{number}.example.com"), ports(), Source::Peer, now));
+            assert!(book.propose(
+                &format!("s{number}.example.com"),
+                ports(),
+                Source::Peer,
+                now
+            ));
         }
         assert!(!book.propose("more.example.com", ports(), Source::Peer, now));
     }

@@ -51,10 +51,7 @@ const VISITS_AT_A_TIME: usize = 8;
 
 impl Peers {
     /// Begins with the servers of the options. `own` is under which names this one can be reached.
-    pub fn new(
-        options: PeerOptions,
-        own: std::collections::BTreeMap<String, HostPorts>,
-    ) -> Self {
+    pub fn new(options: PeerOptions, own: std::collections::BTreeMap<String, HostPorts>) -> Self {
         let now = Instant::now();
         let mut book = Book::new(own);
         for (host, ports) in &options.first {

@@ -5,9 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use electrum_protocol::client::{Event, ReplyError};
 use electrum_protocol::method::block::Header;
-use electrum_protocol::method::server::{
-    AddPeer, Features, Peer, PeersSubscribe, ServerFeatures,
-};
+use electrum_protocol::method::server::{AddPeer, Features, Peer, PeersSubscribe, ServerFeatures};
 use electrum_protocol::{Client, Request, Response, VersionRange};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,7 +40,10 @@ pub(super) enum VisitError {
 impl VisitError {
     /// Tells whether the server is not what it says, rather than away.
     pub(super) fn is_lie(&self) -> bool {
-        matches!(self, Self::OtherAddress | Self::OtherChain | Self::OtherName)
+        matches!(
+            self,
+            Self::OtherAddress | Self::OtherChain | Self::OtherName
+        )
     }
 }
 

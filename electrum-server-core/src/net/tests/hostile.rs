@@ -106,7 +106,10 @@ async fn a_flood_of_connections() {
         flood.push(connect_from(HOSTILE, to).await);
         assert!(metrics.connections() <= 21);
     }
-    until("the others are turned away", || metrics.rejected(Rejection::Subnet) == 280).await;
+    until("the others are turned away", || {
+        metrics.rejected(Rejection::Subnet) == 280
+    })
+    .await;
     // Those who are told why get an error, and everybody gets an end.
     let mut told = 0;
     for stream in &mut flood[20..] {
@@ -152,10 +155,16 @@ async fn handshakes_that_do_not_end() {
     for _ in 0..20 {
         half_open.push(connect_from(HOSTILE, running.addresses[1]).await);
         let mut stream = connect_from(HOSTILE, running.addresses[2]).await;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            .await
+            .unwrap();
         half_open.push(stream);
     }
-    until("they are given up", || metrics.rejected(Rejection::Handshake) == 40).await;
+    until("they are given up", || {
+        metrics.rejected(Rejection::Handshake) == 40
+    })
+    .await;
     until("their places are free", || metrics.connections() == 1).await;
     healthy.was_served_well().await;
     running.stop().await;
@@ -185,7 +194,10 @@ async fn lines_that_arrive_byte_by_byte() {
             }
         }));
     }
-    until("they are closed", || metrics.rejected(Rejection::Idle) == 20).await;
+    until("they are closed", || {
+        metrics.rejected(Rejection::Idle) == 20
+    })
+    .await;
     for task in slow {
         within(task).await.unwrap();
     }
@@ -218,9 +230,16 @@ async fn lines_that_never_end() {
             text
         }));
     }
-    until("some are sent away", || metrics.rejected(Rejection::Buffers) >= 17).await;
+    until("some are sent away", || {
+        metrics.rejected(Rejection::Buffers) >= 17
+    })
+    .await;
     // One read of each may be on top.
-    assert!(metrics.buffered() <= 5_000_000 + 20 * 33_000, "{}", metrics.buffered());
+    assert!(
+        metrics.buffered() <= 5_000_000 + 20 * 33_000,
+        "{}",
+        metrics.buffered()
+    );
     for task in &tasks {
         task.abort();
     }
@@ -312,7 +331,9 @@ async fn clients_that_do_not_read() {
 }
 
 fn subscribe(id: usize) -> String {
-    format!("{{\"id\":{id},\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{id:064x}\"]}}\n")
+    format!(
+        "{{\"id\":{id},\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{id:064x}\"]}}\n"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -429,13 +450,19 @@ async fn whoever_costs_too_much_is_delayed_and_then_sent_away() {
         }
     }
     assert_eq!(code(&last), Some(ErrorCode::EXCESSIVE_USAGE.0), "{last}");
-    assert!(last.contains("\"id\":null") && last.contains("\"retry_after\":"), "{last}");
+    assert!(
+        last.contains("\"id\":null") && last.contains("\"retry_after\":"),
+        "{last}"
+    );
     // A request and its answer cost 0.2 and some 400 bytes; the delays grow to 100 ms.
     assert!((300..2000).contains(&count), "{count}");
     assert!(begun.elapsed() > Duration::from_millis(500));
     // So it is at the door, for whoever comes from there.
     let mut again = connect_from(HOSTILE, to).await;
-    assert_eq!(code(&rest(&mut again).await), Some(ErrorCode::EXCESSIVE_USAGE.0));
+    assert_eq!(
+        code(&rest(&mut again).await),
+        Some(ErrorCode::EXCESSIVE_USAGE.0)
+    );
     assert!(metrics.rejected(Rejection::Cost) >= 2);
     // Others pay for themselves.
     let mut other = connect_from(HEALTHY, to).await;

@@ -52,7 +52,9 @@ impl Files {
             .with_no_client_auth();
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
     }
 }
 
@@ -100,7 +102,10 @@ async fn a_certificate_is_made_once_and_replaced_while_it_is_in_use() {
     assert_eq!(files.load().fingerprint(), first);
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(files.path("key")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(files.path("key"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -111,10 +116,16 @@ async fn a_certificate_is_made_once_and_replaced_while_it_is_in_use() {
     let mut old = within(files.connect(address)).await.unwrap();
     std::fs::remove_file(files.path("cert")).unwrap();
     std::fs::remove_file(files.path("key")).unwrap();
-    assert!(certificate.reload(&files.path("cert"), &files.path("key")).is_err());
+    assert!(
+        certificate
+            .reload(&files.path("cert"), &files.path("key"))
+            .is_err()
+    );
     assert!(files.make());
     within(files.connect(address)).await.unwrap_err();
-    certificate.reload(&files.path("cert"), &files.path("key")).unwrap();
+    certificate
+        .reload(&files.path("cert"), &files.path("key"))
+        .unwrap();
     assert_ne!(certificate.fingerprint(), first);
     within(files.connect(address)).await.unwrap();
     // Whoever is connected stays.
@@ -155,20 +166,30 @@ async fn messages_of_websocket_within_and_without_tls() {
 }
 
 async fn converse(stream: impl AsyncRead + tokio::io::AsyncWrite + Unpin) {
-    let (mut socket, _) = within(client_async("ws://localhost/", stream)).await.unwrap();
+    let (mut socket, _) = within(client_async("ws://localhost/", stream))
+        .await
+        .unwrap();
     // Text, bytes, and a line end that should not be there.
     let ping = |id: u32, end: &str| format!("{{\"id\":{id},\"method\":\"server.ping\"}}{end}");
     socket.send(Message::text(ping(0, ""))).await.unwrap();
     socket.send(Message::binary(ping(1, ""))).await.unwrap();
     socket.send(Message::text(ping(2, "\n"))).await.unwrap();
-    socket.send(Message::Ping("still there?".into())).await.unwrap();
+    socket
+        .send(Message::Ping("still there?".into()))
+        .await
+        .unwrap();
     socket
         .send(Message::text(format!("[{},{}]", ping(3, ""), ping(4, ""))))
         .await
         .unwrap();
     let pong = |id: u32| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":null}}");
-    let mut expected: std::collections::VecDeque<String> =
-        vec![pong(0), pong(1), pong(2), format!("[{},{}]", pong(3), pong(4))].into();
+    let mut expected: std::collections::VecDeque<String> = vec![
+        pong(0),
+        pong(1),
+        pong(2),
+        format!("[{},{}]", pong(3), pong(4)),
+    ]
+    .into();
     let mut heard = false;
     while !expected.is_empty() || !heard {
         match within(socket.next()).await.unwrap().unwrap() {
@@ -193,7 +214,9 @@ async fn a_message_that_is_too_long_ends_a_websocket() {
     let listener = Listener::from(free_port().await).with_websocket();
     let running = Running::on(vec![listener], &stage);
     let stream = running.connect().await;
-    let (mut socket, _) = within(client_async("ws://localhost/", stream)).await.unwrap();
+    let (mut socket, _) = within(client_async("ws://localhost/", stream))
+        .await
+        .unwrap();
     let _ = socket.send(Message::text(" ".repeat(100_000))).await;
     while let Some(Ok(message)) = within(socket.next()).await {
         assert!(message.is_close(), "{message:?}");
@@ -229,14 +252,27 @@ async fn a_trusted_proxy_says_for_whom_it_connects() {
     let running = Running::on(vec![listener], &stage);
     let ask = |client: &str| format!("PROXY TCP4 {client} 192.0.2.1 1 2\r\n{}", pings(1));
     let mut first = running.connect().await;
-    first.write_all(ask("198.51.100.1").as_bytes()).await.unwrap();
+    first
+        .write_all(ask("198.51.100.1").as_bytes())
+        .await
+        .unwrap();
     assert_eq!(read_line(&mut first).await + "\n", pongs(1));
     // The same subnet again.
     let mut second = running.connect().await;
-    second.write_all(ask("198.51.100.2").as_bytes()).await.unwrap();
-    assert!(rest(&mut second).await.contains("too many connections from your subnet"));
+    second
+        .write_all(ask("198.51.100.2").as_bytes())
+        .await
+        .unwrap();
+    assert!(
+        rest(&mut second)
+            .await
+            .contains("too many connections from your subnet")
+    );
     let mut other = running.connect().await;
-    other.write_all(ask("203.0.113.1").as_bytes()).await.unwrap();
+    other
+        .write_all(ask("203.0.113.1").as_bytes())
+        .await
+        .unwrap();
     assert_eq!(read_line(&mut other).await + "\n", pongs(1));
     // Who is trusted must say it.
     let mut silent = running.connect().await;
@@ -256,5 +292,40 @@ async fn whoever_is_not_trusted_cannot_choose_an_address() {
     stream.write_all(line.as_bytes()).await.unwrap();
     assert!(read_line(&mut stream).await.contains("-32700"));
     assert_eq!(read_line(&mut stream).await + "\n", pongs(1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn padded_answers_have_few_lengths() {
+    let stage = Stage::new();
+    let listeners = vec![
+        Listener::from(free_port().await).with_padding(),
+        Listener::from(free_port().await)
+            .with_padding()
+            .with_websocket(),
+    ];
+    let running = Running::on(listeners, &stage);
+    let mut stream = running.connect().await;
+    stream.write_all(pings(1).as_bytes()).await.unwrap();
+    let line = read_line(&mut stream).await + "\n";
+    assert_eq!(line.len(), 1024);
+    assert_eq!(line.replace(' ', ""), pongs(1));
+    stream
+        .write_all(b"{\"id\":0,\"method\":\"server.features\"}\n")
+        .await
+        .unwrap();
+    assert_eq!(read_line(&mut stream).await.len(), 1023);
+
+    let stream = TcpStream::connect(running.addresses[1]).await.unwrap();
+    let (mut socket, _) = within(client_async("ws://localhost/", stream))
+        .await
+        .unwrap();
+    for ping in pings(3).lines() {
+        socket.send(Message::text(ping)).await.unwrap();
+    }
+    for _ in 0..3 {
+        let message = within(socket.next()).await.unwrap().unwrap();
+        assert_eq!(message.into_text().unwrap().len(), 1023);
+    }
     running.stop().await;
 }

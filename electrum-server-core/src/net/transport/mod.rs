@@ -35,6 +35,7 @@ pub(super) struct Layers {
     pub(super) tls: Option<Arc<Certificate>>,
     pub(super) websocket: bool,
     pub(super) trusted: Trusted,
+    pub(super) padded: bool,
 }
 
 /// Whose word is taken for where a connection comes from.
@@ -68,7 +69,11 @@ impl Layers {
     }
 
     /// Finds out where a connection really comes from. Whoever is trusted to say must say it.
-    pub(super) async fn origin(&self, stream: &mut AnyStream, origin: Origin) -> io::Result<Origin> {
+    pub(super) async fn origin(
+        &self,
+        stream: &mut AnyStream,
+        origin: Origin,
+    ) -> io::Result<Origin> {
         if !self.trusted.has(origin) {
             return Ok(origin);
         }

@@ -140,7 +140,10 @@ mod tests {
         assert_eq!(parse(line).await.unwrap().0, client("[2001:db8::1]:1"));
         let line = b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n\n";
         assert_eq!(parse(line).await.unwrap(), (Proxied::Itself, &b"\n"[..]));
-        assert_eq!(parse(b"PROXY UNKNOWN\r\n").await.unwrap().0, Proxied::Itself);
+        assert_eq!(
+            parse(b"PROXY UNKNOWN\r\n").await.unwrap().0,
+            Proxied::Itself
+        );
     }
 
     #[tokio::test]

@@ -148,7 +148,9 @@ impl Certificate {
 
     /// Shakes hands as a server.
     pub(super) async fn accept(&self, stream: AnyStream) -> io::Result<AnyStream> {
-        let stream = TlsAcceptor::from(self.config.clone()).accept(stream).await?;
+        let stream = TlsAcceptor::from(self.config.clone())
+            .accept(stream)
+            .await?;
         Ok(Box::new(stream))
     }
 }

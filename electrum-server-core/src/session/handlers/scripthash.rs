@@ -46,8 +46,7 @@ pub(super) fn subscribe(
 ) -> Result<Option<Status>, MethodError> {
     let Subscribe { script_hash } = params;
     let limits = &turn.services.limits;
-    turn.subscriptions
-        .admit(&script_hash, limits)?;
+    turn.subscriptions.admit(&script_hash, limits)?;
     let (answers, sequence) = (turn.services.answers(), turn.view.sequence());
     let status = match answers.status(&script_hash, sequence) {
         Some(status) => status,
