@@ -105,36 +105,41 @@ impl Admission {
         now: Instant,
     ) -> Result<Guest, ErrorObject> {
         let limits = &self.limits;
-        let group = match self.subnet(origin) {
-            Some(subnet) => {
-                let group = self.group(subnet, now);
-                if let Verdict::Leave(seconds) = group.charge(price::CONNECTION, limits, now) {
-                    self.metrics.reject(Rejection::Cost);
-                    return Err(excessive(seconds));
-                }
-                // Taken before it is looked at, so that two at once do not both find the last place.
-                if group.connections.fetch_add(1, Ordering::Relaxed)
-                    >= limits.max_subnet_connections
-                {
-                    group.connections.fetch_sub(1, Ordering::Relaxed);
-                    self.metrics.reject(Rejection::Subnet);
-                    let message = "too many connections from your subnet";
-                    let error = ErrorObject::new(ErrorCode::LIMIT_EXCEEDED, message);
-                    return Err(error.with_retry_after(RETRY));
-                }
-                Some(group)
-            }
-            None => None,
+        let Some(subnet) = self.subnet(origin) else {
+            return self.admit_without_account();
+        };
+        let group = self.group(subnet, now);
+        if let Verdict::Leave(seconds) = group.charge(price::CONNECTION, limits, now) {
+            self.metrics.reject(Rejection::Cost);
+            return Err(excessive(seconds));
+        }
+        // Taken before it is looked at, so that two at once do not both find the last place.
+        if group.connections.fetch_add(1, Ordering::Relaxed) >= limits.max_subnet_connections {
+            group.connections.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.reject(Rejection::Subnet);
+            let message = "too many connections from your subnet";
+            let error = ErrorObject::new(ErrorCode::LIMIT_EXCEEDED, message);
+            return Err(error.with_retry_after(RETRY));
+        }
+        self.take_place(Some(group))
+    }
+
+    /// Lets in whoever is exempt, and proxies, whose clients pay once they are known.
+    pub(super) fn admit_without_account(self: &Arc<Self>) -> Result<Guest, ErrorObject> {
+        self.take_place(None)
+    }
+
+    fn take_place(self: &Arc<Self>, group: Option<Arc<Group>>) -> Result<Guest, ErrorObject> {
+        // The operator gets in when nobody else does.
+        let max = self.limits.max_connections;
+        let places = match group {
+            Some(_) => max,
+            None => max.saturating_add(RESERVED),
         };
         let others = self.metrics.connections.fetch_add(1, Ordering::Relaxed);
         let guest = Guest {
             admission: self.clone(),
             group,
-        };
-        // The operator gets in when nobody else does.
-        let places = match guest.group {
-            Some(_) => limits.max_connections,
-            None => limits.max_connections.saturating_add(RESERVED),
         };
         if others >= places {
             self.metrics.reject(Rejection::Full);

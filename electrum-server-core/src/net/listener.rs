@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use super::admission::{Admission, Guest};
 use super::connection::Connection;
 use super::origin::Origin;
-use super::transport::{AnyStream, Certificate, Layers, Socket, Trusted};
+use super::transport::{AnyStream, Certificate, Layers, Socket, Trusted, origin_of};
 use super::workers::Workers;
 use crate::metrics::Rejection;
 use crate::notify::Update;
@@ -130,9 +130,16 @@ pub(super) async fn run(listener: Listener, shared: Shared) {
             layers: layers.clone(),
             shared: shared.clone(),
         };
-        // A client behind a proxy is not known before the proxy has spoken. Until then the proxy pays.
-        match shared.admission.admit(origin, Instant::now()) {
-            Ok(guest) => drop(tokio::spawn(visit.ask(stream, origin, guest))),
+        let admission = &shared.admission;
+        let proxied = layers.trusted.has(origin);
+        let admitted = match proxied {
+            // Its client is not known before it has spoken.
+            true => admission.admit_without_account(),
+            false => admission.admit(origin, Instant::now()),
+        };
+        match admitted {
+            Ok(guest) if proxied => drop(tokio::spawn(visit.ask(stream, origin, guest))),
+            Ok(guest) => drop(tokio::spawn(visit.serve(stream, origin, guest))),
             // Whoever is not let in costs no task, or few.
             Err(error) => visit.refuse(stream, origin, error),
         }
@@ -150,7 +157,7 @@ impl Visit {
     async fn ask(self, mut stream: AnyStream, proxy: Origin, guest: Guest) {
         let patience = self.shared.services.limits.handshake_timeout;
         let metrics = &self.shared.services.metrics;
-        let origin = match timeout(patience, self.layers.origin(&mut stream, proxy)).await {
+        let origin = match timeout(patience, origin_of(&mut stream, proxy)).await {
             Ok(Ok(origin)) => origin,
             Ok(Err(error)) => {
                 metrics.reject(Rejection::Handshake);

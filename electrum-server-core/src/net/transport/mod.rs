@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(super) use proxy::Proxied;
 pub(super) use socket::Socket;
 pub use tls::{Certificate, CertificateError};
 
+use self::proxy::Proxied;
 use super::admission::Buffer;
 use super::origin::Origin;
 use crate::metrics::Transport;
@@ -48,7 +48,8 @@ pub struct Trusted {
 }
 
 impl Trusted {
-    fn has(&self, origin: Origin) -> bool {
+    /// Tells whether a connection is one of these proxies'.
+    pub(super) fn has(&self, origin: Origin) -> bool {
         match origin.ip() {
             Some(ip) => self.subnets.iter().any(|subnet| subnet.contains(ip)),
             None => self.unix,
@@ -68,21 +69,6 @@ impl Layers {
         }
     }
 
-    /// Finds out where a connection really comes from. Whoever is trusted to say must say it.
-    pub(super) async fn origin(
-        &self,
-        stream: &mut AnyStream,
-        origin: Origin,
-    ) -> io::Result<Origin> {
-        if !self.trusted.has(origin) {
-            return Ok(origin);
-        }
-        Ok(match proxy::read(stream).await? {
-            Proxied::For(address) => Origin::Ip(address),
-            Proxied::Itself => origin,
-        })
-    }
-
     /// Shakes hands in every layer. Messages of more than `max_message` bytes are refused; those that are not complete
     /// are counted in `buffer`.
     pub(super) async fn greet(
@@ -100,4 +86,12 @@ impl Layers {
             false => Ok(stream),
         }
     }
+}
+
+/// Asks a proxy for whom it connects. Whoever is trusted to say so must say so.
+pub(super) async fn origin_of(stream: &mut AnyStream, proxy: Origin) -> io::Result<Origin> {
+    Ok(match proxy::read(stream).await? {
+        Proxied::For(address) => Origin::Ip(address),
+        Proxied::Itself => proxy,
+    })
 }
