@@ -18,6 +18,10 @@ differential:
 bench-notify *arguments:
     contrib/bench-notify.sh {{arguments}}
 
+# Twenty thousand clients that wait for a block: what each takes, and when all know it.
+idle:
+    BITCOIND_EXE="$(contrib/bitcoind.sh)" cargo test -p electrum-server-bins --test stories -- --ignored --nocapture idle
+
 # Runs one fuzz target (needs a nightly compiler and cargo-fuzz).
 fuzz target *arguments:
     cargo +nightly fuzz run --fuzz-dir fuzz {{target}} {{arguments}}

@@ -266,9 +266,15 @@ impl Connection {
                 }
             }
         }
-        // Its silence was ours.
-        self.heard = Instant::now();
+        self.excuse();
         Ok(())
+    }
+
+    /// Forgives a silence that was ours: nothing was read for a while.
+    fn excuse(&mut self) {
+        let now = Instant::now();
+        self.heard = now;
+        self.line_since = self.line_since.map(|_| now);
     }
 
     fn note(&mut self, update: Result<Arc<Update>, RecvError>, session: &mut Session) {
@@ -288,6 +294,9 @@ impl Connection {
             Next::Needs(_) => return Ok(()),
             Next::Output | Next::Close(_) => (false, false),
         };
+        if !reading {
+            self.line_since = self.line_since.map(|_| Instant::now());
+        }
         let deadline = self.patience(Some(self.heard));
         let first_byte = &mut self.first_byte;
         let mut count = 0;
@@ -344,7 +353,7 @@ impl Connection {
                 }
             }
         };
-        self.heard = Instant::now();
+        self.excuse();
         let (mut session, next, took) = done.map_err(|error| {
             error!(%error, "a session failed");
             End::Internal

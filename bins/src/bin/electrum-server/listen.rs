@@ -150,7 +150,7 @@ pub(crate) fn certificate(serving: &Serving) -> anyhow::Result<Option<Arc<Certif
         return Ok(None);
     };
     if files.ours {
-        let folder = files.certificate.parent().unwrap_or(Path::new("."));
+        let folder = files.certificate.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let names = vec!["localhost".to_owned()];

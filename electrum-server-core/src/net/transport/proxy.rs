@@ -192,4 +192,20 @@ mod tests {
             assert!(parse(&bytes).await.is_err(), "{}", bytes.escape_ascii());
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_is_too_strange(version in 0..3, tail in proptest::collection::vec(0u8.., 0..300)) {
+            let head: &[u8] = match version {
+                0 => b"",
+                1 => b"PROXY TCP4 ",
+                _ => &SIGNATURE,
+            };
+            let bytes = [head, &tail].concat();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            if let Ok((_, rest)) = runtime.block_on(parse(&bytes)) {
+                assert!(bytes.len() - rest.len() <= LONGEST_LINE.max(16 + LONGEST_BLOCK));
+            }
+        }
+    }
 }
