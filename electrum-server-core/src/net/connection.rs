@@ -148,6 +148,8 @@ impl Connection {
         let session = Session::new(&self.services)
             .with_quota(self.guest.quota())
             .with_client(self.origin.ip());
+        // It moves between threads, and futures keep room for everything that moves through them.
+        let session = Box::new(session);
         let end = match self.converse(session).await {
             Ok(end) | Err(end) => end,
         };
@@ -166,7 +168,7 @@ impl Connection {
         end
     }
 
-    async fn converse(&mut self, mut session: Session) -> Result<End, End> {
+    async fn converse(&mut self, mut session: Box<Session>) -> Result<End, End> {
         loop {
             let mut next = Next::Output;
             if self.rest_until.is_some() {
@@ -331,7 +333,11 @@ impl Connection {
     }
 
     /// Lets the session work where it may block, while what is ready to be sent is sent.
-    async fn work(&mut self, mut session: Session, place: Place) -> Result<(Session, Next), End> {
+    async fn work(
+        &mut self,
+        mut session: Box<Session>,
+        place: Place,
+    ) -> Result<(Box<Session>, Next), End> {
         let unsent = self.wire.unsent();
         let services = self.services.clone();
         let workers = self.workers.clone();

@@ -157,7 +157,12 @@ impl Visit {
     async fn ask(self, mut stream: AnyStream, proxy: Origin, guest: Guest) {
         let patience = self.shared.services.limits.handshake_timeout;
         let metrics = &self.shared.services.metrics;
-        let origin = match timeout(patience, origin_of(&mut stream, proxy)).await {
+        let mut closing = self.shared.closing.clone();
+        let asked = tokio::select! {
+            asked = timeout(patience, origin_of(&mut stream, proxy)) => asked,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        let origin = match asked {
             Ok(Ok(origin)) => origin,
             Ok(Err(error)) => {
                 metrics.reject(Rejection::Handshake);
@@ -186,7 +191,9 @@ impl Visit {
         let limits = &shared.services.limits;
         let mut closing = shared.closing.clone();
         let deadline = Instant::now().checked_add(limits.handshake_timeout);
-        let greeting = layers.greet(stream, limits.max_line, shared.admission.buffer());
+        // Boxed, so that a connection keeps no room for its handshake.
+        let buffer = shared.admission.buffer();
+        let greeting = Box::pin(layers.greet(stream, limits.max_line, buffer));
         let greeted = tokio::select! {
             greeted = timeout_at(deadline.unwrap_or_else(Instant::now), greeting) => greeted,
             _ = closing.wait_for(|closing| *closing) => return,
@@ -208,7 +215,7 @@ impl Visit {
             connection = connection.padded(layers.websocket);
         }
         debug!(%origin, transport, "connected");
-        let end = connection.run().await;
+        let end = Box::pin(connection.run()).await;
         debug!(%origin, transport, %end, "disconnected");
         drop(shared.alive);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use electrum_server_core::metrics::Metrics;
+use electrum_server_core::net::Peers;
 use electrum_server_core::notify::Published;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +21,8 @@ pub(crate) struct Status {
     pub(crate) published: OnceLock<Arc<Published>>,
     /// Set once clients are served.
     pub(crate) metrics: OnceLock<Arc<Metrics>>,
+    /// Set when other servers are looked for.
+    pub(crate) peers: OnceLock<Arc<Peers>>,
 }
 
 /// How many may ask at a time, how long they may take, and how much they may say.
@@ -155,6 +158,14 @@ fn page(status: &Status) -> String {
             count,
         );
     }
+    if let Some(peers) = status.peers.get() {
+        let (known, good) = peers.count();
+        let _ = write!(
+            page,
+            "# HELP electrum_server_peers Other servers.\n# TYPE electrum_server_peers gauge\n\
+             electrum_server_peers{{state=\"known\"}} {known}\nelectrum_server_peers{{state=\"good\"}} {good}\n"
+        );
+    }
     if let Some(metrics) = status.metrics.get() {
         let _ = write!(page, "{metrics}");
     }
@@ -182,8 +193,11 @@ mod tests {
         assert!(ask("HEAD /metrics").ends_with("\r\n\r\n"));
         assert!(respond(b"\xff", &status).starts_with("HTTP/1.1 405 "));
         status.metrics.set(Arc::default()).unwrap();
+        let peers = Peers::new(Default::default(), Default::default());
+        status.peers.set(Arc::new(peers)).unwrap();
         let ask = |line: &str| respond(format!("{line} HTTP/1.1\r\n\r\n").as_bytes(), &status);
         assert!(ask("GET /readyz").starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(ask("GET /").contains("\nelectrum_server_peers{state=\"good\"} 0\n"));
         assert!(ask("GET /?x=1").contains("\nelectrum_server_connections 0\n"));
     }
 }

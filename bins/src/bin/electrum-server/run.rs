@@ -115,6 +115,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 }
                 let services = Arc::new(services);
                 if let Some(peers) = peers {
+                    let _ = status.peers.set(peers.clone());
                     background.spawn(peers.run(services.clone()));
                 }
                 let upkeep = Arc::new(Upkeep {

@@ -49,7 +49,7 @@ pub(super) async fn accept(
     }))
 }
 
-const READ_BUFFER: usize = 4096;
+const READ_BUFFER: usize = 2048;
 const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Counts what arrives and is no whole message yet.
