@@ -14,6 +14,10 @@ test *arguments:
 differential:
     contrib/differential.sh
 
+# Seeds of ours opened by a real Electrum wallet, and its seeds by us: many of every kind.
+interop *arguments:
+    contrib/interop.sh {{arguments}}
+
 # How long a block takes from the node's announcement to a subscriber.
 bench-notify *arguments:
     contrib/bench-notify.sh {{arguments}}
@@ -21,6 +25,9 @@ bench-notify *arguments:
 # Twenty thousand clients that wait for a block: what each takes, and when all know it.
 idle:
     BITCOIND_EXE="$(contrib/bitcoind.sh)" cargo test -p electrum-server-bins --test stories -- --ignored --nocapture idle
+# Our server beside electrs and ElectrumX: index, requests, memory (installs both: slow the first time).
+bench-servers *arguments:
+    contrib/bench-servers.sh {{arguments}}
 
 # Runs one fuzz target (needs a nightly compiler and cargo-fuzz).
 fuzz target *arguments:

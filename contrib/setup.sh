@@ -4,7 +4,7 @@
 # as root.
 set -euo pipefail
 
-packages=(cmake g++ pkg-config libboost-dev libevent-dev libsqlite3-dev electrum)
+packages=(clang cmake g++ pkg-config libboost-dev libevent-dev libsqlite3-dev electrum)
 
 missing=()
 for package in "${packages[@]}"; do

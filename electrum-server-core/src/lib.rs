@@ -9,6 +9,7 @@ pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod notify;
+pub mod personal;
 mod read_at;
 pub mod session;
 pub mod store;

@@ -4,3 +4,6 @@
 //! body over a few inputs on stable.
 
 pub mod protocol;
+pub mod psbt_legacy;
+pub mod seed;
+pub mod slip132;

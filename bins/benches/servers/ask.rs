@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bitcoin::hashes::{Hash, sha256};
-
-use super::chain::{Facts, Script};
+use super::scan::{Chain, hash, wire};
+use super::script::Script;
 
 /// How many keys of each kind are asked for, one after the other.
 const KEYS: usize = 20_000;
@@ -12,81 +11,86 @@ const KEYS: usize = 20_000;
 /// Requests of one kind: method and params, as they stand in a message.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
+    /// What is aimed for: so many requests a second, as a part of the same server's pings.
+    pub(crate) aim: Option<f64>,
     pub(crate) requests: Arc<Vec<String>>,
 }
 
-/// The script hash as the protocol writes it.
-pub(crate) fn script_hash(script: Script) -> String {
-    let hash = sha256::Hash::hash(script.output().as_bytes()).to_byte_array();
-    hash.iter()
-        .rev()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
+pub(crate) const PING: &str = "ping";
+pub(crate) const HEADERS: &str = "block.headers, 500";
 
-fn request(method: &str, params: &str) -> String {
+pub(crate) fn request(method: &str, params: &str) -> String {
     format!(r#""method":"{method}","params":[{params}]"#)
 }
 
-/// The scripts that so many transactions touch, in an order that is mixed and always the same.
-pub(crate) fn scripts(facts: &Facts, uses: std::ops::RangeInclusive<u32>) -> Vec<Script> {
-    let mut found: Vec<_> = (0u32..)
-        .zip(&facts.uses)
-        .filter(|(_, count)| uses.contains(count))
-        .map(|(number, _)| Script(number))
-        .collect();
-    found.sort_by_key(|script| script.0.wrapping_mul(0x9e37_79b1).rotate_left(7));
-    found.truncate(KEYS);
-    found
+/// Script hashes, as the protocol writes them, that do not occur in the chain.
+pub(crate) fn unused(count: u32) -> Vec<String> {
+    (0..count)
+        .map(|number| wire(&hash(&Script(u32::MAX - number).output())))
+        .collect()
 }
 
 /// Everything that a load is made of.
-pub(crate) fn kinds(facts: &Facts) -> Vec<Kind> {
-    let of = |method: &str, scripts: &[Script]| {
-        let request = |script: &Script| request(method, &format!("\"{}\"", script_hash(*script)));
-        Arc::new(scripts.iter().map(request).collect::<Vec<_>>())
+pub(crate) fn kinds(chain: &Chain) -> Vec<Kind> {
+    let used = |uses| -> Vec<String> {
+        let scripts = chain.used(uses, KEYS);
+        scripts
+            .into_iter()
+            .map(|script| chain.wire(script))
+            .collect()
     };
-    let (small, middle) = (scripts(facts, 1..=3), scripts(facts, 20..=200));
-    let large = scripts(facts, 1000..=5000);
-    let unused: Vec<_> = (0..KEYS as u32)
-        .map(|number| Script(u32::MAX - number))
-        .collect();
-    let (history, unspent) = (
-        "blockchain.scripthash.get_history",
-        "blockchain.scripthash.listunspent",
-    );
-    let subscribe = "blockchain.scripthash.subscribe";
+    let of = |method: &str, hashes: &[String]| {
+        let method = format!("blockchain.scripthash.{method}");
+        let request = |hash: &String| request(&method, &format!("\"{hash}\""));
+        Arc::new(hashes.iter().map(request).collect::<Vec<_>>())
+    };
+    let (small, middle, large) = (used(1..=3), used(20..=200), used(1000..=5000));
+    let unused = unused(KEYS as u32);
+    let samples = chain.some_transactions(KEYS);
     let transactions = |method: &str, with_height: bool| {
+        let method = format!("blockchain.transaction.{method}");
         let params = |(txid, height): &(bitcoin::Txid, u32)| match with_height {
-            true => request(method, &format!("\"{txid}\",{height}")),
-            false => request(method, &format!("\"{txid}\"")),
+            true => request(&method, &format!("\"{txid}\",{height}")),
+            false => request(&method, &format!("\"{txid}\"")),
         };
-        Arc::new(facts.samples.iter().map(params).collect::<Vec<_>>())
+        Arc::new(samples.iter().map(params).collect::<Vec<_>>())
     };
-    let headers = (0..facts.height.saturating_sub(500))
+    let headers = (0..=chain.height.saturating_sub(500))
         .map(|height| request("blockchain.block.headers", &format!("{height},500")))
         .collect();
-    let kind = |name, requests| Kind { name, requests };
+    let ping = Arc::new(vec![request("server.ping", "")]);
+    let kind = |name, aim, requests| Kind {
+        name,
+        aim,
+        requests,
+    };
     vec![
-        kind("server.ping", Arc::new(vec![request("server.ping", "")])),
-        kind("get_history, 1-3", of(history, &small)),
+        kind(PING, None, ping),
+        kind("get_history, 1-3", Some(0.5), of("get_history", &small)),
+        kind("get_balance, 1-3", Some(0.5), of("get_balance", &small)),
+        kind("subscribe, 1-3", Some(0.5), of("subscribe", &small)),
+        kind("get_history, unused", None, of("get_history", &unused)),
+        kind("subscribe, unused", None, of("subscribe", &unused)),
         kind(
-            "get_balance, 1-3",
-            of("blockchain.scripthash.get_balance", &small),
-        ),
-        kind("subscribe, 1-3", of(subscribe, &small)),
-        kind("subscribe, unused", of(subscribe, &unused)),
-        kind("get_history, 20-200", of(history, &middle)),
-        kind("listunspent, 20-200", of(unspent, &middle)),
-        kind("get_history, 1000-5000", of(history, &large)),
-        kind(
-            "transaction.get",
-            transactions("blockchain.transaction.get", false),
+            "listunspent, 20-200",
+            Some(0.25),
+            of("listunspent", &middle),
         ),
         kind(
-            "get_merkle",
-            transactions("blockchain.transaction.get_merkle", true),
+            "get_history, 20-200",
+            Some(0.12),
+            of("get_history", &middle),
         ),
-        kind("block.headers, 500", Arc::new(headers)),
+        kind("get_history, 1000-5000", None, of("get_history", &large)),
+        kind("transaction.get", Some(0.5), transactions("get", false)),
+        kind(
+            "transaction.get_merkle",
+            Some(0.4),
+            transactions("get_merkle", true),
+        ),
+        kind(HEADERS, None, Arc::new(headers)),
     ]
+    .into_iter()
+    .filter(|kind| !kind.requests.is_empty())
+    .collect()
 }

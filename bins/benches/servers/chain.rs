@@ -8,15 +8,19 @@ use std::io::{self, Write};
 
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
-use bitcoin::consensus::Encodable;
+use bitcoin::consensus::encode::serialize;
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
-use bitcoin::opcodes::all::{OP_DROP, OP_PUSHNUM_1};
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::{
     Amount, Block, BlockHash, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
-    TxMerkleNode, TxOut, Witness, WitnessMerkleNode, transaction,
+    TxMerkleNode, TxOut, Weight, Witness, WitnessMerkleNode, transaction,
 };
+
+use crate::script::Script;
+
+/// Another number whenever another chain comes of the same shape: chains are kept from one run to the next.
+pub(crate) const EDITION: u32 = 1;
 
 /// How large the chain is.
 #[derive(Clone, Copy, Debug)]
@@ -27,78 +31,19 @@ pub(crate) struct Shape {
     pub(crate) payments: u32,
 }
 
-/// What the chain has, for those who ask servers about it.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    pub(crate) height: u32,
-    pub(crate) transactions: u64,
-    pub(crate) inputs: u64,
-    pub(crate) outputs: u64,
-    /// How many transactions touch each script: by number.
-    pub(crate) uses: Vec<u32>,
-    /// Some transactions and the heights of their blocks.
-    pub(crate) samples: Vec<(bitcoin::Txid, u32)>,
-}
-
 /// Blocks before the first payment: a coinbase is spendable after a hundred.
 const MATURITY: u32 = 100;
 /// Blocks whose only payments make many small coins of the first coinbases.
 const FAN_OUT: u32 = 20;
 /// So many small coins come of each of these.
 const COINS: u64 = 2500;
-/// How many scripts are used all the time, thousands of times, and some hundred times.
+/// How many blocks come after the chain, to be announced while servers are watched, and the payments in each.
+pub(crate) const NEXT_BLOCKS: u32 = 15;
+const NEXT_PAYMENTS: u32 = 2000;
+/// How many scripts are used all the time, thousands of times, and some dozens to hundreds of times.
 const HEAVY: u32 = 3;
 const BUSY: u32 = 200;
-const POPULAR: u32 = 5000;
-/// Transactions that are remembered.
-const SAMPLES: u64 = 20_000;
-
-/// The script with a number: one of several kinds, and each number another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Script(pub(crate) u32);
-
-impl Script {
-    /// What has to be revealed, or stands in the output itself.
-    fn revealed(self) -> ScriptBuf {
-        Builder::new()
-            .push_slice(self.0.to_le_bytes())
-            .push_opcode(OP_DROP)
-            .push_opcode(OP_PUSHNUM_1)
-            .into_script()
-    }
-
-    /// What stands in the output.
-    pub(crate) fn output(self) -> ScriptBuf {
-        let revealed = self.revealed();
-        match self.0 % 8 {
-            0..=4 => revealed.to_p2wsh(),
-            5 => revealed.to_p2sh(),
-            6 => revealed.to_p2wsh().to_p2sh(),
-            _ => revealed,
-        }
-    }
-
-    fn spend(self, outpoint: OutPoint) -> TxIn {
-        let revealed = self.revealed();
-        let push = |script: &ScriptBuf| {
-            let bytes = PushBytesBuf::try_from(script.to_bytes()).expect("a few dozen bytes");
-            Builder::new().push_slice(bytes).into_script()
-        };
-        let witness = || Witness::from_slice(&[revealed.as_bytes()]);
-        let (script_sig, witness) = match self.0 % 8 {
-            0..=4 => (ScriptBuf::new(), witness()),
-            5 => (push(&revealed), Witness::new()),
-            6 => (push(&revealed.to_p2wsh()), witness()),
-            _ => (ScriptBuf::new(), Witness::new()),
-        };
-        TxIn {
-            previous_output: outpoint,
-            script_sig,
-            sequence: Sequence::MAX,
-            witness,
-        }
-    }
-}
+const POPULAR: u32 = 10_000;
 
 /// Numbers that look random and are the same every time (xorshift64*).
 struct Dice(u64);
@@ -122,48 +67,77 @@ struct Coin {
 struct Maker<W> {
     file: W,
     dice: Dice,
+    height: u32,
     tip: BlockHash,
+    /// What can be spent, the youngest last or nearly so.
     coins: Vec<Coin>,
     /// The next script that nobody has used.
     fresh: u32,
-    facts: Facts,
 }
 
-/// Writes the chain's blocks above the genesis block.
-pub(crate) fn write(shape: Shape, file: impl Write) -> io::Result<Facts> {
+/// The end of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tip {
+    pub(crate) height: u32,
+    pub(crate) hash: BlockHash,
+}
+
+/// Writes the chain's blocks above the genesis block to `file`, as a node's block files have them, and to `next` the
+/// blocks that come after them.
+pub(crate) fn write<W: Write>(shape: Shape, file: W, next: W) -> io::Result<Tip> {
     let mut maker = Maker {
         file,
         dice: Dice(0x9e37_79b9_7f4a_7c15),
+        height: 0,
         tip: genesis_block(Network::Regtest).block_hash(),
         coins: Vec::new(),
         fresh: HEAVY + BUSY + POPULAR,
-        facts: Facts::default(),
     };
     let mut coinbases = Vec::new();
-    for _ in 0..MATURITY + 1 {
-        coinbases.push(maker.block(Vec::new())?);
+    for _ in 0..MATURITY + FAN_OUT {
+        let (block, coin) = maker.block(Vec::new());
+        maker.append(&block)?;
+        coinbases.push(coin);
     }
     for coinbase in coinbases.iter().take(FAN_OUT as usize) {
         let payment = maker.fan_out(*coinbase);
-        maker.block(vec![payment])?;
+        let (block, _) = maker.block(vec![payment]);
+        maker.append(&block)?;
     }
     for _ in 0..shape.blocks {
         let payments = (0..shape.payments).map(|_| maker.payment()).collect();
-        maker.block(payments)?;
+        let (block, _) = maker.block(payments);
+        maker.append(&block)?;
     }
     maker.file.flush()?;
-    Ok(maker.facts)
+    let tip = Tip {
+        height: maker.height,
+        hash: maker.tip,
+    };
+    maker.file = next;
+    for _ in 0..NEXT_BLOCKS {
+        let payments = (0..NEXT_PAYMENTS).map(|_| maker.payment()).collect();
+        let (block, _) = maker.block(payments);
+        maker.append(&block)?;
+    }
+    maker.file.flush()?;
+    Ok(tip)
 }
 
 impl<W: Write> Maker<W> {
     fn script(&mut self) -> Script {
-        match self.dice.roll(100) {
-            0..3 => Script(0),
-            3..6 => Script(1 + self.dice.roll(u64::from(HEAVY) - 1) as u32),
-            6..10 => Script(HEAVY + self.dice.roll(BUSY.into()) as u32),
-            10..15 => Script(HEAVY + BUSY + self.dice.roll(POPULAR.into()) as u32),
+        // The scripts of one class are used unequally: few of them much, many of them little.
+        let unequal = |dice: &mut Dice, count: u32| {
+            let below = 1 + dice.roll(count.into());
+            dice.roll(below) as u32
+        };
+        match self.dice.roll(1000) {
+            0..20 => Script(0),
+            20..40 => Script(1 + self.dice.roll(u64::from(HEAVY) - 1) as u32),
+            40..80 => Script(HEAVY + unequal(&mut self.dice, BUSY)),
+            80..150 => Script(HEAVY + BUSY + unequal(&mut self.dice, POPULAR)),
             // One that was new a short while ago.
-            15..50 => Script(self.fresh - 1 - self.dice.roll(2000) as u32),
+            150..500 => Script(self.fresh - 1 - self.dice.roll(2000) as u32),
             _ => {
                 self.fresh += 1;
                 Script(self.fresh - 1)
@@ -218,79 +192,58 @@ impl<W: Write> Maker<W> {
         let txid = tx.compute_txid();
         for (vout, (script, value)) in (0..).zip(&outputs) {
             let outpoint = OutPoint::new(txid, vout);
-            self.coins.push(Coin {
-                outpoint,
-                value: *value,
-                script: *script,
-            });
+            if script.is_spendable() {
+                self.coins.push(Coin {
+                    outpoint,
+                    value: *value,
+                    script: *script,
+                });
+            }
         }
-        let mut touched: Vec<Script> = from.iter().map(|coin| coin.script).collect();
-        touched.extend(outputs.iter().map(|(script, _)| *script));
-        self.note(&touched);
         tx
     }
 
-    fn note(&mut self, touched: &[Script]) {
-        let mut numbers: Vec<u32> = touched.iter().map(|script| script.0).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        for number in numbers {
-            let number = number as usize;
-            if self.facts.uses.len() <= number {
-                self.facts.uses.resize(number + 1, 0);
-            }
-            self.facts.uses[number] += 1;
-        }
-    }
-
-    /// Writes a block, and returns the coin of its coinbase.
-    fn block(&mut self, payments: Vec<Transaction>) -> io::Result<Coin> {
-        let height = self.facts.height + 1;
-        let script = Script(HEAVY + BUSY + height % POPULAR);
+    /// Makes the next block, and returns it and the coin of its coinbase.
+    fn block(&mut self, payments: Vec<Transaction>) -> (Block, Coin) {
+        self.height += 1;
+        let height = self.height;
+        let script = Script((HEAVY + BUSY + height % POPULAR) / 20 * 20);
         let value = 5_000_000_000u64 >> (height / 150).min(63);
         let mut txdata = Vec::with_capacity(payments.len() + 1);
         txdata.push(coinbase(height, script, value));
         txdata.extend(payments);
+        let genesis = genesis_block(Network::Regtest).header;
         let mut block = Block {
             header: Header {
                 version: Version::from_consensus(0x2000_0000),
                 prev_blockhash: self.tip,
                 merkle_root: TxMerkleNode::all_zeros(),
                 time: 1_700_000_000 + height * 600,
-                bits: genesis_block(Network::Regtest).header.bits,
+                bits: genesis.bits,
                 nonce: 0,
             },
             txdata,
         };
         commit_to_witnesses(&mut block);
-        block.header.merkle_root = block.compute_merkle_root().expect("there is a coinbase");
+        block.header.merkle_root = block.compute_merkle_root().unwrap();
         while block.header.validate_pow(block.header.target()).is_err() {
             block.header.nonce += 1;
         }
+        assert!(block.weight() <= Weight::MAX_BLOCK, "too many payments");
         self.tip = block.block_hash();
-        let mut bytes = Vec::new();
-        block.consensus_encode(&mut bytes)?;
-        self.file.write_all(&Network::Regtest.magic().to_bytes())?;
-        self.file.write_all(&(bytes.len() as u32).to_le_bytes())?;
-        self.file.write_all(&bytes)?;
-
-        self.note(&[script]);
-        let facts = &mut self.facts;
-        facts.height = height;
-        for (position, tx) in block.txdata.iter().enumerate() {
-            facts.transactions += 1;
-            facts.inputs += tx.input.len() as u64;
-            facts.outputs += tx.output.len() as u64;
-            if position > 0 && self.dice.roll(100) == 0 && (facts.samples.len() as u64) < SAMPLES {
-                facts.samples.push((tx.compute_txid(), height));
-            }
-        }
-        let outpoint = OutPoint::new(block.txdata[0].compute_txid(), 0);
-        Ok(Coin {
-            outpoint,
+        let coin = Coin {
+            outpoint: OutPoint::new(block.txdata[0].compute_txid(), 0),
             value,
             script,
-        })
+        };
+        (block, coin)
+    }
+
+    fn append(&mut self, block: &Block) -> io::Result<()> {
+        let bytes = serialize(block);
+        self.file.write_all(&Network::Regtest.magic().to_bytes())?;
+        self.file.write_all(&(bytes.len() as u32).to_le_bytes())?;
+        self.file.write_all(&bytes)
     }
 }
 

@@ -22,6 +22,7 @@ mod bulk;
 mod command_line;
 mod idle;
 mod notify_latency;
+mod personal;
 mod regtest;
 mod transports;
 mod wallet;

@@ -102,7 +102,7 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     wallet.run(&["stop"]);
 }
 
-fn script_of(address: &str) -> ScriptBuf {
+pub(crate) fn script_of(address: &str) -> ScriptBuf {
     let address: Address<NetworkUnchecked> = address.parse().unwrap();
     address
         .require_network(Network::Regtest)
@@ -131,35 +131,61 @@ pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
 /// A wallet's daemon and its folder; dropping it kills the daemon.
 pub(crate) struct Wallet {
     program: Vec<PathBuf>,
-    /// `HOST:PORT:t`, or `s` for TLS.
+    /// `HOST:PORT:t`, or `s` for TLS; once there is one.
     server: String,
-    daemon: Child,
+    daemon: Option<Child>,
     pub(crate) dir: TempDir,
 }
 
 impl Wallet {
     pub(crate) fn start(program: Vec<PathBuf>, server: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        let created = command(&program, &dir)
-            .args(["--offline", "create"])
-            .output()
-            .unwrap();
-        let complaint = String::from_utf8_lossy(&created.stderr).into_owned();
-        assert!(created.status.success(), "electrum create: {complaint}");
-        let daemon = spawn(&program, &dir, server);
-        Self {
+        let mut wallet = Self::offline(program, &["create"]);
+        wallet.server = server.to_owned();
+        wallet.spawn();
+        wallet
+    }
+
+    /// Makes a wallet file, and connects to nothing.
+    pub(crate) fn offline(program: Vec<PathBuf>, make: &[&str]) -> Self {
+        let wallet = Self {
             program,
-            server: server.to_owned(),
-            daemon,
-            dir,
-        }
+            server: String::new(),
+            daemon: None,
+            dir: TempDir::new().unwrap(),
+        };
+        wallet.run(&[&["--offline"], make].concat());
+        wallet
+    }
+
+    /// Starts the wallet's daemon with one server, and no other.
+    pub(crate) fn connect(&mut self, port: u16) {
+        self.server = format!("127.0.0.1:{port}:t");
+        self.spawn();
+    }
+
+    fn spawn(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("daemon.log"))
+            .unwrap();
+        let daemon = command(&self.program, &self.dir)
+            .args(["-v", "daemon", "-s", &self.server, "-1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(daemon);
     }
 
     /// Ends the daemon and starts another one on the same folder.
     pub(crate) fn restart(&mut self) {
         self.run(&["stop"]);
-        self.daemon.wait().unwrap();
-        self.daemon = spawn(&self.program, &self.dir, &self.server);
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.wait().unwrap();
+        }
+        self.spawn();
     }
 
     /// Runs one of the wallet's commands; what it printed.
@@ -203,7 +229,7 @@ impl Wallet {
     }
 
     /// Confirmed (which to this wallet means proven) and unconfirmed balance in sats.
-    fn has_balance(&self, confirmed: u64, unconfirmed: u64) {
+    pub(crate) fn has_balance(&self, confirmed: u64, unconfirmed: u64) {
         self.eventually("the balance is right", || {
             let balance = self.ask(&["getbalance"])?;
             let good = amount(&balance["confirmed"]) == confirmed
@@ -217,7 +243,7 @@ impl Wallet {
     }
 
     /// Whatever is confirmed of it, this much is left.
-    fn has_spent(&self, left: u64) {
+    pub(crate) fn has_spent(&self, left: u64) {
         self.eventually("the payment is counted", || {
             let balance = self.ask(&["getbalance"])?;
             // Unconfirmed is negative when what was spent was confirmed.
@@ -233,7 +259,7 @@ impl Wallet {
         });
     }
 
-    fn has_verified(&self, txid: &str, confirmations: u64) {
+    pub(crate) fn has_verified(&self, txid: &str, confirmations: u64) {
         self.eventually("the transaction's proof is verified", || {
             let entry = self.history_entry(txid)?;
             let good = entry["confirmations"] == json!(confirmations)
@@ -242,7 +268,7 @@ impl Wallet {
         });
     }
 
-    fn is_unconfirmed(&self, txid: &str) {
+    pub(crate) fn is_unconfirmed(&self, txid: &str) {
         self.eventually("the transaction is unconfirmed again", || {
             let entry = self.history_entry(txid)?;
             let good = entry["confirmations"] == json!(0) && entry["height"] == json!(0);
@@ -264,8 +290,10 @@ impl Wallet {
 
 impl Drop for Wallet {
     fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.path().join("daemon.log"));
             let log = log.unwrap_or_default();
@@ -274,21 +302,6 @@ impl Drop for Wallet {
             tail.iter().rev().for_each(|line| eprintln!("  {line}"));
         }
     }
-}
-
-fn spawn(program: &[PathBuf], dir: &TempDir, server: &str) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(dir.path().join("daemon.log"))
-        .unwrap();
-    command(program, dir)
-        .args(["-v", "daemon", "-s", server, "-1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
 }
 
 fn command(program: &[PathBuf], dir: &TempDir) -> Command {

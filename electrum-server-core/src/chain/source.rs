@@ -1,10 +1,11 @@
 //! Where blocks and unconfirmed transactions come from.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::RawBlock;
 
@@ -84,6 +85,58 @@ pub trait ChainSource: Send + Sync {
     /// See [`block`](Self::block).
     fn raw_block(&self, hash: &BlockHash) -> Result<RawBlock, SourceError> {
         Ok(RawBlock::from(&self.block(hash)?))
+    }
+
+    /// Returns a block as bytes, without what it spends: all that looking for known scripts needs.
+    ///
+    /// # Errors
+    ///
+    /// See [`block`](Self::block).
+    fn block_bytes(&self, hash: &BlockHash) -> Result<Vec<u8>, SourceError> {
+        Ok(self.raw_block(hash)?.block)
+    }
+
+    /// Returns headers as [`headers`](Self::headers) does, each with the number of transactions in its block. A node that
+    /// has pruned its blocks knows these numbers still.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn headers_with_counts(
+        &self,
+        start_height: u32,
+        count: u32,
+    ) -> Result<Vec<(Header, u32)>, SourceError> {
+        let headers = self.headers(start_height, count)?;
+        let count = |header: Header| {
+            let block = self.block(&header.block_hash())?;
+            Ok((header, block.block.txdata.len() as u32))
+        };
+        headers.into_iter().map(count).collect()
+    }
+
+    /// Returns the blocks in a range of heights of the active chain that may have to do with any of some scripts, as
+    /// compact filters say (BIP 158); `None` when there are no filters.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn filtered(
+        &self,
+        _scripts: &[ScriptBuf],
+        _heights: RangeInclusive<u32>,
+    ) -> Result<Option<Vec<BlockHash>>, SourceError> {
+        Ok(None)
+    }
+
+    /// Asks the node to fetch a block that it has pruned from its peers; false when that cannot be done. It may take a
+    /// while, and nobody promises that it comes.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`].
+    fn request_block(&self, _hash: &BlockHash) -> Result<bool, SourceError> {
+        Ok(false)
     }
 
     /// Returns the txids of the mempool, in no particular order.

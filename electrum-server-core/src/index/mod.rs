@@ -9,6 +9,7 @@
 
 mod bulk;
 mod open;
+mod personal;
 mod reader;
 mod rows;
 mod writer;
@@ -24,6 +25,8 @@ use crate::view::Trees;
 pub(crate) use bulk::{BlockRecords, Bulk};
 pub use open::OpenError;
 pub(crate) use open::{META_KEY, META_SEGMENTS};
+pub use personal::RetainError;
+pub(crate) use personal::{Admitted, Coins, Found, look_for};
 pub(crate) use reader::Reader;
 pub use rows::{BlockRows, RowKey, RowsError};
 pub(crate) use rows::{Delta, PREFIX_LEN};
@@ -43,6 +46,8 @@ pub struct Index {
     genesis: BlockHash,
     headers: HeaderChain,
     trees: Arc<Trees>,
+    /// Whether it has the transactions of some wallets only.
+    personal: bool,
 }
 
 impl Index {
@@ -64,6 +69,11 @@ impl Index {
     /// Returns the trees of the blocks of which proofs were wanted; views share them.
     pub(crate) fn trees(&self) -> &Arc<Trees> {
         &self.trees
+    }
+
+    /// Returns whether it has the transactions of some wallets only.
+    pub fn is_personal(&self) -> bool {
+        self.personal
     }
 
     /// Returns the rows as they are now.

@@ -19,6 +19,8 @@ const FORMAT: u32 = 2;
 const META_FORMAT: &[u8] = b"format";
 const META_GENESIS: &[u8] = b"genesis";
 pub(crate) const META_KEY: &[u8] = b"key";
+/// There when the index has the transactions of some wallets only.
+const META_SCOPE: &[u8] = b"scope";
 /// Where the rows of the [segments](crate::store::Segments) end, when blocks of theirs were undone.
 pub(crate) const META_SEGMENTS: &[u8] = b"segments";
 
@@ -43,6 +45,15 @@ pub enum OpenError {
         found: BlockHash,
         /// The genesis block that was asked for.
         expected: BlockHash,
+    },
+    /// It has the transactions of some wallets only, and all were wanted; or the other way round.
+    #[error(
+        "the index has the transactions of {}: choose another folder, or delete it",
+        if *personal { "some wallets only, not of the whole chain" } else { "the whole chain, not of some wallets only" }
+    )]
+    OtherScope {
+        /// Whether it has those of some wallets only.
+        personal: bool,
     },
     /// Rows do not belong together.
     #[error("the index is damaged, delete it and it is built again: {0}")]
@@ -77,11 +88,7 @@ impl Index {
     ///
     /// When the store holds something else, when its rows contradict each other, or when it cannot be read or written.
     pub fn open(store: Arc<dyn Store>, genesis: BlockHash) -> Result<Self, OpenError> {
-        let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(|error| OpenError::NoRandomness {
-            message: error.to_string(),
-        })?;
-        Self::open_with_key(store, genesis, RowKey::from_byte_array(key))
+        Self::open_with_key(store, genesis, random_key()?)
     }
 
     /// The same, with the key that a new index gets: databases with the same key can be compared.
@@ -94,6 +101,38 @@ impl Index {
         genesis: BlockHash,
         new_key: RowKey,
     ) -> Result<Self, OpenError> {
+        Self::open_scope(store, genesis, new_key, false)
+    }
+
+    /// Opens the index of some wallets, or begins one in an empty store. Only
+    /// [`Sync::personal`](crate::sync::Sync::personal) writes into it.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`](Self::open).
+    pub fn open_personal(store: Arc<dyn Store>, genesis: BlockHash) -> Result<Self, OpenError> {
+        Self::open_scope(store, genesis, random_key()?, true)
+    }
+
+    /// The same, with the key that a new index gets.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`](Self::open).
+    pub fn open_personal_with_key(
+        store: Arc<dyn Store>,
+        genesis: BlockHash,
+        new_key: RowKey,
+    ) -> Result<Self, OpenError> {
+        Self::open_scope(store, genesis, new_key, true)
+    }
+
+    fn open_scope(
+        store: Arc<dyn Store>,
+        genesis: BlockHash,
+        new_key: RowKey,
+        personal: bool,
+    ) -> Result<Self, OpenError> {
         let snapshot = store.snapshot();
         let Some(format) = snapshot.get(Table::Meta, META_FORMAT)? else {
             check_empty(snapshot.as_ref())?;
@@ -101,6 +140,9 @@ impl Index {
             batch.put(Table::Meta, META_FORMAT, FORMAT.to_be_bytes());
             batch.put(Table::Meta, META_GENESIS, genesis.to_byte_array());
             batch.put(Table::Meta, META_KEY, new_key.to_byte_array());
+            if personal {
+                batch.put(Table::Meta, META_SCOPE, []);
+            }
             store.commit(batch, Durability::Disk)?;
             return Ok(Self {
                 store,
@@ -108,6 +150,7 @@ impl Index {
                 genesis,
                 headers: HeaderChain::default(),
                 trees: Arc::default(),
+                personal,
             });
         };
         let found = u32::from_be_bytes(meta(&format)?);
@@ -122,18 +165,33 @@ impl Index {
                 expected: genesis,
             });
         }
+        let found = snapshot.get(Table::Meta, META_SCOPE)?.is_some();
+        if found != personal {
+            return Err(OpenError::OtherScope { personal: found });
+        }
         let key = snapshot.get(Table::Meta, META_KEY)?.unwrap_or_default();
         let key = RowKey::from_byte_array(meta(&key)?);
         let headers = read_headers(snapshot.as_ref(), genesis)?;
-        check_numbers(snapshot.as_ref(), &headers)?;
+        if !personal {
+            check_numbers(snapshot.as_ref(), &headers)?;
+        }
         Ok(Self {
             store,
             key,
             genesis,
             headers,
             trees: Arc::default(),
+            personal,
         })
     }
+}
+
+fn random_key() -> Result<RowKey, OpenError> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| OpenError::NoRandomness {
+        message: error.to_string(),
+    })?;
+    Ok(RowKey::from_byte_array(key))
 }
 
 /// A database without a format must be new: with a new key, the rows of an old one would be lost without a word.

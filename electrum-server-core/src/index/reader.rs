@@ -35,6 +35,10 @@ impl<'a> Reader<'a> {
         Self { snapshot, key }
     }
 
+    pub(super) fn snapshot(&self) -> &'a dyn Snapshot {
+        self.snapshot
+    }
+
     /// Shows `visit` the number of each transaction that touches a script, in chain order, and what it does, until it
     /// breaks off.
     pub(crate) fn history(

@@ -38,6 +38,19 @@ pub enum ApplyError {
         /// The hash of the block.
         hash: BlockHash,
     },
+    /// A block has not as many transactions as the node said.
+    #[error("block {hash} has {found} transactions, not {told}")]
+    OtherCount {
+        /// The hash of the block.
+        hash: BlockHash,
+        /// What the node said.
+        told: usize,
+        /// What it has.
+        found: u32,
+    },
+    /// The rows that are there could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The rows could not be written.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -216,7 +229,7 @@ fn history_key(row: &HistoryRow, first_tx_num: u32) -> [u8; HISTORY_KEY_LEN] {
     key
 }
 
-fn split_record(record: &[u8]) -> Result<Vec<[u8; HISTORY_KEY_LEN]>, ReadError> {
+pub(super) fn split_record(record: &[u8]) -> Result<Vec<[u8; HISTORY_KEY_LEN]>, ReadError> {
     match record.as_chunks() {
         (keys, []) => Ok(keys.to_vec()),
         _ => Err(ReadError::damaged(

@@ -9,7 +9,7 @@ use super::{Delta, Entry, Mempool};
 use crate::chain::{ChainSource, SourceError};
 
 /// How many transactions are asked for between two looks at whether to go on.
-const CHUNK: usize = 5_000;
+pub(super) const CHUNK: usize = 5_000;
 
 /// What came of looking at the node's mempool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +94,15 @@ pub fn fetch(
             "transactions that left the mempool while we looked at it"
         );
     }
-    Ok(Fetched::Delta(Delta { added, removed }))
+    Ok(Fetched::Delta(Delta {
+        added,
+        removed,
+        parents: None,
+    }))
 }
 
 /// Makes entries of new transactions, parents before children; leaves out those that spend what is not there.
-fn resolve<'a>(
+pub(super) fn resolve<'a>(
     mut new: HashMap<Txid, Transaction>,
     staying: impl Fn(&Txid) -> Option<&'a Arc<Entry>>,
     outputs: &HashMap<OutPoint, TxOut>,

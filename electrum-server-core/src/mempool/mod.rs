@@ -6,6 +6,7 @@
 mod entry;
 mod fetch;
 mod histogram;
+mod personal;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,6 +19,7 @@ use electrum_protocol::method::mempool::FeeBin;
 
 pub use entry::{Entry, EntryError};
 pub use fetch::{Fetched, fetch};
+pub(crate) use personal::{Ours, fetch_ours};
 
 /// Unconfirmed transactions, found by txid, by script and by what they spend.
 ///
@@ -31,6 +33,8 @@ pub struct Mempool {
     /// Virtual bytes by fee rate, for the histogram.
     rates: imbl::OrdMap<histogram::Rate, u64>,
     histogram: OnceLock<Vec<FeeBin>>,
+    /// Transactions that are in the node's mempool and not here, although some here spend from them.
+    foreign_parents: imbl::HashSet<Txid>,
 }
 
 /// A change from one mempool to the next.
@@ -40,6 +44,8 @@ pub struct Delta {
     pub added: Vec<Entry>,
     /// What is gone: mined, replaced, evicted or expired.
     pub removed: Vec<Txid>,
+    /// When this mempool is a part of the node's: those of the node's, here or not, from which some here spend.
+    pub parents: Option<HashSet<Txid>>,
 }
 
 impl Delta {
@@ -128,6 +134,15 @@ impl Mempool {
             moved.push(entry.txid);
             self.insert(entry);
         }
+        if let Some(parents) = delta.parents {
+            let foreign: imbl::HashSet<Txid> = parents
+                .into_iter()
+                .filter(|txid| !self.entries.contains_key(txid))
+                .collect();
+            let before = std::mem::replace(&mut self.foreign_parents, foreign);
+            let changed = before.symmetric_difference(self.foreign_parents.clone());
+            moved.extend(changed);
+        }
         for txid in moved {
             self.settle_flag(&txid, &mut touched);
             for child in self.children(&txid) {
@@ -158,7 +173,8 @@ impl Mempool {
         let unconfirmed_parents = entry
             .spent
             .iter()
-            .any(|(outpoint, ..)| self.entries.contains_key(&outpoint.txid));
+            .map(|(outpoint, ..)| &outpoint.txid)
+            .any(|txid| self.entries.contains_key(txid) || self.foreign_parents.contains(txid));
         if entry.unconfirmed_parents != unconfirmed_parents {
             let entry = Entry {
                 unconfirmed_parents,

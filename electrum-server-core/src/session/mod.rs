@@ -18,6 +18,7 @@ mod services;
 mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wallets;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Session {
     cost: f64,
     /// Where the client comes from.
     client: Option<IpAddr>,
+    /// Whether it was told of a script of no wallet.
+    has_logged: bool,
 }
 
 /// What a session needs in order to go on.
@@ -94,6 +97,7 @@ impl Session {
             over: None,
             cost: 0.0,
             client: None,
+            has_logged: false,
         }
     }
 
@@ -185,6 +189,11 @@ impl Session {
                 return Next::Output;
             }
             if let Some((token, request)) = self.held.take() {
+                if let Some(result) = self.of_no_wallet(&request, services) {
+                    let result = result.map_err(|error| reply::to_wire(&error));
+                    self.server.reply(token, result);
+                    continue;
+                }
                 let question = Question::of(&request);
                 if let Some(question) = &question
                     && let Some(result) = self.known(question, services)

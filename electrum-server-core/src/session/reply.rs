@@ -4,7 +4,7 @@
 //! goes to its log, never to a client.
 
 use bitcoin::Txid;
-use electrum_protocol::{ErrorCode, ErrorObject};
+use electrum_protocol::{ErrorCode, ErrorObject, ScriptHash};
 use thiserror::Error;
 use tracing::error;
 
@@ -39,6 +39,10 @@ pub(super) enum MethodError {
     Rejected { message: String, raw_tx: String },
     #[error("the tx package was rejected by network rules.\n\n{message}.")]
     PackageRejected { message: String },
+    #[error("script hash {script_hash} belongs to no wallet of this server")]
+    NotWatched { script_hash: ScriptHash },
+    #[error("wallet \"{wallet}\" is still being looked for in the chain: try again later")]
+    Scanning { wallet: String },
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error(transparent)]
@@ -52,11 +56,13 @@ pub(super) fn to_wire(error: &MethodError) -> ErrorObject {
         | MethodError::CheckpointOutOfRange { .. }
         | MethodError::NotInBlock { .. }
         | MethodError::NoTransactionAt { .. }
+        | MethodError::NotWatched { .. }
         | MethodError::Rejected { .. }
         | MethodError::PackageRejected { .. } => (ErrorCode::BAD_REQUEST, error.to_string()),
         MethodError::TooManySubscriptions { .. }
         | MethodError::TooManySubscriptionsOfSubnet { .. }
         | MethodError::TooManySubscriptionsOfAll => (ErrorCode::LIMIT_EXCEEDED, error.to_string()),
+        MethodError::Scanning { .. } => (ErrorCode::SERVER_BUSY, error.to_string()),
         MethodError::Query(QueryError::TooLong { .. }) => {
             (ErrorCode::HISTORY_TOO_LARGE, "history too large".to_owned())
         }

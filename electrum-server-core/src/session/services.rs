@@ -19,6 +19,8 @@ use crate::chain::blockfiles::BlockFiles;
 use crate::chain::{Node, NodeError};
 use crate::metrics::Metrics;
 use crate::notify::Published;
+use crate::personal::{Unwatched, WalletSet};
+use crate::sync::PersonalHandle;
 use crate::view::View;
 
 /// What a server says about itself.
@@ -66,6 +68,14 @@ pub trait PeerBook: Send + Sync {
     fn propose(&self, features: &ServerFeatures, client: Option<IpAddr>) -> bool;
 }
 
+/// Which wallets sessions may see.
+#[derive(Debug)]
+pub(super) struct Wallets {
+    pub(super) handle: PersonalHandle,
+    pub(super) allowed: WalletSet,
+    pub(super) unwatched: Unwatched,
+}
+
 /// What all sessions of a server share.
 pub struct Services {
     /// What the server says about itself.
@@ -79,6 +89,7 @@ pub struct Services {
     pub(super) node: Arc<dyn Node>,
     block_files: Option<Arc<BlockFiles>>,
     pub(super) peers: Option<Arc<dyn PeerBook>>,
+    pub(super) wallets: Option<Wallets>,
     pub(super) fees: Fees,
     published: Arc<Published>,
     refresh: Refresh,
@@ -110,6 +121,7 @@ impl Services {
             node,
             block_files: None,
             peers: None,
+            wallets: None,
             fees: Fees::default(),
             published,
             refresh,
@@ -123,6 +135,29 @@ impl Services {
 
     pub(super) fn banner(&self) -> String {
         self.banner.load().as_ref().clone()
+    }
+
+    /// Answers for some wallets only: those of `allowed`, whatever others there are.
+    #[must_use]
+    pub fn with_wallets(
+        mut self,
+        handle: PersonalHandle,
+        allowed: WalletSet,
+        unwatched: Unwatched,
+    ) -> Self {
+        self.wallets = Some(Wallets {
+            handle,
+            allowed,
+            unwatched,
+        });
+        self
+    }
+
+    /// Counts where others count as well: limits of all clients hold for those of all servers that share this.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Takes raw transactions from these files where they have them.

@@ -137,11 +137,18 @@ fn check_folder(path: &Path) -> Result<(), OpenStoreError> {
 /// neighbouring rows at a random place.
 fn keyspace_options(table: Table, options: FjallOptions) -> KeyspaceCreateOptions {
     let compression = match table {
-        Table::Txids | Table::TxNums => CompressionType::None,
-        Table::Headers | Table::History | Table::Undo | Table::Meta => CompressionType::Lz4,
+        Table::Txids | Table::TxNums | Table::Kept => CompressionType::None,
+        Table::Headers | Table::History | Table::Undo | Table::Meta | Table::Wallets => {
+            CompressionType::Lz4
+        }
     };
     let filter = match table {
-        Table::Headers | Table::Txids | Table::Meta | Table::Undo => FilterPolicy::disabled(),
+        Table::Headers
+        | Table::Txids
+        | Table::Meta
+        | Table::Undo
+        | Table::Kept
+        | Table::Wallets => FilterPolicy::disabled(),
         Table::TxNums | Table::History => FilterPolicy::all(FilterPolicyEntry::Bloom(
             BloomConstructionPolicy::BitsPerKey(10.0),
         )),

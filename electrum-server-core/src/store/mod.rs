@@ -35,17 +35,23 @@ pub enum Table {
     Undo,
     /// What the database is.
     Meta,
+    /// In the index of some wallets: the transactions themselves, and what proves them.
+    Kept,
+    /// In the index of some wallets: how far their scripts were looked for.
+    Wallets,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Headers,
         Self::Txids,
         Self::TxNums,
         Self::History,
         Self::Undo,
         Self::Meta,
+        Self::Kept,
+        Self::Wallets,
     ];
 
     /// The tables whose rows follow from the chain alone (and from the database's secret key): they are the same however
@@ -61,6 +67,8 @@ impl Table {
             Self::History => "history",
             Self::Undo => "undo",
             Self::Meta => "meta",
+            Self::Kept => "kept",
+            Self::Wallets => "wallets",
         }
     }
 }

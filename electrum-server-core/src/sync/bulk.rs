@@ -9,6 +9,8 @@ use crate::index::{BlockRecords, Bulk, RowKey};
 
 /// With fewer blocks to go than this, they are applied one by one.
 const WORTH_BULK: u32 = 500;
+/// The same, when everything that is there was built in bulk: what was interrupted goes on as it began.
+const WORTH_RESUMING: u32 = 20;
 /// How many headers are asked for at once.
 const HEADERS: u32 = 2000;
 /// What is reported, at most once for so many blocks.
@@ -36,7 +38,12 @@ impl Sync {
         on_event: &mut dyn FnMut(SyncEvent<'_>),
     ) -> Result<bool, SyncError> {
         let mut target = plan.target.height;
-        if target.saturating_sub(self.index.headers().len()) < WORTH_BULK {
+        let worth = match self.index.headers().is_empty() {
+            true => WORTH_BULK,
+            false if self.published.is_none() => WORTH_RESUMING,
+            false => WORTH_BULK,
+        };
+        if target.saturating_sub(self.index.headers().len()) < worth {
             return Ok(false);
         }
         let Some(mut bulk) = self.index.begin_bulk()? else {

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod bulk;
+mod personal;
 mod round;
 #[cfg(test)]
 mod tests;
@@ -20,11 +21,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chain::{ChainSource, MempoolFingerprint, RawError, SourceError};
-use crate::index::{ApplyError, Index, RowsError, UndoError};
+use crate::index::{ApplyError, Index, RetainError, RowsError, UndoError};
 use crate::mempool::Mempool;
 use crate::notify::{Published, Update};
 use crate::store::{CommitError, ReadError};
 use crate::view::View;
+use personal::Personal;
+pub use personal::PersonalHandle;
 use round::Outcome;
 use tidy::Tidying;
 pub use wake::SyncHandle;
@@ -103,6 +106,9 @@ pub enum SyncError {
     /// A block could not be undone.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// What belongs to no wallet any more could not be deleted.
+    #[error(transparent)]
+    Retain(#[from] RetainError),
     /// The index could not be written to disk.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -123,6 +129,8 @@ pub struct Sync {
     wakes: Wakes,
     handle: SyncHandle,
     tidying: Option<Tidying>,
+    /// When only some wallets are followed.
+    personal: Option<Personal>,
 }
 
 impl fmt::Debug for Sync {
@@ -156,6 +164,7 @@ impl Sync {
             wakes,
             handle,
             tidying: None,
+            personal: None,
         }
     }
 
@@ -235,7 +244,10 @@ impl Sync {
                         watcher.caught_up(tip.hash);
                     }
                     self.tidy();
-                    self.pause(started.elapsed(), outcome)
+                    match self.has_more() {
+                        true => Duration::ZERO,
+                        false => self.pause(started.elapsed(), outcome),
+                    }
                 }
                 Err(SyncError::Source(error))
                     if error.is_transient() || self.published.is_some() =>

@@ -43,6 +43,29 @@ impl Changes {
         self.undone |= is_published;
     }
 
+    /// Headers came of blocks that were not looked at yet.
+    pub(super) fn note_headers(&mut self) {
+        self.applied = true;
+    }
+
+    /// Scripts have another history.
+    pub(super) fn note_scripts(&mut self, touched: HashSet<ScriptHash>) {
+        if !touched.is_empty() {
+            self.applied = true;
+            self.touched.extend(touched);
+        }
+    }
+
+    /// Nobody knows which scripts have another history.
+    pub(super) fn note_everything(&mut self) {
+        self.undone = true;
+    }
+
+    pub(super) fn note_mempool(&mut self, touched: HashSet<ScriptHash>) {
+        self.mempool = true;
+        self.touched.extend(touched);
+    }
+
     pub(super) fn has_blocks(&self) -> bool {
         self.undone || self.applied
     }
@@ -102,6 +125,9 @@ impl Sync {
             let plan = plan(self.source.as_ref(), self.index.headers())?;
             let ours = self.index.headers().tip().map(|tip| tip.height);
             if plan.is_empty(ours) {
+                if self.personal.is_some() && !self.look_around(on_event)? {
+                    continue;
+                }
                 return Ok(true);
             }
             if let (Some(fork), Some(ours)) = (plan.fork, ours) {
@@ -120,6 +146,10 @@ impl Sync {
                     self.undo_tip()?;
                 }
             }
+            if self.personal.is_some() {
+                self.connect_headers(&plan, on_event)?;
+                continue;
+            }
             match self.build(&plan, on_event) {
                 Ok(true) => {}
                 Ok(false) => self.apply(&plan, on_event, &mut first)?,
@@ -136,6 +166,10 @@ impl Sync {
             return Ok(());
         };
         tracing::info!(height = tip.height, hash = %tip.hash, "undoing a block that is not in the node's chain");
+        if self.personal.is_some() {
+            self.changes.undone = true;
+            return self.undo_personal_tip();
+        }
         match self.index.undo_tip(None) {
             Err(UndoError::NoRecord { tip }) => {
                 let stale = self.source.block(&tip.hash).map_err(|error| match error {
@@ -242,6 +276,9 @@ impl Sync {
         let fingerprint = source.mempool_fingerprint()?;
         if !full && !self.changes.has_blocks() && self.fingerprint == Some(fingerprint) {
             return Ok(Some(Outcome::Unchanged));
+        }
+        if self.personal.is_some() {
+            return self.read_own_mempool(tip.hash);
         }
         let wakes = &self.wakes;
         match mempool::fetch(source, &self.mempool, tip.hash, &|| wakes.is_stopped())? {

@@ -34,6 +34,8 @@ struct Inner {
     key: RowKey,
     headers: HeaderChain,
     trees: Arc<Trees>,
+    /// Whether the index has the transactions of some wallets only.
+    personal: bool,
     tip: Tip,
     mempool: Mempool,
     sequence: u64,
@@ -81,6 +83,7 @@ impl View {
             key: index.key(),
             headers,
             trees: index.trees().clone(),
+            personal: index.is_personal(),
             tip,
             mempool,
             sequence,
@@ -94,6 +97,7 @@ impl View {
             key: self.0.key,
             headers: self.0.headers.clone(),
             trees: self.0.trees.clone(),
+            personal: self.0.personal,
             tip: self.0.tip,
             mempool,
             sequence,
@@ -135,8 +139,12 @@ impl View {
         &self.0.mempool
     }
 
-    /// Returns how much of the mempool pays how well, best first.
+    /// Returns how much of the mempool pays how well, best first; nothing when only the transactions of some wallets are
+    /// known.
     pub fn fee_histogram(&self) -> Vec<FeeBin> {
+        if self.0.personal {
+            return Vec::new();
+        }
         self.0.mempool.fee_histogram().to_vec()
     }
 

@@ -51,6 +51,10 @@ impl View {
         if pos >= count {
             return Ok(None);
         }
+        if self.0.personal {
+            let kept = self.reader().kept(tx_nums.start + pos)?;
+            return Ok(kept.map(|kept| kept.branch));
+        }
         if count <= GROUP {
             let leaves = self.leaves(tx_nums)?;
             return Ok(merkle::branch(&leaves, pos as usize).map(|(branch, _)| branch));

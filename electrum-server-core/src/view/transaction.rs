@@ -27,6 +27,20 @@ impl View {
         Ok(self.positions(txid)?.pop())
     }
 
+    /// Returns the bytes of a confirmed transaction, if they are kept: those of some wallets are.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn kept_transaction(&self, position: &Position) -> Result<Option<Vec<u8>>, QueryError> {
+        if !self.0.personal {
+            return Ok(None);
+        }
+        let tx_nums = self.headers().tx_nums(position.height).unwrap_or_default();
+        let tx_num = tx_nums.start.saturating_add(position.pos);
+        Ok(self.reader().kept(tx_num)?.map(|kept| kept.bytes))
+    }
+
     /// Returns where in the bytes of its block a transaction is.
     ///
     /// # Errors
@@ -68,6 +82,7 @@ impl View {
                 .filter(|tx_num| tx_nums.contains(tx_num))
         });
         match tx_num {
+            Some(tx_num) if self.0.personal && self.reader().kept(tx_num)?.is_none() => Ok(None),
             Some(tx_num) => Ok(Some(self.reader().txid(tx_num)?)),
             None => Ok(None),
         }

@@ -11,6 +11,7 @@ use clap::{ArgAction, Parser};
 use serde::Deserialize;
 
 use crate::value::{NetworkName, Secret, one_or_many};
+use crate::wallets::{UnwatchedPolicy, WalletEntry};
 
 const AFTER_HELP: &str = "\
 Every option can also be set in a configuration file (TOML, `db_dir = \"...\"` for --db-dir) or in the
@@ -21,8 +22,8 @@ winning: ./electrum-server.toml, ~/.electrum-server/config.toml, /etc/electrum-s
 A user and password for the node (`auth = \"USER:PASSWORD\"`) are taken from a file or from
 ELECTRUM_SERVER_AUTH only: a command line can be read by every user of the machine.
 
-Signals: SIGUSR1 looks at the node now; SIGHUP reads the certificate and the banner again; SIGINT and
-SIGTERM stop cleanly.
+Signals: SIGUSR1 looks at the node now; SIGHUP reads the wallets, the certificate and the banner again;
+SIGINT and SIGTERM stop cleanly.
 Exit status: 0 stopped as asked, 1 failure, 2 wrong options or configuration.";
 
 /// An Electrum server for your own Bitcoin Core
@@ -74,6 +75,44 @@ pub(crate) struct Options {
     /// The same as an argument, for the tools that start servers that way
     #[arg(long, value_name = "USER:PASSWORD", hide = true)]
     pub(crate) cookie: Option<Secret>,
+
+    /// Watch this wallet only, instead of the whole chain; may be given several times. KEYS is an output
+    /// descriptor, an extended public key (xpub, ypub, zpub, ...), `M KEY KEY ...` for several signers, an
+    /// old Electrum master public key, an address or a script. In a file: [[wallet]] with name, keys,
+    /// birth, gap_limit, listen
+    #[arg(long, value_name = "[NAME=]KEYS")]
+    pub(crate) wallet: Vec<WalletEntry>,
+
+    /// Take the wallets from the config.ini of Electrum Personal Server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) eps_config: Option<PathBuf>,
+
+    /// Take the wallets from the environment file of bwt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bwt_env: Option<PathBuf>,
+
+    /// When the wallets were born that do not say it: a height or a date (YYYY-MM-DD) [default: 0]
+    #[arg(long, value_name = "HEIGHT|DATE")]
+    pub(crate) wallet_birth: Option<String>,
+
+    /// How many unused addresses are watched of wallets that do not say it [default: 25]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) gap_limit: Option<u32>,
+
+    /// What a client gets that asks for an address of no wallet: empty, reject, watch [default: empty]
+    #[arg(long, value_name = "POLICY", hide_possible_values = true)]
+    pub(crate) unwatched: Option<UnwatchedPolicy>,
+
+    /// Let the node fetch blocks from its peers that it has pruned, when they may have to do with a wallet:
+    /// peers learn which
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) fetch_pruned_blocks: Option<bool>,
+
+    /// Command that broadcasts a transaction instead of the node, run by `sh -c` with %s replaced by the
+    /// transaction in hexadecimal
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) broadcast_command: Option<String>,
 
     /// Address to serve Electrum clients on, may be given several times [default: 127.0.0.1 and port
     /// 50001, testnet 60001, testnet4 40001, signet 60601, regtest 60401]

@@ -10,6 +10,7 @@ use electrum_server_core::chain::bitcoind::{self as node, Auth, cookie_path};
 use crate::blocks::BlocksDir;
 use crate::cli::Options;
 use crate::layers::Layered;
+use crate::personal::Personal;
 use crate::serving::Serving;
 use crate::value::NetworkName;
 
@@ -39,6 +40,10 @@ pub(crate) struct Config {
     pub(crate) build_memory: usize,
     /// Where the node's block files may be.
     pub(crate) blocks_dir: Option<BlocksDir>,
+    /// The wallets, when only these are watched.
+    pub(crate) personal: Option<Personal>,
+    /// Command that broadcasts transactions.
+    pub(crate) broadcast_command: Option<String>,
     /// `HOST:PORT` of the node's HTTP interface.
     pub(crate) daemon_rpc_addr: String,
     pub(crate) auth: Auth,
@@ -105,6 +110,8 @@ impl Config {
             db_dir: db_dir.join(folder_name(network)),
             build_memory: build_memory(options.db_mem_mib)?,
             blocks_dir: BlocksDir::of(&options, network, home),
+            personal: Personal::of(&options, network, &mut warnings)?,
+            broadcast_command: options.broadcast_command.clone(),
             daemon_rpc_addr,
             auth,
             serving: Serving::new(&options, &db_dir, local(ports.electrum), home)?,

@@ -12,6 +12,9 @@ use crate::cli::Options;
 const OUR_PREFIX: &str = "ELECTRUM_SERVER_";
 const ELECTRS_PREFIX: &str = "ELECTRS_";
 
+/// The variable of Electrum Personal Server's containers for its one wallet.
+const EPS_XPUB: &str = "EPS_XPUB";
+
 /// What the program is started with, besides the files it reads.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
@@ -84,6 +87,13 @@ fn from_environment(
         known.push(ours);
         let Some(value) = value else { continue };
         match argument.get_action() {
+            // Keys have most other characters in them.
+            ArgAction::Append if id == "wallet" => arguments.extend(
+                value
+                    .lines()
+                    .filter(|wallet| !wallet.trim().is_empty())
+                    .map(|wallet| format!("--{long}={}", wallet.trim()).into()),
+            ),
             ArgAction::Append => arguments.extend(
                 value
                     .split(',')
@@ -98,6 +108,17 @@ fn from_environment(
         let reason = text.lines().next().unwrap_or_default();
         anyhow::anyhow!("{}", reason.trim_start_matches("error: ")).context("in the environment")
     })?;
+    // What compose files of Electrum Personal Server set.
+    if let Some(keys) = variables
+        .get(EPS_XPUB)
+        .filter(|keys| !keys.trim().is_empty())
+        && options.wallet.is_empty()
+    {
+        options.wallet = match keys.parse() {
+            Ok(wallet) => vec![wallet],
+            Err(never) => match never {},
+        };
+    }
     options.auth = variables
         .get(&format!("{OUR_PREFIX}AUTH"))
         .filter(|value| !value.is_empty())

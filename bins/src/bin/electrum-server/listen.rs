@@ -78,11 +78,12 @@ fn check_file(file: &Path) -> anyhow::Result<()> {
 ///
 /// Where it is not possible, and why.
 pub(crate) async fn listen(
+    places: &[Place],
     serving: &Serving,
     certificate: Option<&Arc<Certificate>>,
 ) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = Vec::with_capacity(serving.places.len());
-    for place in &serving.places {
+    let mut listeners = Vec::with_capacity(places.len());
+    for place in places {
         let listener = match place {
             Place::Net {
                 address,

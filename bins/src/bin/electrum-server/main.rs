@@ -9,12 +9,14 @@ mod logging;
 mod merge;
 mod monitor;
 mod node;
+mod personal;
 mod progress;
 mod run;
 mod serving;
 mod signals;
 mod upkeep;
 mod value;
+mod wallets;
 mod writer;
 
 use std::path::PathBuf;
@@ -58,10 +60,15 @@ fn main() -> ExitCode {
 }
 
 fn configure(console: &Console) -> anyhow::Result<Config> {
+    let config = read_config()?;
+    logging::start(&config, console)?;
+    Ok(config)
+}
+
+/// Reads the configuration as it is now.
+fn read_config() -> anyhow::Result<Config> {
     let around = layers::Surroundings::of_this_process();
     let home = around.environment.get("HOME").map(PathBuf::from);
     let layered = layers::load(cli::Options::parse(), &around)?;
-    let config = Config::new(layered, home.as_deref())?;
-    logging::start(&config, console)?;
-    Ok(config)
+    Config::new(layered, home.as_deref())
 }

@@ -25,6 +25,13 @@ impl Options {
                 jsonrpc_import
                 daemon_rpc_addr
                 cookie_file
+                eps_config
+                bwt_env
+                wallet_birth
+                gap_limit
+                unwatched
+                fetch_pruned_blocks
+                broadcast_command
                 auth
                 cookie
                 tls_cert
@@ -70,7 +77,8 @@ impl Options {
                 index_batch_size
                 reindex_last_blocks
                 signet_magic;
-            lists: electrum_rpc_addr
+            lists: wallet
+                electrum_rpc_addr
                 electrum_tls_addr
                 ws_addr
                 wss_addr

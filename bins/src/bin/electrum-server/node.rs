@@ -31,10 +31,14 @@ pub(crate) async fn connect(
         auth: config.auth.clone(),
         timeout: config.rpc_timeout,
     };
+    let personal = config.personal.is_some();
     let mut said: Option<(String, Instant)> = None;
     loop {
         let node = node.clone();
-        let attempt = tokio::task::spawn_blocking(move || Bitcoind::connect(&node));
+        let attempt = tokio::task::spawn_blocking(move || match personal {
+            true => Bitcoind::connect_pruned(&node),
+            false => Bitcoind::connect(&node),
+        });
         let attempt = tokio::select! {
             attempt = attempt => attempt.context("looking for the node")?,
             () = stop(signals) => return Ok(None),

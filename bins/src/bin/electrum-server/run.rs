@@ -5,21 +5,26 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bitcoin::constants::genesis_block;
+use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::chain::blockfiles::FilesFirst;
 use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::index::Index;
+use electrum_server_core::metrics::Metrics;
 use electrum_server_core::net::{self, Peers};
 use electrum_server_core::notify::Published;
+use electrum_server_core::personal::WalletSet;
 use electrum_server_core::session::{About, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::logging::Console;
 use crate::monitor::{self, Status};
+use crate::personal::{BroadcastBy, Personal};
+use crate::serving::Place;
 use crate::signals::{Signals, Wish};
 use crate::upkeep::Upkeep;
 use crate::writer::Writer;
@@ -65,7 +70,9 @@ fn raise_file_limit(clients: usize) {
 async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     // A port that somebody else has is found out now, not after hours of indexing.
-    listen::check_free(&config.serving.places).await?;
+    for (places, _) in places(config) {
+        listen::check_free(&places).await?;
+    }
     let certificate = listen::certificate(&config.serving)?;
     // Ends with this function.
     let mut background = JoinSet::new();
@@ -86,9 +93,8 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut writer = Writer::start(index, source, config, console, updates.clone())?;
 
     // The end of this future is the wish of everybody who serves to stop serving.
-    let (stop_serving, stopped) = oneshot::channel::<()>();
-    let mut stopped = Some(stopped);
-    let mut serving = None;
+    let (stop_serving, stopped) = watch::channel(());
+    let mut serving = JoinSet::new();
     let mut is_ready = false;
     let reload = Arc::new(Notify::new());
     let ended = loop {
@@ -96,45 +102,59 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
             ended = &mut writer.ended => break ended.context("the writer has panicked")?,
             published = &mut writer.ready, if !is_ready => {
                 is_ready = true;
-                let (Ok(published), Some(stopped)) = (published, stopped.take()) else { continue };
-                // Set once, here.
+                let Ok(published) = published else { continue };
+                // Set once, here and below.
                 let _ = status.published.set(published.clone());
                 if config.serving.places.is_empty() || config.sync_once {
                     continue;
                 }
-                let node: Arc<dyn Node> = Arc::new(node.clone());
-                let mut services = services(config, published, node.clone(), writer.handle.clone());
-                if let Some(files) = &block_files {
-                    services = services.with_block_files(files.clone());
-                }
-                let peers = config.serving.peering.clone().map(|options| {
-                    Arc::new(Peers::new(options, config.serving.hosts.clone()))
-                });
-                if let Some(peers) = &peers {
-                    services = services.with_peers(peers.clone());
-                }
-                let services = Arc::new(services);
-                if let Some(peers) = peers {
-                    let _ = status.peers.set(peers.clone());
-                    background.spawn(peers.run(services.clone()));
+                let node = node_for_clients(config, node.clone());
+                let metrics = Arc::<Metrics>::default();
+                let peers = config.serving.peering.clone();
+                let peers = peers.map(|options| Arc::new(Peers::new(options, config.serving.hosts.clone())));
+                // Where some wallets are shown and no others, nothing else is shared but the view.
+                let mut served = Vec::new();
+                for (places, allowed) in places(config) {
+                    let mut services = services(config, published.clone(), node.clone(), writer.handle.clone())
+                        .with_metrics(metrics.clone());
+                    if let Some(files) = &block_files {
+                        services = services.with_block_files(files.clone());
+                    }
+                    if let (Some(handle), Some(personal)) = (&writer.personal, &config.personal) {
+                        services = services.with_wallets(handle.clone(), allowed, personal.unwatched);
+                    }
+                    if let Some(peers) = &peers {
+                        services = services.with_peers(peers.clone());
+                    }
+                    served.push((places, Arc::new(services)));
                 }
                 let upkeep = Arc::new(Upkeep {
                     serving: config.serving.clone(),
                     certificate: certificate.clone(),
-                    services: services.clone(),
+                    services: served.iter().map(|(_, services)| services.clone()).collect(),
                     node,
                     now: reload.clone(),
                 });
                 upkeep.prepare().await;
-                let listeners = listen::listen(&config.serving, certificate.as_ref()).await?;
-                let _ = status.metrics.set(services.metrics.clone());
-                let shutdown = async move { drop(stopped.await) };
-                serving = Some(tokio::spawn(net::serve(listeners, services, updates.clone(), shutdown)));
                 background.spawn(upkeep.run());
+                if let (Some(peers), Some((_, services))) = (peers, served.first()) {
+                    let _ = status.peers.set(peers.clone());
+                    background.spawn(peers.run(services.clone()));
+                }
+                for (places, services) in served {
+                    let listeners = listen::listen(&places, &config.serving, certificate.as_ref()).await?;
+                    let mut stopped = stopped.clone();
+                    let shutdown = async move { drop(stopped.changed().await) };
+                    serving.spawn(net::serve(listeners, services, updates.clone(), shutdown));
+                }
+                let _ = status.metrics.set(metrics);
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
-                Wish::Reload => reload.notify_one(),
+                Wish::Reload => {
+                    reload_wallets(&writer);
+                    reload.notify_one();
+                }
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     break Ok(());
@@ -146,12 +166,47 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     // Clients get what is ready for them while the writer finishes.
     drop(stop_serving);
     writer.handle.stop();
-    if let Some(serving) = serving {
-        serving.await.context("serving has panicked")?;
+    while let Some(ended) = serving.join_next().await {
+        ended.context("serving has panicked")?;
+    }
+    if is_ready {
         listen::clean_up(&config.serving.places);
     }
     ended?;
     finish(writer).await
+}
+
+/// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
+fn reload_wallets(writer: &Writer) {
+    let Some(handle) = &writer.personal else {
+        return;
+    };
+    let wallets = crate::read_config().and_then(|config| {
+        let personal = config.personal.context("there are no wallets any more")?;
+        personal.wallets(config.network)
+    });
+    match wallets {
+        Ok(wallets) => {
+            info!("SIGHUP: watching {} wallets", wallets.len());
+            handle.set_wallets(wallets);
+        }
+        Err(error) => warn!("SIGHUP: the wallets stay as they are: {error:#}"),
+    }
+}
+
+/// Where to listen, and which wallets are shown there.
+fn places(config: &Config) -> Vec<(Vec<Place>, WalletSet)> {
+    let mut places = Vec::new();
+    let personal = config.personal.as_ref();
+    let everywhere = personal.map_or(WalletSet::ALL, Personal::shown_everywhere);
+    places.push((config.serving.places.clone(), everywhere));
+    let separate = personal.map(Personal::separate).unwrap_or_default();
+    places.extend(
+        separate
+            .into_iter()
+            .map(|(address, allowed)| (vec![Place::lines(address)], allowed)),
+    );
+    places
 }
 
 /// Waits for the writer to put everything on disk.
@@ -180,16 +235,37 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     let folder = &config.db_dir;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let top = FjallStore::open(folder, FjallOptions::default())?;
-    let store = LayeredStore::open(Arc::new(top), &folder.join("segments"))?;
     let genesis = genesis_block(config.network).block_hash();
-    let index = Index::open(Arc::new(store), genesis)
-        .with_context(|| format!("cannot use the index in {}", folder.display()))?;
+    let index = match &config.personal {
+        None => {
+            let top = FjallStore::open(folder, FjallOptions::default())?;
+            let store = LayeredStore::open(Arc::new(top), &folder.join("segments"))?;
+            Index::open(Arc::new(store), genesis)
+        }
+        // Little is written, and little is read.
+        Some(_) => {
+            let small = FjallOptions {
+                cache: 8 << 20,
+                write_buffer: 2 << 20,
+            };
+            Index::open_personal(Arc::new(FjallStore::open(folder, small)?), genesis)
+        }
+    };
+    let index = index.with_context(|| format!("cannot use the index in {}", folder.display()))?;
     match index.headers().tip() {
         Some(tip) => info!("the index in {} ends with {tip}", folder.display()),
         None => info!("beginning an index in {}", folder.display()),
     }
     Ok(index)
+}
+
+/// The node, as clients see it.
+fn node_for_clients(config: &Config, node: Bitcoind) -> Arc<dyn Node> {
+    let node: Arc<dyn Node> = Arc::new(node);
+    match config.broadcast_command.clone() {
+        Some(command) => Arc::new(BroadcastBy { node, command }),
+        None => node,
+    }
 }
 
 fn services(

@@ -45,6 +45,17 @@ pub(crate) enum Place {
     Unix(PathBuf),
 }
 
+impl Place {
+    /// Lines over TCP.
+    pub(crate) fn lines(address: String) -> Self {
+        Self::Net {
+            address,
+            tls: false,
+            websocket: false,
+        }
+    }
+}
+
 /// The files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
@@ -137,11 +148,7 @@ fn places(
         places.push(Place::Unix(expand(Path::new(file), home)));
     }
     if places.is_empty() {
-        places.push(Place::Net {
-            address: default_address,
-            tls: false,
-            websocket: false,
-        });
+        places.push(Place::lines(default_address));
     }
     Ok(places)
 }

@@ -25,7 +25,7 @@ const LONGEST_BANNER: u64 = 16 * 1024;
 pub(crate) struct Upkeep {
     pub(crate) serving: Serving,
     pub(crate) certificate: Option<Arc<Certificate>>,
-    pub(crate) services: Arc<Services>,
+    pub(crate) services: Vec<Arc<Services>>,
     pub(crate) node: Arc<dyn Node>,
     /// Told to look at once, whatever the files look like.
     pub(crate) now: Arc<Notify>,
@@ -102,7 +102,11 @@ impl Upkeep {
 
     fn refresh_banner(&self) {
         match self.banner() {
-            Ok(text) => self.services.set_banner(text),
+            Ok(text) => {
+                for services in &self.services {
+                    services.set_banner(text.clone());
+                }
+            }
             Err(error) => warn!("the banner of before stays in use: {error:#}"),
         }
     }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use electrum_server_core::chain::ChainSource;
 use electrum_server_core::index::Index;
 use electrum_server_core::notify::{Published, Update};
-use electrum_server_core::sync::{Sync, SyncEvent, SyncHandle, SyncOptions};
+use electrum_server_core::sync::{PersonalHandle, Sync, SyncEvent, SyncHandle, SyncOptions};
 use tokio::sync::{broadcast, oneshot};
 use tracing::{debug, info, warn};
 
@@ -19,6 +19,8 @@ use crate::progress::Progress;
 /// The running writer.
 pub(crate) struct Writer {
     pub(crate) handle: SyncHandle,
+    /// When only some wallets are watched.
+    pub(crate) personal: Option<PersonalHandle>,
     /// The first view, once there is one.
     pub(crate) ready: oneshot::Receiver<Arc<Published>>,
     /// How it ended, once it has.
@@ -45,7 +47,15 @@ impl Writer {
             build_memory: config.build_memory,
             ..SyncOptions::default()
         };
-        let sync = Sync::new(index, source, options);
+        let (sync, personal) = match &config.personal {
+            Some(wallets) => {
+                let may_fetch = wallets.may_fetch;
+                let wallets = wallets.wallets(config.network)?;
+                let (sync, handle) = Sync::personal(index, source, options, wallets, may_fetch);
+                (sync, Some(handle))
+            }
+            None => (Sync::new(index, source, options), None),
+        };
         let handle = sync.handle();
         let (ready_sender, ready) = oneshot::channel();
         let (ended_sender, ended) = oneshot::channel();
@@ -70,6 +80,7 @@ impl Writer {
             .context("cannot start a thread")?;
         Ok(Self {
             handle,
+            personal,
             ready,
             ended,
             thread,

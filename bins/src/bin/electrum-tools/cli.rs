@@ -5,13 +5,17 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use electrum_protocol::ProtocolVersion;
 
-use crate::address::ServerAddress;
+use crate::server_address::ServerAddress;
+use crate::{address, pages, scripthash, seed, tx, xpub};
 
 const AFTER_HELP: &str = "\
-Exit status: 0 done, 1 refused (by the server, or an input that is none), 2 wrong usage, 3 the server
-cannot be reached or does not answer in time.";
+Inputs: most commands take `-` and then answer every line of standard input; a line may also be a JSON object with the \
+fields of the options (phrase, passphrase, network, ...). Secrets are better given that way, or at the hidden prompt.
 
-/// Script hashes, status hashes, and questions to Electrum servers
+Exit status: 0 done, 1 refused (by the server, or an input that is none; of several lines, at least one), 2 wrong usage, \
+3 the server cannot be reached or does not answer in time.";
+
+/// Seeds, extended keys, partial transactions, script hashes, and questions to Electrum servers
 #[derive(Debug, Parser)]
 #[command(name = "electrum-tools", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Options {
@@ -25,12 +29,15 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The script hash under which servers know an address or a script
-    Scripthash {
-        /// Address of any network, or an output script in hex; `-` reads one per line from standard
-        /// input
-        input: String,
-    },
+    SeedVersion(seed::Version),
+    #[command(subcommand)]
+    Seed(seed::Seed),
+    #[command(subcommand)]
+    Xpub(xpub::Xpub),
+    #[command(subcommand)]
+    Tx(tx::Tx),
+    Address(address::Inspect),
+    Scripthash(scripthash::Scripthash),
     /// The status hash of a history
     Status {
         /// File with the result of `blockchain.scripthash.get_history` in JSON; `-` is standard input
@@ -59,6 +66,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         server: Server,
     },
+    Completions(pages::Completions),
+    Man(pages::Man),
 }
 
 /// A server to ask.

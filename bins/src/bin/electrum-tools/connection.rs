@@ -8,8 +8,8 @@ use electrum_protocol::client::{Client, Event, ReplyError};
 use electrum_protocol::method::server::VersionResponse;
 use electrum_protocol::{Request, Response, VersionRange};
 
-use crate::address::ServerAddress;
 use crate::report::Failure;
+use crate::server_address::ServerAddress;
 
 /// One connection; a question and its answer at a time.
 pub(crate) struct Connection {

@@ -1,13 +1,20 @@
-//! The program `electrum-tools`: script hashes, status hashes, and questions to servers.
+//! The program `electrum-tools`: seeds, extended keys, partial transactions, script hashes, and questions to servers.
 
 mod address;
 mod call;
 mod cli;
 mod connection;
+mod input;
+mod network;
+mod pages;
 mod ping;
 mod report;
 mod scripthash;
+mod seed;
+mod server_address;
 mod status;
+mod tx;
+mod xpub;
 
 use std::process::ExitCode;
 
@@ -18,28 +25,33 @@ use crate::report::{Failure, Report};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match run(&options.command) {
-        Ok(reports) => {
-            reports.iter().for_each(|report| report.print(options.json));
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            failure.print(options.json);
-            failure.exit_code()
-        }
-    }
+    run(&options.command, options.json).unwrap_or_else(|failure| {
+        failure.print(options.json, None);
+        failure.exit_code()
+    })
 }
 
-fn run(command: &Command) -> Result<Vec<Report>, Failure> {
+fn run(command: &Command, as_json: bool) -> Result<ExitCode, Failure> {
+    let print = |report: Report| {
+        report.print(as_json);
+        ExitCode::SUCCESS
+    };
     match command {
-        Command::Scripthash { input } => scripthash::run(input),
-        Command::Status { file, explain } => status::run(file, *explain).map(|report| vec![report]),
+        Command::SeedVersion(command) => command.run(as_json),
+        Command::Seed(command) => command.run(as_json),
+        Command::Xpub(command) => command.run(as_json),
+        Command::Tx(command) => command.run(as_json),
+        Command::Address(command) => command.run(as_json),
+        Command::Scripthash(command) => command.run(as_json),
+        Command::Status { file, explain } => status::run(file, *explain).map(print),
         Command::Call {
             server,
             method,
             params,
             protocol,
-        } => call::run(server, method, params, *protocol).map(|report| vec![report]),
-        Command::Ping { server } => ping::run(server).map(|report| vec![report]),
+        } => call::run(server, method, params, *protocol).map(print),
+        Command::Ping { server } => ping::run(server).map(print),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }

@@ -41,22 +41,27 @@ impl Failure {
         }
     }
 
-    pub(crate) fn print(&self, as_json: bool) {
+    /// Says it: on standard error, or as JSON where the result would have been.
+    ///
+    /// `line` is the number of the input's line where there are several.
+    pub(crate) fn print(&self, as_json: bool, line: Option<usize>) {
         let (kind, message, code) = match self {
             Self::Refused { message, code } => ("refused", message, *code),
             Self::Usage(message) => ("usage", message, None),
             Self::Network(message) => ("network", message, None),
         };
-        let _ = match as_json {
-            true => {
-                let mut error = json!({"kind": kind, "message": message});
-                if let (Some(code), Some(fields)) = (code, error.as_object_mut()) {
-                    fields.insert("code".into(), code.into());
-                }
-                writeln!(io::stdout().lock(), "{}", json!({"error": error}))
+        if as_json {
+            let mut error = json!({"kind": kind, "message": message});
+            if let Some(fields) = error.as_object_mut() {
+                let code = code.map(|code| ("code".to_owned(), code.into()));
+                let line = line.map(|line| ("line".to_owned(), line.into()));
+                fields.extend(code.into_iter().chain(line));
             }
-            false => writeln!(io::stderr().lock(), "electrum-tools: {message}"),
-        };
+            let _ = writeln!(io::stdout().lock(), "{}", json!({"error": error}));
+        } else {
+            let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+            let _ = writeln!(io::stderr().lock(), "electrum-tools: {line}{message}");
+        }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -66,6 +71,11 @@ impl Failure {
             Self::Network(_) => ExitCode::from(3),
         }
     }
+}
+
+/// Something that the user should know, beside the result.
+pub(crate) fn warn(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "electrum-tools: warning: {message}");
 }
 
 /// All of standard input, or of a file.

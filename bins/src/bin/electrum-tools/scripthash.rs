@@ -1,22 +1,31 @@
 //! `electrum-tools scripthash`.
 
+use std::process::ExitCode;
+
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, ScriptBuf};
+use clap::Args;
 use electrum_protocol::ScriptHash;
 use serde_json::json;
 
-use crate::report::{Failure, Report, read_input};
+use crate::input::{self, BlankLines};
+use crate::report::{Failure, Report};
 
-pub(crate) fn run(input: &str) -> Result<Vec<Report>, Failure> {
-    if input != "-" {
-        return one(input).map(|report| vec![report]);
+/// The script hash under which servers know an address or a script
+#[derive(Debug, Args)]
+pub(crate) struct Scripthash {
+    /// Address of any network, or an output script in hex; `-` reads one per line from standard
+    /// input
+    #[arg(default_value = "-")]
+    input: String,
+}
+
+impl Scripthash {
+    pub(crate) fn run(&self, as_json: bool) -> Result<ExitCode, Failure> {
+        input::each(&self.input, as_json, BlankLines::Skip, |entry| {
+            one(entry.main(&["address", "script_pubkey"]).trim())
+        })
     }
-    let text = read_input("-")?;
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(one)
-        .collect()
 }
 
 fn one(input: &str) -> Result<Report, Failure> {

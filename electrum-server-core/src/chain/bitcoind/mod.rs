@@ -8,6 +8,7 @@ mod auth;
 mod client;
 mod http;
 mod parse;
+mod pruned;
 mod rest;
 mod rpc;
 mod source;
@@ -92,6 +93,19 @@ impl Bitcoind {
     /// Transient while the node is away, starts, or downloads its blocks; permanent when it is on another network,
     /// refuses our credentials, or has pruned blocks.
     pub fn connect(config: &Config) -> Result<Self, SourceError> {
+        Self::connect_to(config, false)
+    }
+
+    /// The same, for somebody who can do with a node that has pruned blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`connect`](Self::connect).
+    pub fn connect_pruned(config: &Config) -> Result<Self, SourceError> {
+        Self::connect_to(config, true)
+    }
+
+    fn connect_to(config: &Config, may_be_pruned: bool) -> Result<Self, SourceError> {
         let genesis = genesis_block(config.network).block_hash();
         let rpc = |timeout| Rpc::new(&config.address, config.auth.clone(), timeout);
         let shared = Shared {
@@ -103,7 +117,7 @@ impl Bitcoind {
             genesis,
             network: config.network,
         };
-        shared.check()?;
+        shared.check(may_be_pruned)?;
         let offer = shared.rest.probe(&genesis)?;
         shared
             .use_rest
@@ -136,7 +150,7 @@ impl Shared {
             .map_err(|error: CallError| error.into_source(method))
     }
 
-    fn check(&self) -> Result<(), SourceError> {
+    fn check(&self, may_be_pruned: bool) -> Result<(), SourceError> {
         let info = self.blockchain_info()?;
         let method = "getblockhash";
         let genesis: BlockHash = self
@@ -149,7 +163,7 @@ impl Shared {
                 info.chain, self.network
             )));
         }
-        if info.pruned {
+        if info.pruned && !may_be_pruned {
             return Err(SourceError::permanent(
                 "the node has pruned its blocks, and all are needed to index the chain: \
                  set prune=0 in its configuration and start it once with -reindex",

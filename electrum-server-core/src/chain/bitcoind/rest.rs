@@ -69,6 +69,11 @@ impl Rest {
         }))
     }
 
+    /// Returns a block; `None` when the node does not have it, or REST is off.
+    pub(super) fn block_bytes(&self, hash: &BlockHash) -> Result<Option<Vec<u8>>, SourceError> {
+        self.get(&format!("/rest/block/{hash}.bin"))
+    }
+
     /// Returns bytes of a block; `None` when the node does not have it, or does not know this question (it does from
     /// Bitcoin Core 31 on).
     pub(super) fn block_part(

@@ -1,5 +1,6 @@
 //! The node as chain source.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -72,6 +73,59 @@ impl ChainSource for Bitcoind {
             return Ok(block);
         }
         Ok(RawBlock::from(&self.block(hash)?))
+    }
+
+    fn block_bytes(&self, hash: &BlockHash) -> Result<Vec<u8>, SourceError> {
+        if self.uses_rest()
+            && let Some(block) = self.shared.rest.block_bytes(hash)?
+        {
+            return Ok(block);
+        }
+        let raw: String = self.shared.get_block(hash, 0)?;
+        Vec::from_hex(&raw).map_err(|error| malformed("getblock", error))
+    }
+
+    fn headers_with_counts(
+        &self,
+        start_height: u32,
+        count: u32,
+    ) -> Result<Vec<(Header, u32)>, SourceError> {
+        #[derive(Deserialize)]
+        struct Count {
+            #[serde(rename = "nTx")]
+            transactions: u32,
+        }
+        let headers = self.headers(start_height, count)?;
+        let params = headers
+            .iter()
+            .map(|header| vec![json!(header.block_hash())]);
+        let method = "getblockheader";
+        let counts = self
+            .shared
+            .ask_many::<Count>(method, params, rpc::NOT_FOUND)?;
+        headers
+            .into_iter()
+            .zip(counts)
+            .map(|(header, count)| match count {
+                Some(count) if count.transactions > 0 => Ok((header, count.transactions)),
+                _ => Err(SourceError::transient(format_args!(
+                    "the node does not have block {} yet",
+                    header.block_hash()
+                ))),
+            })
+            .collect()
+    }
+
+    fn filtered(
+        &self,
+        scripts: &[ScriptBuf],
+        heights: RangeInclusive<u32>,
+    ) -> Result<Option<Vec<BlockHash>>, SourceError> {
+        self.shared.scan_filters(scripts, heights)
+    }
+
+    fn request_block(&self, hash: &BlockHash) -> Result<bool, SourceError> {
+        self.shared.request_block(hash)
     }
 
     fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError> {
@@ -188,7 +242,11 @@ impl Output {
 
 impl Shared {
     /// Calls a method that the node has no reason to refuse.
-    fn ask<T: DeserializeOwned>(&self, method: &str, params: &[Value]) -> Result<T, SourceError> {
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &[Value],
+    ) -> Result<T, SourceError> {
         self.rpc
             .call(method, params)
             .map_err(|error| error.into_source(method))

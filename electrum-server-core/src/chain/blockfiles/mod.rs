@@ -181,24 +181,9 @@ impl BlockFiles {
     ///
     /// When a file cannot be read.
     pub fn block(&self, hash: &BlockHash) -> io::Result<Option<RawBlock>> {
-        let mut place = self.find(hash);
-        if place.is_none() {
-            self.refresh(&|| false)?;
-            place = self.find(hash);
-        }
-        let Some(place) = place else {
+        let Some((place, block)) = self.read(hash)? else {
             return Ok(None);
         };
-        let mut block = vec![0; place.size as usize];
-        let offset = u64::from(place.offset);
-        if !self
-            .files
-            .read(Kind::Blocks, place.file, &mut block, offset)?
-            || !is_block(hash, &block)
-        {
-            self.forget(place.file);
-            return Ok(None);
-        }
         let parent = block.get(4..36).map(BlockHash::from_slice);
         let Some(Ok(parent)) = parent else {
             return Ok(None);
@@ -228,6 +213,36 @@ impl BlockFiles {
             block,
             spent: RawSpent::Hashed(spent),
         }))
+    }
+
+    /// Returns a block alone; nothing when the files do not have it. Waits as [`block`](Self::block) does.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read.
+    pub fn bytes(&self, hash: &BlockHash) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.read(hash)?.map(|(_, block)| block))
+    }
+
+    fn read(&self, hash: &BlockHash) -> io::Result<Option<(Place, Vec<u8>)>> {
+        let mut place = self.find(hash);
+        if place.is_none() {
+            self.refresh(&|| false)?;
+            place = self.find(hash);
+        }
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let mut block = vec![0; place.size as usize];
+        let offset = u64::from(place.offset);
+        let read = self
+            .files
+            .read(Kind::Blocks, place.file, &mut block, offset)?;
+        if read && is_block(hash, &block) {
+            return Ok(Some((place, block)));
+        }
+        self.forget(place.file);
+        Ok(None)
     }
 
     /// Returns some bytes of a block, which nobody has checked; nothing when the files do not have them. Waits for nobody:

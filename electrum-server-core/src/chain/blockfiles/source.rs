@@ -1,11 +1,12 @@
 //! Blocks from the files, everything else from the node.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::BlockFiles;
 use crate::chain::{
@@ -43,6 +44,35 @@ impl ChainSource for FilesFirst {
             Err(error) => tracing::warn!("cannot read block {hash} from the block files: {error}"),
         }
         self.node.raw_block(hash)
+    }
+
+    fn block_bytes(&self, hash: &BlockHash) -> Result<Vec<u8>, SourceError> {
+        match self.files.bytes(hash) {
+            Ok(Some(block)) => return Ok(block),
+            Ok(None) => {}
+            Err(error) => tracing::warn!("cannot read block {hash} from the block files: {error}"),
+        }
+        self.node.block_bytes(hash)
+    }
+
+    fn headers_with_counts(
+        &self,
+        start_height: u32,
+        count: u32,
+    ) -> Result<Vec<(Header, u32)>, SourceError> {
+        self.node.headers_with_counts(start_height, count)
+    }
+
+    fn filtered(
+        &self,
+        scripts: &[ScriptBuf],
+        heights: RangeInclusive<u32>,
+    ) -> Result<Option<Vec<BlockHash>>, SourceError> {
+        self.node.filtered(scripts, heights)
+    }
+
+    fn request_block(&self, hash: &BlockHash) -> Result<bool, SourceError> {
+        self.node.request_block(hash)
     }
 
     fn tip(&self) -> Result<BlockId, SourceError> {

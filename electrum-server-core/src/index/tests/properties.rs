@@ -279,6 +279,7 @@ impl<'a> World<'a> {
         mempool.apply(Delta {
             added,
             removed: vec![],
+            ..Delta::default()
         });
         self.sequence += 1;
         let view = View::new(&self.index, mempool, self.sequence).unwrap();

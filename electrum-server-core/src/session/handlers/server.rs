@@ -34,7 +34,27 @@ pub(super) fn peers_subscribe(turn: &Turn<'_>) -> Vec<Peer> {
 }
 
 pub(super) fn banner(turn: &Turn<'_>) -> String {
-    turn.services.banner()
+    let mut banner = turn.services.banner();
+    let unseen = turn
+        .services
+        .wallets
+        .as_ref()
+        .map(|wallets| wallets.handle.unseen());
+    if let Some(unseen) = unseen.filter(|unseen| !unseen.is_empty()) {
+        let ranges: Vec<String> = unseen
+            .iter()
+            .map(|range| match range.start() == range.end() {
+                true => range.start().to_string(),
+                false => format!("{} to {}", range.start(), range.end()),
+            })
+            .collect();
+        banner.push_str(&format!(
+            "\n\nThe node has pruned blocks before they could be looked at: what is in the blocks at heights {} is \
+             missing from histories and balances.",
+            ranges.join(", ")
+        ));
+    }
+    banner
 }
 
 pub(super) fn donation_address(turn: &Turn<'_>) -> String {

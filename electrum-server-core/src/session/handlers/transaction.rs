@@ -116,6 +116,9 @@ fn cut_out(
     txid: &Txid,
     position: &Position,
 ) -> Result<Option<Vec<u8>>, MethodError> {
+    if let Some(kept) = turn.view.kept_transaction(position)? {
+        return Ok(Some(kept));
+    }
     let extent = turn.view.extent(position)?;
     let part = turn.services.block_part(&position.block_hash, extent);
     // Whatever is wrong: when the node is asked for the transaction, it has its own words for it.

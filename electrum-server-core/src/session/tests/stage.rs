@@ -128,6 +128,7 @@ impl Stage {
         touched.extend(self.mempool.apply(Delta {
             added: Vec::new(),
             removed,
+            ..Delta::default()
         }));
         self.note(touched);
         coin
@@ -144,6 +145,7 @@ impl Stage {
         let touched = self.mempool.apply(Delta {
             added: vec![entry],
             removed: Vec::new(),
+            ..Delta::default()
         });
         self.note(touched);
         txid

@@ -125,7 +125,9 @@ impl Snapshot for LayeredSnapshot {
                 })?;
                 return Ok(found);
             }
-            Table::Undo | Table::Meta => return self.top.get(table, key),
+            Table::Undo | Table::Meta | Table::Kept | Table::Wallets => {
+                return self.top.get(table, key);
+            }
         };
         row.map_err(|error| read_error(table, &error))
     }
@@ -140,7 +142,9 @@ impl Snapshot for LayeredSnapshot {
             return Ok(());
         }
         let below = match table {
-            Table::Undo | Table::Meta => Ok(ControlFlow::Continue(())),
+            Table::Undo | Table::Meta | Table::Kept | Table::Wallets => {
+                Ok(ControlFlow::Continue(()))
+            }
             Table::Headers => {
                 let numbers = numbers(&range, self.end.height);
                 rows(numbers, visit, |first, count| {

@@ -1,0 +1,182 @@
+//! What makes a server one of some wallets only.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bitcoin::{BlockHash, Network, Txid};
+use electrum_protocol::RawJson;
+use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
+use electrum_protocol::method::mempool::MempoolFees;
+use electrum_server_core::chain::{Node, NodeError, PackageOutcome};
+use electrum_server_core::personal::{Unwatched, Wallet, WalletSet};
+
+use crate::cli::Options;
+use crate::wallets::{self, UnwatchedPolicy, WalletEntry};
+
+/// The wallets, and what is said about them all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Personal {
+    entries: Vec<WalletEntry>,
+    pub(crate) unwatched: Unwatched,
+    pub(crate) may_fetch: bool,
+}
+
+impl Personal {
+    /// Collects the wallets of all options; nothing when there are none, and the whole chain is served.
+    ///
+    /// # Errors
+    ///
+    /// Says which wallet is wrong, and what would be right.
+    pub(crate) fn of(
+        options: &Options,
+        network: Network,
+        warnings: &mut Vec<String>,
+    ) -> anyhow::Result<Option<Self>> {
+        let mut entries = options.wallet.clone();
+        if let Some(path) = &options.eps_config {
+            let imported = wallets::from_eps(path)?;
+            entries.extend(imported.wallets);
+            warnings.extend(imported.remarks);
+        }
+        if let Some(path) = &options.bwt_env {
+            let imported = wallets::from_bwt(path)?;
+            entries.extend(imported.wallets);
+            warnings.extend(imported.remarks);
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        for entry in &mut entries {
+            entry.inherit(options.wallet_birth.as_deref(), options.gap_limit);
+        }
+        let personal = Self {
+            entries,
+            unwatched: options
+                .unwatched
+                .map_or_else(Unwatched::default, UnwatchedPolicy::into),
+            may_fetch: options.fetch_pruned_blocks.unwrap_or(false),
+        };
+        personal.wallets(network)?;
+        Ok(Some(personal))
+    }
+
+    /// Returns the wallets.
+    ///
+    /// # Errors
+    ///
+    /// See [`of`](Self::of).
+    pub(crate) fn wallets(&self, network: Network) -> anyhow::Result<Vec<Wallet>> {
+        wallets::wallets(&self.entries, network)
+    }
+
+    /// Returns the wallets that are shown wherever nothing else is said.
+    pub(crate) fn shown_everywhere(&self) -> WalletSet {
+        if self.entries.iter().all(|entry| entry.listen.is_empty()) {
+            return WalletSet::ALL;
+        }
+        WalletSet::of(self.names(|entry| entry.listen.is_empty()))
+    }
+
+    /// Returns the addresses where some wallets are shown and no others.
+    pub(crate) fn separate(&self) -> Vec<(String, WalletSet)> {
+        let mut addresses: Vec<&String> = self
+            .entries
+            .iter()
+            .flat_map(|entry| &entry.listen)
+            .collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses
+            .into_iter()
+            .map(|address| {
+                let there = self.names(|entry| entry.listen.contains(address));
+                (address.clone(), WalletSet::of(there))
+            })
+            .collect()
+    }
+
+    /// The names of some wallets, which say what is shown also after a reload.
+    fn names(&self, is_meant: impl Fn(&WalletEntry) -> bool) -> Vec<String> {
+        (0..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| is_meant(entry))
+            .map(|(number, entry)| entry.name_at(number))
+            .collect()
+    }
+}
+
+/// A node whose transactions are broadcast by a command.
+pub(crate) struct BroadcastBy {
+    pub(crate) node: Arc<dyn Node>,
+    pub(crate) command: String,
+}
+
+impl BroadcastBy {
+    fn run(&self, raw_tx: &[u8]) -> anyhow::Result<Txid> {
+        let tx: bitcoin::Transaction =
+            bitcoin::consensus::deserialize(raw_tx).context("this is no transaction")?;
+        let hex = bitcoin::consensus::encode::serialize_hex(&tx);
+        // Hexadecimal digits need no quotes.
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(self.command.replace("%s", &hex))
+            .output()
+            .context("cannot run the broadcast command")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.lines().last().unwrap_or_default().trim();
+            anyhow::bail!("the broadcast command failed ({}): {said}", output.status);
+        }
+        Ok(tx.compute_txid())
+    }
+}
+
+impl Node for BroadcastBy {
+    fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
+        self.run(raw_tx).map_err(|error| NodeError::Rpc {
+            code: -1,
+            message: format!("{error:#}"),
+        })
+    }
+
+    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
+        self.node.submit_package(raw_txs)
+    }
+
+    fn estimate_fee(
+        &self,
+        blocks: u32,
+        mode: Option<EstimateMode>,
+    ) -> Result<Option<FeePerKvb>, NodeError> {
+        self.node.estimate_fee(blocks, mode)
+    }
+
+    fn relay_fee(&self) -> Result<FeePerKvb, NodeError> {
+        self.node.relay_fee()
+    }
+
+    fn mempool_fees(&self) -> Result<MempoolFees, NodeError> {
+        self.node.mempool_fees()
+    }
+
+    fn raw_transaction(
+        &self,
+        txid: &Txid,
+        block: Option<&BlockHash>,
+    ) -> Result<Vec<u8>, NodeError> {
+        self.node.raw_transaction(txid, block)
+    }
+
+    fn verbose_transaction(
+        &self,
+        txid: &Txid,
+        block: Option<&BlockHash>,
+    ) -> Result<RawJson, NodeError> {
+        self.node.verbose_transaction(txid, block)
+    }
+
+    fn user_agent(&self) -> Result<String, NodeError> {
+        self.node.user_agent()
+    }
+}

@@ -1,0 +1,125 @@
+//! What owners write, right and wrong. Keys and addresses are those of BIP 84 and BIP 32, and of SLIP-132.
+
+use super::*;
+
+/// BIP 84, "Account 0".
+const ZPUB: &str = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs";
+/// The same as SLIP-132's xpub.
+const XPUB: &str = "xpub6CatWdiZiodmUeTDp8LT5or8nmbKNcuyvz7WyksVFkKB4RHwCD3XyuvPEbvqAQY3rAPshWcMLoP2fMFMKHPJ4ZeZXYVUhLv1VMrjPC7PW6V";
+/// BIP 32's first private master key.
+const XPRV: &str = "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi";
+
+fn read(keys: &str) -> anyhow::Result<Vec<Wallet>> {
+    wallets(&[keys.parse().unwrap()], Network::Bitcoin)
+}
+
+/// The first script of each keychain as an address.
+fn first(keys: &str) -> Vec<String> {
+    let wallets = read(keys).unwrap();
+    let scripts = wallets[0]
+        .keychains
+        .iter()
+        .map(|keychain| keychain.script(0).unwrap());
+    scripts
+        .map(|script| {
+            bitcoin::Address::from_script(&script, Network::Bitcoin)
+                .unwrap()
+                .to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn a_zpub_is_the_wallet_of_bip_84() {
+    let addresses = [
+        "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",
+        "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el",
+    ];
+    assert_eq!(first(ZPUB), addresses);
+    assert_eq!(first(&format!("savings={ZPUB}")), addresses);
+    assert_eq!(first(&format!("wpkh({XPUB}/<0;1>/*)")), addresses);
+    assert_eq!(read(&format!("savings={ZPUB}")).unwrap()[0].name, "savings");
+    assert_eq!(read(ZPUB).unwrap()[0].name, "wallet 1");
+}
+
+#[test]
+fn single_scripts_and_old_keys_are_watched() {
+    let address = "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu";
+    assert_eq!(first(address), [address]);
+    assert_eq!(first(&format!("addr({address})")), [address]);
+    assert_eq!(
+        first("0014c0cebcd6c3d3ca8c75dc5ec62ebe55330ef910e2"),
+        [address]
+    );
+    assert_eq!(
+        first(&format!("{address} 1FJEEB8ihPMbzs2SkLmr37dHyRFzakqUmo")).len(),
+        2
+    );
+    // The wallet of "powerful random nobody notice nothing important anyway look away hidden message over".
+    let old = "e9d4b7866dd1e91c862aebf62a49548c7dbf7bcc6e4b7b8c9da820c7737968df9c09d5a3e271dc814a29981f81b3faaf2737b551ef5dcc6189cf0f8252c442b3";
+    assert_eq!(
+        first(old),
+        [
+            "1FJEEB8ihPMbzs2SkLmr37dHyRFzakqUmo",
+            "1KRW8pH6HFHZh889VDq6fEKvmrsmApwNfe"
+        ]
+    );
+}
+
+#[test]
+fn private_keys_are_refused_and_never_repeated() {
+    let wif = "5KYZdUEo39z3FPrtuX2QbbwGnNP5zTd7yyr2SC1j299sBCnWjss";
+    for keys in [
+        XPRV.to_owned(),
+        format!("savings={XPRV}"),
+        format!("wpkh({XPRV}/<0;1>/*)"),
+        format!("2 {XPUB} {XPRV}"),
+        wif.to_owned(),
+        format!("pkh({wif})"),
+    ] {
+        let error = format!("{:#}", read(&keys).unwrap_err());
+        assert!(error.contains("private key"), "{error}");
+        assert!(
+            !error.contains(&XPRV[20..60]) && !error.contains(&wif[5..20]),
+            "{error}"
+        );
+        let entry: WalletEntry = keys.parse().unwrap();
+        assert!(!format!("{entry:?}").contains("prv9s"), "{entry:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let tpub = "tpubD6NzVbkrYhZ4XgiXtGrdW5XDAPFCL9h7we1vwNCpn8tGbBcgfVYjXyhWo4E1xkh56hjod1RhGjxbaTLV3X4FyWuejifB9jusQ46QzG87VKp";
+    for (keys, part) in [
+        (format!("pkh({tpub}/0/*)"), "the server is on mainnet"),
+        (tpub.to_owned(), "the server is on mainnet"),
+        (format!("wpkh({XPUB}/0/*)#aaaaaaaa"), "checksum"),
+        (format!("wpkh({XPUB}/0'/*)"), "private keys"),
+        (format!("{}x", &ZPUB[..110]), "zpub6rFR7"),
+        (
+            "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx".to_owned(),
+            "another network",
+        ),
+        ("hello".to_owned(), "known are output descriptors"),
+        (format!("3 {XPUB} {XPUB}"), ""),
+        (String::new(), "empty"),
+    ] {
+        let error = format!("{:#}", read(&keys).unwrap_err());
+        assert!(
+            error.contains("wallet 1") && error.contains(part),
+            "{keys}: {error}"
+        );
+    }
+}
+
+#[test]
+fn the_same_wallet_twice_is_refused() {
+    let entries =
+        [format!("a={ZPUB}"), format!("b=wpkh({XPUB}/<0;1>/*)")].map(|keys| keys.parse().unwrap());
+    let error = wallets(&entries, Network::Bitcoin).unwrap_err().to_string();
+    assert!(error.contains("\"a\" and \"b\""), "{error}");
+    let entries = [format!("a={ZPUB}"), format!("a={XPUB}")].map(|keys| keys.parse().unwrap());
+    let error = wallets(&entries, Network::Bitcoin).unwrap_err().to_string();
+    assert!(error.contains("two wallets are called \"a\""), "{error}");
+}

@@ -1,0 +1,433 @@
+//! How far each keychain was looked for, and what comes next.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bitcoin::ScriptBuf;
+
+use super::watched::Watched;
+use super::{LOOK_AHEAD, Wallet};
+use crate::chain::{HeaderChain, script_hash};
+use crate::store::{Batch, ReadError, Snapshot, Table};
+
+/// The first byte of the key of a keychain's row.
+const KEYCHAIN: u8 = b'k';
+/// The first byte of the key of a single script that a client wanted to be watched.
+const WANTED: u8 = b's';
+
+/// Scripts that were looked for equally far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    /// The index after the last one.
+    end: u32,
+    /// The height of the first block that was not looked at.
+    next: u32,
+}
+
+/// A keychain of a wallet.
+#[derive(Debug)]
+struct Chain {
+    wallet: usize,
+    keychain: usize,
+    key: [u8; 32],
+    /// In the order of the indexes.
+    ranges: Vec<Range>,
+    /// The height from which on it is looked for.
+    birth: u32,
+    /// One more than the index of the last used script.
+    used: u32,
+    scripts: Vec<[u8; 32]>,
+    /// Whether there are no more scripts.
+    exhausted: bool,
+    /// Whether it was once up to date.
+    ready: bool,
+}
+
+/// Where a script is from.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    chain: usize,
+    index: u32,
+}
+
+/// How far all wallets were looked for.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) wallets: Vec<Wallet>,
+    chains: Vec<Chain>,
+    owners: HashMap<[u8; 32], Vec<Owner>>,
+    /// Scripts that clients wanted to be watched, and the height from which on.
+    wanted: HashMap<[u8; 32], u32>,
+    /// Counts changes of the scripts.
+    generation: u64,
+}
+
+/// Something to look for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The scripts' hashes.
+    pub(crate) scripts: HashSet<[u8; 32]>,
+    /// From this height on.
+    pub(crate) from: u32,
+    /// Up to this height, which is not included.
+    pub(crate) to: u32,
+}
+
+/// A wallet that cannot be watched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the birth of wallet \"{name}\" ({birth}) is above the tip of the chain, height {tip}")]
+pub struct BirthError {
+    /// The wallet.
+    pub name: String,
+    /// What is said of its birth.
+    pub birth: super::Birth,
+    /// The height of the tip.
+    pub tip: u32,
+}
+
+impl Progress {
+    /// Reads what is known of the wallets. The chain must be as long as the node's.
+    pub(crate) fn open(
+        wallets: Vec<Wallet>,
+        snapshot: &dyn Snapshot,
+        headers: &HeaderChain,
+    ) -> Result<Result<Self, BirthError>, ReadError> {
+        let mut progress = Self::default();
+        for (number, wallet) in wallets.iter().enumerate() {
+            let Some(birth) = wallet.birth.height(headers) else {
+                let tip = headers.len().saturating_sub(1);
+                return Ok(Err(BirthError {
+                    name: wallet.name.clone(),
+                    birth: wallet.birth,
+                    tip,
+                }));
+            };
+            for (at, keychain) in wallet.keychains.iter().enumerate() {
+                let key = keychain.key();
+                let row = snapshot.get(Table::Wallets, &row_key(KEYCHAIN, &key))?;
+                let ranges = match row {
+                    Some(row) => decode(&row, birth)?,
+                    None => Vec::new(),
+                };
+                progress.chains.push(Chain {
+                    wallet: number,
+                    keychain: at,
+                    key,
+                    ranges,
+                    birth,
+                    used: 0,
+                    scripts: Vec::new(),
+                    exhausted: false,
+                    ready: false,
+                });
+            }
+        }
+        progress.wallets = wallets;
+        let (first, last) = (row_key(WANTED, &[0; 32]), row_key(WANTED, &[0xff; 32]));
+        snapshot.scan(Table::Wallets, &first..=&last, &mut |key, row| {
+            let script = key.get(1..).and_then(|key| key.try_into().ok());
+            if let (Some(script), Ok(next)) = (script, row.try_into()) {
+                progress.wanted.insert(script, u32::from_be_bytes(next));
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        for chain in 0..progress.chains.len() {
+            progress.derive(chain);
+            progress.extend(chain);
+        }
+        Ok(Ok(progress))
+    }
+
+    /// Derives the scripts of a keychain up to where its ranges end.
+    fn derive(&mut self, number: usize) {
+        let Some(chain) = self.chains.get_mut(number) else {
+            return;
+        };
+        let wallet = self.wallets.get(chain.wallet);
+        let Some(keychain) = wallet.and_then(|wallet| wallet.keychains.get(chain.keychain)) else {
+            return;
+        };
+        let end = chain.ranges.last().map_or(0, |range| range.end);
+        for index in chain.scripts.len() as u32..end {
+            let Some(script) = keychain.script(index) else {
+                chain.exhausted = true;
+                break;
+            };
+            let hash = script_hash(script.as_bytes());
+            chain.scripts.push(hash);
+            let owner = Owner {
+                chain: number,
+                index,
+            };
+            self.owners.entry(hash).or_default().push(owner);
+        }
+        // One script needs no thousand places.
+        let end = chain.scripts.len() as u32;
+        for range in &mut chain.ranges {
+            range.end = range.end.min(end);
+        }
+        self.generation += 1;
+    }
+
+    /// Adds scripts to a keychain until there are enough beyond the last used one; returns whether there are more.
+    fn extend(&mut self, number: usize) -> bool {
+        let Some(chain) = self.chains.get_mut(number) else {
+            return false;
+        };
+        let gap_limit = self
+            .wallets
+            .get(chain.wallet)
+            .map_or(super::GAP_LIMIT, |wallet| wallet.gap_limit);
+        let end = chain.ranges.last().map_or(0, |range| range.end);
+        if chain.exhausted || end >= chain.used.saturating_add(gap_limit).max(1) {
+            return false;
+        }
+        let range = Range {
+            end: chain
+                .used
+                .saturating_add(gap_limit.max(LOOK_AHEAD))
+                // Behind this derivation is hardened.
+                .min(1 << 31),
+            next: chain.birth,
+        };
+        chain.ranges.push(range);
+        self.derive(number);
+        true
+    }
+
+    /// Notes that scripts are used; returns whether there are more scripts now.
+    pub(crate) fn note_used<'a>(&mut self, scripts: impl Iterator<Item = &'a [u8; 32]>) -> bool {
+        let mut touched = HashSet::new();
+        for script in scripts {
+            for owner in self.owners.get(script).into_iter().flatten() {
+                if let Some(chain) = self.chains.get_mut(owner.chain) {
+                    chain.used = chain.used.max(owner.index.saturating_add(1));
+                    touched.insert(owner.chain);
+                }
+            }
+        }
+        let mut more = false;
+        for chain in touched {
+            more |= self.extend(chain);
+        }
+        more
+    }
+
+    /// Returns all scripts.
+    pub(crate) fn scripts(&self) -> HashSet<[u8; 32]> {
+        self.owners
+            .keys()
+            .chain(self.wanted.keys())
+            .copied()
+            .collect()
+    }
+
+    /// Returns whether a script is watched.
+    pub(crate) fn contains(&self, script: &[u8; 32]) -> bool {
+        self.owners.contains_key(script) || self.wanted.contains_key(script)
+    }
+
+    /// Returns a number that changes with the scripts.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Begins to watch a script of no wallet, from a height on.
+    pub(crate) fn want(&mut self, script: [u8; 32], next: u32) {
+        if !self.contains(&script) {
+            self.wanted.insert(script, next);
+            self.generation += 1;
+        }
+    }
+
+    /// Returns what was looked at least far, up to where others are, or to the end of the chain.
+    pub(crate) fn job(&self, end: u32) -> Option<Job> {
+        let nexts = || {
+            let chains = self.chains.iter().flat_map(|chain| &chain.ranges);
+            let wanted = self.wanted.values().copied();
+            chains.map(|range| range.next).chain(wanted)
+        };
+        let from = nexts().min().filter(|from| *from < end)?;
+        let to = nexts().filter(|next| *next > from).min();
+        let mut scripts: HashSet<_> = self
+            .wanted
+            .iter()
+            .filter(|(_, next)| **next == from)
+            .map(|(script, _)| *script)
+            .collect();
+        for chain in &self.chains {
+            let mut start = 0;
+            for range in &chain.ranges {
+                if range.next == from {
+                    let range = start as usize..range.end as usize;
+                    scripts.extend(chain.scripts.get(range).unwrap_or_default());
+                }
+                start = range.end;
+            }
+        }
+        Some(Job {
+            scripts,
+            from,
+            to: to.unwrap_or(end).min(end),
+        })
+    }
+
+    /// Returns the scripts of a job as they are in outputs, as far as they are known: a wanted one is known by its hash
+    /// only.
+    pub(crate) fn full_scripts(&self, job: &Job) -> Option<Vec<ScriptBuf>> {
+        job.scripts
+            .iter()
+            .map(|hash| {
+                let owner = self.owners.get(hash)?.first()?;
+                let chain = self.chains.get(owner.chain)?;
+                let wallet = self.wallets.get(chain.wallet)?;
+                wallet.keychains.get(chain.keychain)?.script(owner.index)
+            })
+            .collect()
+    }
+
+    /// Notes that what was looked for up to `from` was looked for up to `to`.
+    pub(crate) fn advance(&mut self, from: u32, to: u32, batch: &mut Batch) {
+        for chain in &mut self.chains {
+            for range in &mut chain.ranges {
+                if range.next == from {
+                    range.next = to;
+                }
+            }
+            // Neighbours that are equally far are one.
+            chain.ranges.dedup_by(|next, before| {
+                let same = next.next == before.next;
+                if same {
+                    before.end = next.end;
+                }
+                same
+            });
+        }
+        for next in self.wanted.values_mut() {
+            if *next == from {
+                *next = to;
+            }
+        }
+        self.save(batch);
+    }
+
+    /// Notes that the blocks from a height on are gone.
+    pub(crate) fn rewind(&mut self, height: u32, batch: &mut Batch) {
+        for chain in &mut self.chains {
+            for range in &mut chain.ranges {
+                range.next = range.next.min(height);
+            }
+            chain.birth = chain.birth.min(height);
+        }
+        for next in self.wanted.values_mut() {
+            *next = (*next).min(height);
+        }
+        self.save(batch);
+    }
+
+    fn save(&self, batch: &mut Batch) {
+        for chain in &self.chains {
+            let mut row = chain.birth.to_be_bytes().to_vec();
+            for range in &chain.ranges {
+                row.extend_from_slice(&range.end.to_be_bytes());
+                row.extend_from_slice(&range.next.to_be_bytes());
+            }
+            batch.put(Table::Wallets, row_key(KEYCHAIN, &chain.key), row);
+        }
+        for (script, next) in &self.wanted {
+            batch.put(Table::Wallets, row_key(WANTED, script), next.to_be_bytes());
+        }
+    }
+
+    /// Returns the keys of keychains of which there is a row but no wallet.
+    pub(crate) fn gone(&self, snapshot: &dyn Snapshot) -> Result<Vec<Vec<u8>>, ReadError> {
+        let known: HashSet<_> = self
+            .chains
+            .iter()
+            .map(|chain| row_key(KEYCHAIN, &chain.key))
+            .collect();
+        let (first, last) = (row_key(KEYCHAIN, &[0; 32]), row_key(KEYCHAIN, &[0xff; 32]));
+        let mut gone = Vec::new();
+        snapshot.scan(Table::Wallets, &first..=&last, &mut |key, _| {
+            if !known.contains(key) {
+                gone.push(key.to_vec());
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(gone)
+    }
+
+    /// Whether everything that was once up to date is so at a chain of `end` blocks; and notes what is now.
+    pub(crate) fn settle(&mut self, end: u32) -> bool {
+        let mut settled = self.wanted.values().all(|next| *next >= end);
+        for chain in &mut self.chains {
+            let up_to_date = chain.ranges.iter().all(|range| range.next >= end);
+            settled &= up_to_date || !chain.ready;
+            chain.ready |= up_to_date;
+        }
+        settled
+    }
+
+    /// Whether all keychains were once up to date.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.chains.iter().all(|chain| chain.ready)
+    }
+
+    /// Takes over what was up to date from before the wallets changed.
+    pub(crate) fn inherit(&mut self, before: &Self) {
+        let ready: HashSet<_> = before
+            .chains
+            .iter()
+            .filter(|chain| chain.ready)
+            .map(|chain| chain.key)
+            .collect();
+        for chain in &mut self.chains {
+            chain.ready = ready.contains(&chain.key);
+        }
+    }
+
+    /// Returns what sessions need to know.
+    pub(crate) fn watched(&self) -> Watched {
+        let mut watched = Watched::default();
+        for chain in &self.chains {
+            let Some(wallet) = self.wallets.get(chain.wallet) else {
+                continue;
+            };
+            let name: Arc<str> = wallet.name.as_str().into();
+            for script in &chain.scripts {
+                watched.insert(*script, Some(&name));
+            }
+            if !chain.ready {
+                watched.scanning.insert(name);
+            }
+        }
+        for script in self.wanted.keys() {
+            watched.insert(*script, None);
+        }
+        watched
+    }
+}
+
+fn row_key(kind: u8, key: &[u8; 32]) -> Vec<u8> {
+    [&[kind][..], key].concat()
+}
+
+/// Reads how far a keychain was looked for, from the birth that it had then on; anew when it is said to be older now.
+fn decode(row: &[u8], birth: u32) -> Result<Vec<Range>, ReadError> {
+    let damaged = || ReadError::damaged(Table::Wallets, "a row has the wrong length");
+    let (before, ranges) = row.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let (ranges, []) = ranges.as_chunks::<8>() else {
+        return Err(damaged());
+    };
+    let older = birth < u32::from_be_bytes(*before);
+    Ok(ranges
+        .iter()
+        .map(|[a, b, c, d, e, f, g, h]| Range {
+            end: u32::from_be_bytes([*a, *b, *c, *d]),
+            next: match older {
+                true => birth,
+                false => u32::from_be_bytes([*e, *f, *g, *h]),
+            },
+        })
+        .collect())
+}

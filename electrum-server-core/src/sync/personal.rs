@@ -1,0 +1,583 @@
+//! Following some wallets only: headers first, then what the blocks have for them.
+//!
+//! The chain of headers always goes to the node's tip. How far each script was looked for is kept beside it; what is
+//! behind is made up for, with the node's filters where it has them, before the view is published. So a block that comes,
+//! a server that was off for a year, a wallet that is new, and scripts beyond the gap limit are all the same work.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bitcoin::BlockHash;
+use bitcoin::block::Header;
+use electrum_protocol::ScriptHash;
+
+use super::blocks::in_order;
+use super::round::Outcome;
+use super::{Sync, SyncError, SyncEvent, SyncHandle, SyncOptions};
+use crate::chain::{ChainSource, Plan, SourceError};
+use crate::index::{Admitted, Coins, Found, Index, look_for};
+use crate::mempool::{self, Fetched, Ours};
+use crate::personal::{Job, Progress, Wallet, Watched};
+use crate::store::{Batch, Table};
+
+/// How many blocks are looked at between two notes of how far we are.
+const STEP: u32 = 2000;
+/// How many blocks the node is asked to look through at once, with its filters.
+const FILTERED_STEP: u32 = 10_000;
+/// With fewer blocks to look at, filters are not worth asking for.
+const WORTH_FILTERS: u32 = 10;
+/// How long a block that the node was asked to fetch is waited for.
+const FETCH_PATIENCE: Duration = Duration::from_secs(60);
+/// How often one looks whether it has come.
+const FETCH_PAUSE: Duration = Duration::from_millis(250);
+
+/// Reaches the wallets of a running [`Sync`] from sessions and programs. Clones reach the same ones.
+#[derive(Clone, Debug)]
+pub struct PersonalHandle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    watched: ArcSwap<Watched>,
+    unseen: Mutex<Vec<RangeInclusive<u32>>>,
+    wishes: Sender<Wish>,
+    sync: SyncHandle,
+}
+
+/// What somebody wants of the writer.
+#[derive(Debug)]
+enum Wish {
+    Watch(ScriptHash),
+    Wallets(Vec<Wallet>),
+}
+
+impl PersonalHandle {
+    /// Returns the scripts that are watched.
+    pub fn watched(&self) -> Arc<Watched> {
+        self.shared.watched.load_full()
+    }
+
+    /// Returns the heights of blocks that could not be looked at, because the node has pruned them, lowest first.
+    pub fn unseen(&self) -> Vec<RangeInclusive<u32>> {
+        let unseen = self.shared.unseen.lock();
+        unseen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins to watch a script from now on. What was before is not looked for.
+    pub fn watch(&self, script_hash: ScriptHash) {
+        self.wish(Wish::Watch(script_hash));
+    }
+
+    /// Watches these wallets in the place of those before. What is new is looked for while the others are served; what
+    /// is gone is forgotten.
+    pub fn set_wallets(&self, wallets: Vec<Wallet>) {
+        self.wish(Wish::Wallets(wallets));
+    }
+
+    fn wish(&self, wish: Wish) {
+        // A writer that has ended has no use for it.
+        let _ = self.shared.wishes.send(wish);
+        self.shared.sync.look();
+    }
+}
+
+/// What a writer of some wallets has beside the others.
+#[derive(Debug)]
+pub(super) struct Personal {
+    /// As given; taken when the chain of headers is known.
+    wallets: Option<Vec<Wallet>>,
+    progress: Progress,
+    /// Transactions of the mempool that were looked at and are not ours.
+    foreign: HashSet<bitcoin::Txid>,
+    /// The outputs of the scripts of some job, and for which one.
+    coins: Option<(CoinsOf, Coins)>,
+    /// The outputs of all scripts at the tip, and for which scripts at which block.
+    all_coins: Option<(u64, BlockHash, Coins)>,
+    may_fetch: bool,
+    wishes: Receiver<Wish>,
+    handle: PersonalHandle,
+    /// Blocks that could not be looked at.
+    unseen: HashSet<u32>,
+}
+
+/// Which outputs: those of so many scripts of a generation, before the block at a height.
+type CoinsOf = (u64, usize, u32);
+
+/// The row of blocks that could not be looked at.
+const META_UNSEEN: &[u8] = b"unseen";
+
+impl Sync {
+    /// Prepares to follow some wallets only. `index` must be a [personal](Index::open_personal) one. Blocks that the node
+    /// has pruned are fetched from its peers when `may_fetch`.
+    pub fn personal(
+        index: Index,
+        source: Arc<dyn ChainSource>,
+        options: SyncOptions,
+        wallets: Vec<Wallet>,
+        may_fetch: bool,
+    ) -> (Self, PersonalHandle) {
+        let mut sync = Self::new(index, source, options);
+        let (sender, wishes) = channel();
+        let handle = PersonalHandle {
+            shared: Arc::new(Shared {
+                watched: ArcSwap::default(),
+                unseen: Mutex::default(),
+                wishes: sender,
+                sync: sync.handle(),
+            }),
+        };
+        sync.personal = Some(Personal {
+            wallets: Some(wallets),
+            progress: Progress::default(),
+            foreign: HashSet::new(),
+            coins: None,
+            all_coins: None,
+            may_fetch,
+            wishes,
+            handle: handle.clone(),
+            unseen: HashSet::new(),
+        });
+        (sync, handle)
+    }
+
+    /// Connects the headers of a plan.
+    pub(super) fn connect_headers(
+        &mut self,
+        plan: &Plan,
+        on_event: &mut dyn FnMut(SyncEvent<'_>),
+    ) -> Result<(), SyncError> {
+        let start = plan.fork.map_or(0, |fork| fork + 1);
+        let blocks = self
+            .source
+            .headers_with_counts(start, plan.connect.len() as u32)?;
+        let same = blocks
+            .iter()
+            .zip(&plan.connect)
+            .all(|((header, _), planned)| header == planned);
+        if !same {
+            // The next plan knows the new chain.
+            return Ok(());
+        }
+        self.index.connect_headers(&blocks)?;
+        self.changes.note_headers();
+        let (height, target) = (
+            self.index.headers().len().saturating_sub(1),
+            plan.target.height,
+        );
+        if target.saturating_sub(start) > WORTH_FILTERS {
+            on_event(SyncEvent::Progress { height, target });
+        }
+        Ok(())
+    }
+
+    /// Undoes the block at the tip.
+    pub(super) fn undo_personal_tip(&mut self) -> Result<(), SyncError> {
+        let Some(personal) = &mut self.personal else {
+            return Ok(());
+        };
+        let height = self.index.headers().len().saturating_sub(1);
+        let mut batch = Batch::default();
+        if personal.wallets.is_none() {
+            personal.progress.rewind(height, &mut batch);
+        }
+        personal.coins = None;
+        personal.all_coins = None;
+        personal.foreign.clear();
+        self.index.undo_personal_tip(batch)?;
+        Ok(())
+    }
+
+    /// Does a part of what is to be looked for. Tells whether the view can be published: whatever was up to date once is
+    /// so again.
+    pub(super) fn look_around(
+        &mut self,
+        on_event: &mut dyn FnMut(SyncEvent<'_>),
+    ) -> Result<bool, SyncError> {
+        self.take_wishes()?;
+        let end = self.index.headers().len();
+        let Some(personal) = &mut self.personal else {
+            return Ok(true);
+        };
+        if let Some(job) = personal.progress.job(end) {
+            self.work_on(&job, on_event)?;
+        }
+        let Some(personal) = &mut self.personal else {
+            return Ok(true);
+        };
+        let settled = personal.progress.settle(end);
+        let ready = personal.progress.is_ready();
+        let shared = &personal.handle.shared;
+        let before = shared.watched.load();
+        let watched = personal.progress.watched();
+        if watched.len() != before.len() || watched.scanning != before.scanning {
+            shared.watched.store(Arc::new(watched));
+        }
+        // Before anything is published, everything is looked for; afterwards new wallets keep nobody waiting.
+        Ok(settled && (ready || self.published.is_some()))
+    }
+
+    /// Whether there is more to look for.
+    pub(super) fn has_more(&self) -> bool {
+        let end = self.index.headers().len();
+        let personal = self.personal.as_ref();
+        personal.is_some_and(|personal| personal.progress.job(end).is_some())
+    }
+
+    fn take_wishes(&mut self) -> Result<(), SyncError> {
+        let Some(personal) = &mut self.personal else {
+            return Ok(());
+        };
+        if let Some(wallets) = personal.wallets.take() {
+            self.set_wallets(wallets, true)?;
+        }
+        loop {
+            let Some(personal) = &mut self.personal else {
+                return Ok(());
+            };
+            match personal.wishes.try_recv() {
+                Ok(Wish::Watch(script)) => {
+                    let next = self.index.headers().len();
+                    personal.progress.want(script.to_byte_array(), next);
+                    personal.foreign.clear();
+                    let mut batch = Batch::default();
+                    // Nothing is at that height yet.
+                    personal.progress.advance(next, next, &mut batch);
+                    self.index.note(batch)?;
+                    self.fingerprint = None;
+                }
+                Ok(Wish::Wallets(wallets)) => self.set_wallets(wallets, false)?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn set_wallets(&mut self, wallets: Vec<Wallet>, first: bool) -> Result<(), SyncError> {
+        let Some(personal) = &mut self.personal else {
+            return Ok(());
+        };
+        let snapshot = self.index.snapshot();
+        let mut progress = match Progress::open(wallets, snapshot.as_ref(), self.index.headers())? {
+            Ok(progress) => progress,
+            Err(error) if first => return Err(SourceError::permanent(error).into()),
+            Err(error) => {
+                tracing::error!("the wallets stay as they are: {error}");
+                return Ok(());
+            }
+        };
+        progress.inherit(&personal.progress);
+        let gone = progress.gone(snapshot.as_ref())?;
+        if first {
+            personal.unseen = read_unseen(snapshot.as_ref())?;
+        }
+        // What was used before shows which scripts are needed, and these may be used as well.
+        loop {
+            let scripts = progress.scripts();
+            let used = self.index.used(&scripts)?;
+            if !progress.note_used(used.iter()) {
+                break;
+            }
+        }
+        if !gone.is_empty() {
+            tracing::info!(
+                "forgetting {} keychains that are in no wallet any more",
+                gone.len()
+            );
+            self.index.retain_scripts(&progress.scripts())?;
+            let mut batch = Batch::default();
+            for key in gone {
+                batch.delete(Table::Wallets, key);
+            }
+            self.index.note(batch)?;
+            self.changes.note_everything();
+        }
+        personal.progress = progress;
+        personal.coins = None;
+        personal.all_coins = None;
+        personal.foreign.clear();
+        self.fingerprint = None;
+        share_unseen(personal);
+        Ok(())
+    }
+
+    fn work_on(
+        &mut self,
+        job: &Job,
+        on_event: &mut dyn FnMut(SyncEvent<'_>),
+    ) -> Result<(), SyncError> {
+        let long = job.to - job.from > WORTH_FILTERS;
+        let target = self.index.headers().len().saturating_sub(1);
+        if long {
+            on_event(SyncEvent::Progress {
+                height: job.from,
+                target,
+            });
+        }
+        if long && let Some(personal) = &self.personal {
+            let to = job.to.min(job.from + FILTERED_STEP);
+            if let Some(scripts) = personal.progress.full_scripts(job)
+                && let Some(hashes) = self.source.filtered(&scripts, job.from..=to - 1)?
+            {
+                let hashes: HashSet<BlockHash> = hashes.into_iter().collect();
+                let headers = self.index.headers();
+                let blocks: Vec<(u32, Header)> = (job.from..to)
+                    .filter(|height| {
+                        headers
+                            .hash(*height)
+                            .is_some_and(|hash| hashes.contains(&hash))
+                    })
+                    .filter_map(|height| Some((height, headers.header(height)?)))
+                    .collect();
+                return self.look_at(job, &blocks, to);
+            }
+        }
+        let to = job.to.min(job.from + STEP);
+        let headers = self.index.headers();
+        let blocks: Vec<(u32, Header)> = (job.from..to)
+            .filter_map(|height| Some((height, headers.header(height)?)))
+            .collect();
+        self.look_at(job, &blocks, to)
+    }
+
+    /// Looks at blocks for the scripts of a job; what is between them up to `to` has nothing.
+    fn look_at(&mut self, job: &Job, blocks: &[(u32, Header)], to: u32) -> Result<(), SyncError> {
+        let Some(personal) = &mut self.personal else {
+            return Ok(());
+        };
+        let scripts = &job.scripts;
+        let of = |at| (personal.progress.generation(), scripts.len(), at);
+        let mut coins = match personal.coins.take() {
+            Some((which, coins)) if which == of(job.from) => coins,
+            _ => self.index.coins(scripts, job.from)?,
+        };
+        let (after, source, index) = (of(to), self.source.as_ref(), &self.index);
+        let headers: Vec<Header> = blocks.iter().map(|(_, header)| *header).collect();
+        let mut heights: BTreeMap<BlockHash, u32> = BTreeMap::new();
+        for (height, header) in blocks {
+            heights.insert(header.block_hash(), *height);
+        }
+        let make = |header: &Header| {
+            let hash = header.block_hash();
+            let bytes = match source.block_bytes(&hash) {
+                Err(SourceError::Missing { .. }) => return Ok((hash, None)),
+                bytes => bytes?,
+            };
+            let found = look_for(scripts, &hash, &bytes)?;
+            Ok((hash, Some((bytes, found))))
+        };
+        let mut admitted = Vec::new();
+        let mut missing = Vec::new();
+        let mut admit = |hash: &BlockHash, bytes: &[u8], found: &Found| -> Result<(), SyncError> {
+            if found.pays
+                || found
+                    .spends
+                    .iter()
+                    .any(|outpoint| coins.contains_key(outpoint))
+            {
+                let height = heights.get(hash).copied().unwrap_or_default();
+                let block = Admitted::derive(index, scripts, &mut coins, hash, bytes)?;
+                admitted.push((height, block));
+            }
+            Ok(())
+        };
+        let (may_fetch, wakes) = (personal.may_fetch, &self.wakes);
+        let ended: Result<bool, SyncError> =
+            in_order(&headers, self.options.threads, make, |blocks| {
+                for block in blocks {
+                    let (hash, there) = block?;
+                    match there {
+                        Some((bytes, found)) => admit(&hash, &bytes, &found)?,
+                        None if may_fetch => {
+                            match fetch_block(source, &hash, &|| wakes.is_stopped())? {
+                                Some(bytes) => {
+                                    admit(&hash, &bytes, &look_for(scripts, &hash, &bytes)?)?
+                                }
+                                None => missing.push(hash),
+                            }
+                        }
+                        None => missing.push(hash),
+                    }
+                    if wakes.is_stopped() {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            });
+        if !ended? {
+            return Ok(());
+        }
+        self.explain_unseen(&missing, &heights)?;
+        let Some(personal) = &mut self.personal else {
+            return Ok(());
+        };
+        let mut batch = Batch::default();
+        personal
+            .unseen
+            .extend(missing.iter().filter_map(|hash| heights.get(hash)));
+        write_unseen(&personal.unseen, &mut batch);
+        personal.progress.advance(job.from, to, &mut batch);
+        self.index.admit(&admitted, batch)?;
+        let touched: HashSet<ScriptHash> = admitted
+            .iter()
+            .flat_map(|(_, block)| block.scripts())
+            .collect();
+        let used: Vec<[u8; 32]> = touched
+            .iter()
+            .map(|script| script.to_byte_array())
+            .collect();
+        personal.progress.note_used(used.iter());
+        personal.coins = Some((after, coins));
+        self.changes.note_scripts(touched);
+        share_unseen(personal);
+        Ok(())
+    }
+
+    /// Tells blocks that were reorganized away meanwhile from those that the node does not have any more.
+    fn explain_unseen(
+        &self,
+        missing: &[BlockHash],
+        heights: &BTreeMap<BlockHash, u32>,
+    ) -> Result<(), SyncError> {
+        let lowest = missing
+            .iter()
+            .filter_map(|hash| Some((heights.get(hash)?, hash)))
+            .min();
+        let highest = missing
+            .iter()
+            .filter_map(|hash| Some((heights.get(hash)?, hash)))
+            .max();
+        for (height, hash) in lowest.into_iter().chain(highest) {
+            let now = self.source.headers(*height, 1)?;
+            if now
+                .first()
+                .is_none_or(|header| header.block_hash() != *hash)
+            {
+                return Err(
+                    SourceError::transient("the node's chain changes while it is read").into(),
+                );
+            }
+        }
+        if let (Some((low, _)), Some((high, _))) = (lowest, highest) {
+            tracing::warn!(
+                "the node has pruned {} blocks between heights {low} and {high} that may have to do with the wallets: \
+                 what is in them is not known",
+                missing.len()
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads the part of the mempool that touches scripts of ours.
+    pub(super) fn read_own_mempool(
+        &mut self,
+        tip: BlockHash,
+    ) -> Result<Option<Outcome>, SyncError> {
+        let Some(personal) = &mut self.personal else {
+            return Ok(Some(Outcome::Unchanged));
+        };
+        let source = self.source.as_ref();
+        let fingerprint = source.mempool_fingerprint()?;
+        let generation = personal.progress.generation();
+        let is_current = |known: &(u64, BlockHash, Coins)| known.0 == generation && known.1 == tip;
+        let coins = match personal.all_coins.take().filter(is_current) {
+            Some((_, _, coins)) => coins,
+            None => self.index.coins(&personal.progress.scripts(), u32::MAX)?,
+        };
+        let ours = Ours {
+            script: &|script| personal.progress.contains(&script.to_byte_array()),
+            coin: &|outpoint| coins.contains_key(outpoint),
+        };
+        let wakes = &self.wakes;
+        let fetched = mempool::fetch_ours(
+            source,
+            &self.mempool,
+            &mut personal.foreign,
+            &ours,
+            tip,
+            &|| wakes.is_stopped(),
+        )?;
+        personal.all_coins = Some((generation, tip, coins));
+        match fetched {
+            Fetched::Moved => Ok(None),
+            Fetched::Interrupted => Ok(Some(Outcome::Stopped)),
+            Fetched::Delta(delta) => {
+                self.fingerprint = Some(fingerprint);
+                let changed = !delta.is_empty();
+                let touched = self.mempool.apply(delta);
+                if changed || !touched.is_empty() {
+                    let used: Vec<[u8; 32]> = touched
+                        .iter()
+                        .map(|script| script.to_byte_array())
+                        .collect();
+                    personal.progress.note_used(used.iter());
+                    self.changes.note_mempool(touched);
+                }
+                Ok(Some(Outcome::Read))
+            }
+        }
+    }
+}
+
+/// Has the node fetch a block that it has pruned, and waits for it; nothing when it does not come.
+fn fetch_block(
+    source: &dyn ChainSource,
+    hash: &BlockHash,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Vec<u8>>, SourceError> {
+    if !source.request_block(hash)? {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    while !stop() && began.elapsed() < FETCH_PATIENCE {
+        match source.block_bytes(hash) {
+            Err(SourceError::Missing { .. }) => std::thread::sleep(FETCH_PAUSE),
+            bytes => return bytes.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+fn read_unseen(snapshot: &dyn crate::store::Snapshot) -> Result<HashSet<u32>, SyncError> {
+    let row = snapshot.get(Table::Meta, META_UNSEEN)?.unwrap_or_default();
+    let (pairs, _) = row.as_chunks::<8>();
+    let range = |[a, b, c, d, e, f, g, h]: &[u8; 8]| {
+        u32::from_be_bytes([*a, *b, *c, *d])..=u32::from_be_bytes([*e, *f, *g, *h])
+    };
+    Ok(pairs.iter().flat_map(range).collect())
+}
+
+fn write_unseen(unseen: &HashSet<u32>, batch: &mut Batch) {
+    if !unseen.is_empty() {
+        let mut row = Vec::new();
+        for range in ranges(unseen) {
+            row.extend_from_slice(&range.start().to_be_bytes());
+            row.extend_from_slice(&range.end().to_be_bytes());
+        }
+        batch.put(Table::Meta, META_UNSEEN, row);
+    }
+}
+
+fn share_unseen(personal: &Personal) {
+    let shared = &personal.handle.shared;
+    *shared.unseen.lock().unwrap_or_else(PoisonError::into_inner) = ranges(&personal.unseen);
+}
+
+/// Neighbouring heights as ranges, lowest first.
+fn ranges(heights: &HashSet<u32>) -> Vec<RangeInclusive<u32>> {
+    let mut sorted: Vec<u32> = heights.iter().copied().collect();
+    sorted.sort_unstable();
+    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
+    for height in sorted {
+        match ranges.last_mut() {
+            Some(last) if last.end().checked_add(1) == Some(height) => {
+                *last = *last.start()..=height
+            }
+            _ => ranges.push(height..=height),
+        }
+    }
+    ranges
+}
