@@ -169,6 +169,18 @@ impl Client {
         (id, out)
     }
 
+    /// Returns the bytes of a message of some length that says nothing: it hides how much else is said.
+    ///
+    /// From protocol 1.7 on; nothing in a session of an older version, whose servers would not know what it is.
+    pub fn pad(&self, data_len: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.version >= ProtocolVersion::V1_7 {
+            Notification::Ping { data_len }.encode(self.version, &mut out);
+            out.push(b'\n');
+        }
+        out
+    }
+
     /// Returns the bytes of several requests in one batch; no bytes for no requests.
     pub fn batch(&mut self, requests: &[Request]) -> (Vec<RequestId>, Vec<u8>) {
         let mut ids = Vec::with_capacity(requests.len());

@@ -5,18 +5,26 @@
 //! [`Parameters`]; everything else follows from the row.
 //!
 //! `server.version` is no row: see [`server::Version`].
+//!
+//! A row marked as an extension is no part of the specification. It comes from the dialect of Fulcrum, and exists at
+//! every version; a server says in `server.features` which ones it has.
 
+pub mod address;
 pub mod block;
 pub mod fee;
+pub mod header;
 pub mod headers;
 pub mod mempool;
+pub mod numblocks;
+pub mod outpoint;
 pub mod scripthash;
+pub mod scriptpubkey;
 pub mod server;
 pub mod transaction;
+pub mod utxo;
 
 use core::fmt;
 
-use bitcoin::Txid;
 use serde_json::value::RawValue;
 
 use crate::json::{DecodeError, FromJson, ToJson};
@@ -24,6 +32,13 @@ use crate::jsonrpc::Params;
 use crate::raw_json::RawJson;
 use crate::status::Status;
 use crate::version::ProtocolVersion;
+
+/// What methods of the specification take in addition, at every version: the heights of a history, and a proof for a
+/// transaction whose height the client does not know. Names for `server.features`.
+pub const EXTENDED_PARAMETERS: [&str; 2] = [
+    "blockchain.scripthash.get_history:from_height,to_height",
+    "blockchain.transaction.get_merkle:height=null",
+];
 
 /// The parameters of a method, as they cross the wire.
 pub trait Parameters: Sized {
@@ -58,8 +73,11 @@ pub trait Call: Parameters + Into<Request> {
 macro_rules! methods {
     (@end) => { None };
     (@end $end:ident) => { Some(ProtocolVersion::$end) };
+    (@extension) => { false };
+    (@extension extension) => { true };
     ($(
-        $variant:ident, $name:literal, $first:ident..$($end:ident)?, $params:path => $response:ty;
+        $(#[$mark:ident])? $variant:ident, $name:literal, $first:ident..$($end:ident)?,
+            $params:path => $response:ty;
     )*) => {
         /// The name of a method in the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +102,7 @@ macro_rules! methods {
 
             /// Returns the first version that has the method.
             ///
-            /// Methods older than this crate have the oldest version that it speaks.
+            /// Methods older than 0.10, and extensions, have the oldest version that this crate speaks.
             pub const fn added_in(self) -> ProtocolVersion {
                 match self { $(Self::$variant => ProtocolVersion::$first,)* }
             }
@@ -92,6 +110,11 @@ macro_rules! methods {
             /// Returns the first version that no longer has the method, if there is one.
             pub const fn removed_in(self) -> Option<ProtocolVersion> {
                 match self { $(Self::$variant => methods!(@end $($end)?),)* }
+            }
+
+            /// Tells whether the method is an extension, which no version of the specification has.
+            pub const fn is_extension(self) -> bool {
+                match self { $(Self::$variant => methods!(@extension $($mark)?),)* }
             }
 
             /// Tells whether a session of `version` has the method.
@@ -223,49 +246,152 @@ macro_rules! no_parameters {
     };
 }
 
+/// The parameters of methods that take one value, under the name that it has on the wire.
+macro_rules! one_parameter {
+    ($($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $type:ty as $wire:literal })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $name {
+                $(#[$field_doc])*
+                pub $field: $type,
+            }
+
+            impl crate::method::Parameters for $name {
+                fn decode(
+                    params: crate::jsonrpc::Params<'_>,
+                    _: crate::ProtocolVersion,
+                ) -> Result<Self, crate::DecodeError> {
+                    let [value] = params.bind([$wire])?;
+                    let $field = crate::json::required(value, $wire)?;
+                    Ok(Self { $field })
+                }
+
+                fn encode(&self, version: crate::ProtocolVersion, out: &mut Vec<u8>) {
+                    crate::json::array([&self.$field], out, |value, out| {
+                        crate::json::ToJson::to_json(value, version, out);
+                    });
+                }
+            }
+        )*
+    };
+}
+pub(crate) use one_parameter;
+
 no_parameters! {
-    server::Features, server::PeersSubscribe, server::Banner, server::DonationAddress, server::Ping,
-    headers::Subscribe, fee::RelayFee, mempool::GetFeeHistogram, mempool::GetInfo,
+    server::Features, server::PeersSubscribe, server::Banner, server::DonationAddress,
+    numblocks::Subscribe, headers::GetTip, headers::Unsubscribe, fee::RelayFee,
+    mempool::GetFeeHistogram, mempool::GetInfo, mempool::Recent,
 }
 
 // Name, the version that added it and the one that removed it, parameters, result.
 methods! {
-    ServerFeatures, "server.features", V1_4.., server::Features => server::ServerFeatures;
-    ServerAddPeer, "server.add_peer", V1_4.., server::AddPeer => bool;
-    ServerPeersSubscribe, "server.peers.subscribe", V1_4..,
+    ServerFeatures, "server.features", V1_1.., server::Features => server::ServerFeatures;
+    ServerAddPeer, "server.add_peer", V1_1.., server::AddPeer => bool;
+    ServerPeersSubscribe, "server.peers.subscribe", V0_10..,
         server::PeersSubscribe => Vec<server::Peer>;
-    ServerBanner, "server.banner", V1_4.., server::Banner => String;
-    ServerDonationAddress, "server.donation_address", V1_4.., server::DonationAddress => String;
-    ServerPing, "server.ping", V1_4.., server::Ping => ();
-    HeadersSubscribe, "blockchain.headers.subscribe", V1_4.., headers::Subscribe => headers::Tip;
-    BlockHeader, "blockchain.block.header", V1_4.., block::Header => block::HeaderResponse;
-    BlockHeaders, "blockchain.block.headers", V1_4.., block::Headers => block::HeadersResponse;
-    EstimateFee, "blockchain.estimatefee", V1_4.., fee::EstimateFee => fee::FeeEstimate;
-    RelayFee, "blockchain.relayfee", V1_4..V1_6, fee::RelayFee => fee::FeePerKvb;
-    ScripthashGetBalance, "blockchain.scripthash.get_balance", V1_4..,
+    ServerBanner, "server.banner", V0_10.., server::Banner => String;
+    ServerDonationAddress, "server.donation_address", V0_10.., server::DonationAddress => String;
+    ServerPing, "server.ping", V1_2.., server::Ping => server::Pong;
+
+    NumblocksSubscribe, "blockchain.numblocks.subscribe", V0_10..V1_1, numblocks::Subscribe => u32;
+    HeadersSubscribe, "blockchain.headers.subscribe", V0_10..,
+        headers::Subscribe => headers::TipResponse;
+    #[extension]
+    HeadersGetTip, "blockchain.headers.get_tip", V0_10.., headers::GetTip => headers::Tip;
+    #[extension]
+    HeadersUnsubscribe, "blockchain.headers.unsubscribe", V0_10.., headers::Unsubscribe => bool;
+    #[extension]
+    HeaderGet, "blockchain.header.get", V0_10.., header::Get => headers::Tip;
+    BlockGetHeader, "blockchain.block.get_header", V0_10..V1_4,
+        block::GetHeader => block::DeserializedHeader;
+    BlockGetChunk, "blockchain.block.get_chunk", V0_10..V1_4, block::GetChunk => block::Chunk;
+    BlockHeader, "blockchain.block.header", V1_3.., block::Header => block::HeaderResponse;
+    BlockHeaders, "blockchain.block.headers", V1_2.., block::Headers => block::HeadersResponse;
+
+    EstimateFee, "blockchain.estimatefee", V0_10.., fee::EstimateFee => fee::FeeEstimate;
+    RelayFee, "blockchain.relayfee", V0_10..V1_6, fee::RelayFee => fee::FeePerKvb;
+
+    AddressGetBalance, "blockchain.address.get_balance", V0_10..V1_3,
+        address::GetBalance => scripthash::Balance;
+    AddressGetHistory, "blockchain.address.get_history", V0_10..V1_3,
+        address::GetHistory => Vec<scripthash::HistoryEntry>;
+    AddressGetMempool, "blockchain.address.get_mempool", V0_10..V1_3,
+        address::GetMempool => Vec<scripthash::HistoryEntry>;
+    AddressListUnspent, "blockchain.address.listunspent", V0_10..V1_3,
+        address::ListUnspent => Vec<scripthash::Unspent>;
+    AddressSubscribe, "blockchain.address.subscribe", V0_10..V1_3,
+        address::Subscribe => Option<Status>;
+
+    ScripthashGetBalance, "blockchain.scripthash.get_balance", V1_1..V1_7,
         scripthash::GetBalance => scripthash::Balance;
-    ScripthashGetHistory, "blockchain.scripthash.get_history", V1_4..,
+    ScripthashGetHistory, "blockchain.scripthash.get_history", V1_1..V1_7,
         scripthash::GetHistory => Vec<scripthash::HistoryEntry>;
-    ScripthashGetMempool, "blockchain.scripthash.get_mempool", V1_4..,
+    ScripthashGetMempool, "blockchain.scripthash.get_mempool", V1_1..V1_7,
         scripthash::GetMempool => Vec<scripthash::HistoryEntry>;
-    ScripthashListUnspent, "blockchain.scripthash.listunspent", V1_4..,
+    ScripthashListUnspent, "blockchain.scripthash.listunspent", V1_1..V1_7,
         scripthash::ListUnspent => Vec<scripthash::Unspent>;
-    ScripthashSubscribe, "blockchain.scripthash.subscribe", V1_4..,
+    ScripthashSubscribe, "blockchain.scripthash.subscribe", V1_1..V1_7,
         scripthash::Subscribe => Option<Status>;
     // New in 1.4.2, but clients that ask for 1.4 call it too, and no server refuses.
-    ScripthashUnsubscribe, "blockchain.scripthash.unsubscribe", V1_4..,
+    ScripthashUnsubscribe, "blockchain.scripthash.unsubscribe", V1_4..V1_7,
         scripthash::Unsubscribe => bool;
-    TransactionBroadcast, "blockchain.transaction.broadcast", V1_4..,
-        transaction::Broadcast => Txid;
+    #[extension]
+    ScripthashGetStatus, "blockchain.scripthash.get_status", V0_10..,
+        scripthash::GetStatus => Option<Status>;
+    #[extension]
+    ScripthashGetFirstUse, "blockchain.scripthash.get_first_use", V0_10..,
+        scripthash::GetFirstUse => Option<scripthash::FirstUse>;
+
+    ScriptpubkeyGetBalance, "blockchain.scriptpubkey.get_balance", V1_7..,
+        scriptpubkey::GetBalance => scripthash::Balance;
+    ScriptpubkeyGetHistory, "blockchain.scriptpubkey.get_history", V1_7..,
+        scriptpubkey::GetHistory => scriptpubkey::History;
+    ScriptpubkeyGetMempool, "blockchain.scriptpubkey.get_mempool", V1_7..,
+        scriptpubkey::GetMempool => scriptpubkey::History;
+    ScriptpubkeyListUnspent, "blockchain.scriptpubkey.listunspent", V1_7..,
+        scriptpubkey::ListUnspent => scriptpubkey::Unspents;
+    ScriptpubkeySubscribe, "blockchain.scriptpubkey.subscribe", V1_7..,
+        scriptpubkey::Subscribe => Option<Status>;
+    ScriptpubkeyUnsubscribe, "blockchain.scriptpubkey.unsubscribe", V1_7..,
+        scriptpubkey::Unsubscribe => bool;
+
+    OutpointSubscribe, "blockchain.outpoint.subscribe", V1_7..,
+        outpoint::Subscribe => outpoint::OutpointStatus;
+    OutpointGetStatus, "blockchain.outpoint.get_status", V1_7..,
+        outpoint::GetStatus => outpoint::OutpointStatus;
+    OutpointUnsubscribe, "blockchain.outpoint.unsubscribe", V1_7.., outpoint::Unsubscribe => bool;
+    UtxoGetAddress, "blockchain.utxo.get_address", V0_10..V1_1, utxo::GetAddress => Option<String>;
+    #[extension]
+    UtxoGetInfo, "blockchain.utxo.get_info", V0_10.., utxo::GetInfo => Option<utxo::Info>;
+
+    TransactionBroadcast, "blockchain.transaction.broadcast", V0_10..,
+        transaction::Broadcast => transaction::BroadcastResponse;
     TransactionBroadcastPackage, "blockchain.transaction.broadcast_package", V1_6..,
         transaction::BroadcastPackage => transaction::BroadcastPackageResponse;
-    TransactionGet, "blockchain.transaction.get", V1_4..,
+    TransactionTestMempoolAccept, "blockchain.transaction.testmempoolaccept", V1_7..,
+        transaction::TestMempoolAccept => Vec<transaction::MempoolVerdict>;
+    TransactionGet, "blockchain.transaction.get", V0_10..,
         transaction::Get => transaction::GetResponse;
-    TransactionGetMerkle, "blockchain.transaction.get_merkle", V1_4..,
+    TransactionGetMerkle, "blockchain.transaction.get_merkle", V0_10..,
         transaction::GetMerkle => transaction::MerkleResponse;
     TransactionIdFromPos, "blockchain.transaction.id_from_pos", V1_4..,
         transaction::IdFromPos => transaction::IdFromPosResponse;
-    MempoolGetFeeHistogram, "mempool.get_fee_histogram", V1_4..,
+    #[extension]
+    TransactionGetHeight, "blockchain.transaction.get_height", V0_10..,
+        transaction::GetHeight => transaction::TransactionHeight;
+    #[extension]
+    TransactionGetConfirmedBlockhash, "blockchain.transaction.get_confirmed_blockhash", V0_10..,
+        transaction::GetConfirmedBlockhash => transaction::ConfirmedBlockhash;
+    #[extension]
+    TransactionSubscribe, "blockchain.transaction.subscribe", V0_10..,
+        transaction::Subscribe => transaction::TransactionHeight;
+    #[extension]
+    TransactionUnsubscribe, "blockchain.transaction.unsubscribe", V0_10..,
+        transaction::Unsubscribe => bool;
+
+    MempoolGetFeeHistogram, "mempool.get_fee_histogram", V1_2..,
         mempool::GetFeeHistogram => Vec<mempool::FeeBin>;
     MempoolGetInfo, "mempool.get_info", V1_6.., mempool::GetInfo => mempool::MempoolFees;
+    MempoolRecent, "mempool.recent", V1_7.., mempool::Recent => Vec<mempool::RecentTransaction>;
 }

@@ -330,16 +330,23 @@ impl Session {
         address: Option<Address>,
     ) -> Result<(), (Option<Address>, ErrorObject)> {
         let bad_request = |message: String| ErrorObject::new(ErrorCode::BAD_REQUEST, message);
-        if self.negotiated.is_some() {
-            return Err((
-                address,
-                bad_request(format!("{} already sent", Version::NAME)),
-            ));
-        }
         let (asked, raw) = match asked(params) {
             Ok(asked) => asked,
             Err(error) => return Err((address, error)),
         };
+        if let Some(spoken) = self.negotiated {
+            // Before there was a ping, this was how clients showed that they are still there.
+            let range = VersionRange::exactly(spoken);
+            let again = asked.is_some_and(|asked| {
+                spoken < ProtocolVersion::V1_4 && range.negotiate(asked.protocol_version).is_some()
+            });
+            if !again {
+                let message = format!("{} already sent", Version::NAME);
+                return Err((address, bad_request(message)));
+            }
+            self.say_version(spoken, address);
+            return Ok(());
+        }
         let version = asked
             .as_ref()
             .and_then(|asked| self.config.versions.negotiate(asked.protocol_version));
@@ -351,20 +358,24 @@ impl Session {
             ));
         };
         self.negotiated = Some(version);
-        if let Some(address) = address {
-            let response = VersionResponse {
-                software: self.config.software.clone(),
-                protocol_version: version,
-            };
-            self.outbox
-                .result(address, |out| response.to_json(version, out));
-        }
+        self.outbox.speak(version);
+        self.say_version(version, address);
         let client_name = client_name.chars().take(MAX_CLIENT_NAME).collect();
         self.events.push_back(Event::Negotiated {
             client_name,
             version,
         });
         Ok(())
+    }
+
+    fn say_version(&mut self, version: ProtocolVersion, address: Option<Address>) {
+        let Some(address) = address else { return };
+        let response = VersionResponse {
+            software: self.config.software.clone(),
+            protocol_version: version,
+        };
+        self.outbox
+            .result(address, |out| response.to_json(version, out));
     }
 
     /// Queues an error for whoever asked, and tells the caller.

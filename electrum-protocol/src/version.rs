@@ -20,6 +20,16 @@ pub struct ProtocolVersion {
 }
 
 impl ProtocolVersion {
+    /// Protocol 0.10: before JSON-RPC 2.0; addresses, block numbers, headers taken apart. Stands for everything before it.
+    pub const V0_10: Self = Self::new(0, 10, 0);
+    /// Protocol 1.0: as 0.10, in envelopes of JSON-RPC 2.0.
+    pub const V1_0: Self = Self::new(1, 0, 0);
+    /// Protocol 1.1: adds script hashes and negotiation.
+    pub const V1_1: Self = Self::new(1, 1, 0);
+    /// Protocol 1.2: adds consecutive headers, the fee histogram, verbose transactions.
+    pub const V1_2: Self = Self::new(1, 2, 0);
+    /// Protocol 1.3: no addresses any more.
+    pub const V1_3: Self = Self::new(1, 3, 0);
     /// Protocol 1.4: checkpoint proofs, no deserialized headers. What a silent client is taken to speak.
     pub const V1_4: Self = Self::new(1, 4, 0);
     /// Protocol 1.4.1: differs from 1.4 only for chains with auxiliary proof of work.
@@ -28,9 +38,22 @@ impl ProtocolVersion {
     pub const V1_4_2: Self = Self::new(1, 4, 2);
     /// Protocol 1.6: packages, canonical mempool order, headers as a list.
     pub const V1_6: Self = Self::new(1, 6, 0);
+    /// Protocol 1.7: scripts in the place of their hashes, outpoints, pings that hide what is said.
+    pub const V1_7: Self = Self::new(1, 7, 0);
 
     /// Every version that this crate speaks, oldest first.
-    pub const SPOKEN: [Self; 4] = [Self::V1_4, Self::V1_4_1, Self::V1_4_2, Self::V1_6];
+    pub const SPOKEN: [Self; 10] = [
+        Self::V0_10,
+        Self::V1_0,
+        Self::V1_1,
+        Self::V1_2,
+        Self::V1_3,
+        Self::V1_4,
+        Self::V1_4_1,
+        Self::V1_4_2,
+        Self::V1_6,
+        Self::V1_7,
+    ];
 
     /// Makes a version of its three numbers.
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
@@ -99,6 +122,12 @@ pub struct VersionRange {
 impl VersionRange {
     /// Every version that this crate speaks.
     pub const SPOKEN: Self = Self {
+        min: ProtocolVersion::V0_10,
+        max: ProtocolVersion::V1_7,
+    };
+
+    /// What wallets speak, 1.4 to 1.6: a client that names scripts by their hashes asks for these.
+    pub const WALLETS: Self = Self {
         min: ProtocolVersion::V1_4,
         max: ProtocolVersion::V1_6,
     };
@@ -124,11 +153,12 @@ impl VersionRange {
     /// Returns the newest version that lies in both ranges, if there is one.
     ///
     /// A client may ask for more than a server has: `["1.2", "2.0"]` meets a server of 1.4 to 1.6 at 1.6. A version
-    /// between those that are published, such as 1.5, is spoken like the published one below it.
+    /// between those that are published, such as 1.5, is spoken like the published one below it. Versions before 0.10
+    /// are not told apart: who asks for 0.6 gets 0.10.
     ///
     /// Specification: "server.version" in the protocol methods.
     pub fn negotiate(&self, asked: Self) -> Option<ProtocolVersion> {
-        let newest = self.max.min(asked.max);
+        let newest = self.max.min(asked.max.max(ProtocolVersion::V0_10));
         (newest >= self.min.max(asked.min)).then_some(newest)
     }
 }
@@ -177,6 +207,8 @@ mod tests {
 
     #[test]
     fn order_is_numeric() {
+        assert!(ProtocolVersion::SPOKEN.is_sorted());
+        assert!(ProtocolVersion::new(0, 9, 0) < ProtocolVersion::V0_10);
         assert!(ProtocolVersion::V1_4 < ProtocolVersion::V1_4_1);
         assert!(ProtocolVersion::V1_4_2 < ProtocolVersion::V1_6);
         assert!(ProtocolVersion::V1_6 < ProtocolVersion::new(1, 10, 0));
@@ -191,14 +223,26 @@ mod tests {
         check("1.4", "1.4", Some(ProtocolVersion::V1_4));
         check("1.4", "1.6", Some(ProtocolVersion::V1_6));
         check("1.3", "1.4.2", Some(ProtocolVersion::V1_4_2));
-        check("0.8", "9.9", Some(ProtocolVersion::V1_6));
+        check("0.8", "9.9", Some(ProtocolVersion::V1_7));
+        check("0.10", "0.10", Some(ProtocolVersion::V0_10));
+        check("0.6", "0.6", Some(ProtocolVersion::V0_10));
+        check("0.9", "1.0", Some(ProtocolVersion::V1_0));
+        check("1.1", "1.2", Some(ProtocolVersion::V1_2));
         check("1.4", "1.5", Some(ProtocolVersion::new(1, 5, 0)));
         check("1.4.3", "1.4.3", Some(ProtocolVersion::new(1, 4, 3)));
         check("1.6", "1.6", Some(ProtocolVersion::V1_6));
-        check("1.2", "1.3", None);
-        check("1.7", "1.7", None);
+        check("1.2", "1.3", Some(ProtocolVersion::V1_3));
+        check("1.7", "1.7", Some(ProtocolVersion::V1_7));
+        check("1.8", "2.0", None);
         check("1.6", "1.4", None);
         check("1.6", "1.5", None);
+        let newer = VersionRange::new(ProtocolVersion::V1_4, ProtocolVersion::V1_6);
+        for old in ["0.6", "0.10", "1.3"] {
+            assert_eq!(
+                newer.negotiate(VersionRange::exactly(old.parse().unwrap())),
+                None
+            );
+        }
         let narrow = VersionRange::exactly(ProtocolVersion::V1_4);
         assert_eq!(
             narrow.negotiate(VersionRange::SPOKEN),

@@ -18,7 +18,10 @@ use electrum_protocol::{
 fn waiting() -> Client {
     let mut client = Client::new(1000);
     for expected in 0..5 {
-        assert_eq!(client.request(server::Ping).0, RequestId(expected));
+        assert_eq!(
+            client.request(server::Ping::default()).0,
+            RequestId(expected)
+        );
     }
     client
 }
@@ -38,7 +41,7 @@ fn only(client: &mut Client, line: &str) -> Event {
 #[test]
 fn bytes_of_requests() {
     let mut client = Client::default();
-    let (id, bytes) = client.introduce("me \"1\"", VersionRange::SPOKEN);
+    let (id, bytes) = client.introduce("me \"1\"", VersionRange::WALLETS);
     assert_eq!(id, RequestId(0));
     assert_eq!(
         bytes,
@@ -55,7 +58,7 @@ fn bytes_of_requests() {
         bytes,
         b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"blockchain.estimatefee\",\"params\":[2]}\n"
     );
-    let (ids, bytes) = client.batch(&[server::Ping.into(), server::Banner.into()]);
+    let (ids, bytes) = client.batch(&[server::Ping::default().into(), server::Banner.into()]);
     assert_eq!(ids, [RequestId(3), RequestId(4)]);
     assert_eq!(
         bytes,
@@ -79,7 +82,7 @@ fn replies_in_every_dress() {
                 event,
                 Event::Reply {
                     id: RequestId(3),
-                    result: Ok(Response::ServerPing(()))
+                    result: Ok(Response::ServerPing(server::Pong { data_len: 0 }))
                 }
             ),
             "{event:?}"
@@ -123,7 +126,7 @@ fn errors_in_every_dress() {
 #[test]
 fn one_bad_reply_ends_nothing() {
     let mut client = waiting();
-    client.request(headers::Subscribe);
+    client.request(headers::Subscribe::RAW);
     match only(
         &mut client,
         "{\"id\":5,\"result\":{\"height\":-1,\"hex\":\"\"}}",
@@ -214,7 +217,7 @@ fn what_belongs_nowhere_is_reported() {
         "an unknown notification \"client.show\"",
     );
     check(
-        "{\"method\":\"server.ping\",\"params\":[]}",
+        "{\"method\":\"server.banner\",\"params\":[]}",
         "an unknown notification",
     );
     check("{\"method\":7}", "an unknown notification 7");
@@ -285,7 +288,7 @@ fn notifications_may_look_like_requests() {
 fn negotiation() {
     let introduced = |result: &str| {
         let mut client = Client::default();
-        client.introduce("x", VersionRange::SPOKEN);
+        client.introduce("x", VersionRange::WALLETS);
         match only(&mut client, &format!("{{\"id\":0,{result}}}")) {
             Event::Negotiated {
                 id: RequestId(0),
@@ -300,7 +303,11 @@ fn negotiation() {
     let (result, version) = introduced("\"result\":[\"bold\",\"1.7\"]");
     assert!(matches!(result, Err(ReplyError::VersionNotAsked { .. })));
     assert_eq!(version, ProtocolVersion::V1_4);
-    for malformed in ["\"electrs 0.8\"", "[\"a\"]", "[\"a\",\"b\"]", "null"] {
+    // What a server of protocol 1.0 says.
+    let (result, version) = introduced("\"result\":\"electrs 0.8\"");
+    assert!(matches!(result, Err(ReplyError::VersionNotAsked { .. })));
+    assert_eq!(version, ProtocolVersion::V1_4);
+    for malformed in ["[\"a\"]", "[\"a\",\"b\"]", "null"] {
         let (result, version) = introduced(&format!("\"result\":{malformed}"));
         assert!(
             matches!(result, Err(ReplyError::Malformed(_))),

@@ -6,62 +6,21 @@
     reason = "a failed test panics"
 )]
 
-use electrum_protocol::jsonrpc::Params;
-use electrum_protocol::{Method, ProtocolVersion, RawJson, Request, Response};
+mod examples;
+
+use electrum_protocol::{ProtocolVersion, Response};
 use serde_json::{Value, json};
 
-const SINCE_1_4: &[ProtocolVersion] = &ProtocolVersion::SPOKEN;
+use examples::{check_params, check_result};
+
+const SINCE_1_4: &[ProtocolVersion] = ProtocolVersion::SPOKEN.split_at(5).1;
 const BEFORE_1_6: &[ProtocolVersion] = &[
     ProtocolVersion::V1_4,
     ProtocolVersion::V1_4_1,
     ProtocolVersion::V1_4_2,
 ];
-const SINCE_1_6: &[ProtocolVersion] = &[ProtocolVersion::V1_6];
-
-/// Reads the params by position and by name, and writes them by position.
-#[track_caller]
-fn check_params(versions: &[ProtocolVersion], method: &str, positional: Value, named: Value) {
-    let method = Method::from_name(method).expect("a method of the table");
-    for version in versions {
-        assert!(method.exists_in(*version));
-        let read = |params: &Value| {
-            let text = params.to_string();
-            Request::decode(method, Params::parse(&text).unwrap(), *version).unwrap()
-        };
-        let request = read(&positional);
-        assert_eq!(request.method(), method);
-        assert_eq!(read(&named), request, "by name");
-        let mut written = Vec::new();
-        request.encode(*version, &mut written);
-        assert_eq!(
-            serde_json::from_slice::<Value>(&written).unwrap(),
-            positional
-        );
-    }
-}
-
-/// Reads the result, writes it, and reads it again.
-#[track_caller]
-fn check_result(versions: &[ProtocolVersion], method: &str, result: Value) -> Response {
-    let method = Method::from_name(method).expect("a method of the table");
-    let json = RawJson::parse(&serde_json::to_string_pretty(&result).unwrap()).unwrap();
-    let response = Response::decode(method, &json).unwrap();
-    assert_eq!(response.method(), method);
-    for version in versions {
-        let mut written = Vec::new();
-        response.encode(*version, &mut written);
-        assert!(!written.contains(&b'\n'));
-        let written = String::from_utf8(written).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Value>(&written).unwrap(),
-            result,
-            "{version}"
-        );
-        let again = Response::decode(method, &RawJson::parse(&written).unwrap()).unwrap();
-        assert_eq!(again, response);
-    }
-    response
-}
+const SINCE_1_6: &[ProtocolVersion] = &[ProtocolVersion::V1_6, ProtocolVersion::V1_7];
+const UNTIL_1_6: &[ProtocolVersion] = SINCE_1_4.split_at(4).0;
 
 const SCRIPT_HASH: &str = "8b01df4e368ea28f8dc0423bcf7a4923e3a12d307c875e47a0cfbf90b5c39161";
 const TXID: &str = "fc12dfcb4723715a456c6984e298e00c479706067da81be969e8085544b0ba08";
@@ -204,14 +163,14 @@ fn script_hashes() {
     ] {
         let method = format!("blockchain.scripthash.{name}");
         check_params(
-            SINCE_1_4,
+            UNTIL_1_6,
             &method,
             json!([SCRIPT_HASH]),
             json!({"scripthash": SCRIPT_HASH}),
         );
     }
     let result = |name: &str, result: Value| {
-        check_result(SINCE_1_4, &format!("blockchain.scripthash.{name}"), result)
+        check_result(UNTIL_1_6, &format!("blockchain.scripthash.{name}"), result)
     };
     result(
         "get_balance",
@@ -393,15 +352,15 @@ fn server() {
         "server_version": "ElectrumX 1.0.17",
         "hash_function": "sha256",
     });
-    check_result(SINCE_1_4, "server.features", features.clone());
+    check_result(UNTIL_1_6, "server.features", features.clone());
     let all_ports =
         json!({"a.onion": {"tcp_port": 1, "ssl_port": null, "ws_port": 3, "wss_port": 4}});
     let mut rich = features.clone();
     rich["hosts"] = all_ports;
     rich["pruning"] = json!(550);
-    check_result(SINCE_1_4, "server.features", rich);
+    check_result(UNTIL_1_6, "server.features", rich);
     check_params(
-        SINCE_1_4,
+        UNTIL_1_6,
         "server.add_peer",
         json!([features.clone()]),
         json!({"features": features}),
@@ -426,33 +385,5 @@ fn server() {
         "server.donation_address",
         json!("1BWwXJH3q6PRsizBkSGm2Uw4Sz1urZ5sCj"),
     );
-    check_result(SINCE_1_4, "server.ping", json!(null));
-}
-
-/// Which methods which version has, as the specification's page "Protocol changes" tells it.
-#[test]
-fn methods_by_version() {
-    for method in Method::ALL {
-        assert_eq!(Method::from_name(method.name()), Some(*method));
-        let expected: &[ProtocolVersion] = match method.name() {
-            "blockchain.relayfee" => BEFORE_1_6,
-            "mempool.get_info" | "blockchain.transaction.broadcast_package" => SINCE_1_6,
-            _ => SINCE_1_4,
-        };
-        let having: Vec<_> = SINCE_1_4
-            .iter()
-            .copied()
-            .filter(|v| method.exists_in(*v))
-            .collect();
-        assert_eq!(having, expected, "{method}");
-    }
-    assert_eq!(Method::ALL.len(), 24);
-    for gone in [
-        "blockchain.block.get_header",
-        "blockchain.block.get_chunk",
-        "server.version",
-        "",
-    ] {
-        assert_eq!(Method::from_name(gone), None);
-    }
+    check_result(UNTIL_1_6, "server.ping", json!(null));
 }

@@ -26,6 +26,7 @@ fn config(settings: &[&str]) -> ServerConfig {
             "max_line" => config.max_line = value.parse().unwrap(),
             "max_response" => config.max_response = value.parse().unwrap(),
             "max_batch" => config.max_batch = value.parse().unwrap(),
+            "min_version" => config.versions.min = value.parse().unwrap(),
             "max_version" => config.versions.max = value.parse().unwrap(),
             other => panic!("unknown setting {other}"),
         }
@@ -101,6 +102,10 @@ transcripts! {
     limits
     negotiation_fails
     negotiation_generous
+    protocol_0_10
+    protocol_1_0
+    protocol_1_2
+    protocol_1_7
     version_first
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bitcoin::Txid;
+use electrum_protocol::method::scripthash::HeightRange;
 use electrum_protocol::{Request, ScriptHash, Status};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -23,23 +24,45 @@ const STATUS_SHARE: u64 = 8;
 /// What is expected of an answer, in bytes.
 const TYPICAL: u64 = 512;
 
-/// A question whose answer is kept as it is sent: it looks the same in every version of the protocol.
+/// A question whose answer is kept as it is sent: it looks the same in every version of the protocol that has it. What
+/// one version wraps differently is another question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     History(ScriptHash),
     Balance(ScriptHash),
     Unspent(ScriptHash),
+    /// The history as sessions that name scripts by themselves have it.
+    WrappedHistory(ScriptHash),
+    /// The unspent outputs as those have them.
+    WrappedUnspent(ScriptHash),
     /// Of a confirmed transaction.
     Transaction(Txid),
-    /// Of a transaction in the block at a height.
-    Merkle(Txid, u32),
+    /// Of a transaction in the block at a height, or wherever it is.
+    Merkle(Txid, Option<u32>),
 }
 
 impl Question {
+    /// The questions about a script, which are answered anew when it is touched.
+    const OF_SCRIPTS: [fn(ScriptHash) -> Self; 5] = [
+        Self::History,
+        Self::Balance,
+        Self::Unspent,
+        Self::WrappedHistory,
+        Self::WrappedUnspent,
+    ];
+
     /// Returns the question that a request asks, if its answer is worth keeping.
     pub(crate) fn of(request: &Request) -> Option<Self> {
+        let hash = |script| ScriptHash::from_script(script);
         Some(match request {
-            Request::ScripthashGetHistory(params) => Self::History(params.script_hash),
+            Request::ScripthashGetHistory(params) if params.heights == HeightRange::ALL => {
+                Self::History(params.script_hash)
+            }
+            Request::ScriptpubkeyGetHistory(params) if params.heights == HeightRange::ALL => {
+                Self::WrappedHistory(hash(&params.script))
+            }
+            Request::ScriptpubkeyGetBalance(params) => Self::Balance(hash(&params.script)),
+            Request::ScriptpubkeyListUnspent(params) => Self::WrappedUnspent(hash(&params.script)),
             Request::ScripthashGetBalance(params) => Self::Balance(params.script_hash),
             Request::ScripthashListUnspent(params) => Self::Unspent(params.script_hash),
             Request::TransactionGet(params) if !params.verbose => Self::Transaction(params.txid),
@@ -113,7 +136,7 @@ impl Answers {
             Touched::Scripts(scripts) => {
                 for script_hash in scripts {
                     self.statuses.remove(script_hash);
-                    for question in [Question::History, Question::Balance, Question::Unspent] {
+                    for question in Question::OF_SCRIPTS {
                         self.results.remove(&question(*script_hash));
                     }
                 }
@@ -170,8 +193,10 @@ mod tests {
     use std::collections::HashSet;
 
     use bitcoin::hashes::Hash;
-    use bitcoin::{Amount, SignedAmount};
+    use bitcoin::{Amount, ScriptBuf, SignedAmount};
+    use electrum_protocol::method::scriptpubkey::{History, Unspents};
     use electrum_protocol::method::transaction::{GetResponse, MerkleResponse};
+    use electrum_protocol::method::{scripthash, scriptpubkey};
     use electrum_protocol::{
         Balance, Confirmation, HistoryEntry, ProtocolVersion, Response, Unspent,
     };
@@ -244,6 +269,9 @@ mod tests {
                 value: Amount::from_sat(9),
                 height: 0,
             }]),
+            Response::ScriptpubkeyGetHistory(History(vec![entry(Confirmation::Block(5), None)])),
+            Response::ScriptpubkeyGetBalance(Balance::default()),
+            Response::ScriptpubkeyListUnspent(Unspents(Vec::new())),
             Response::TransactionGet(GetResponse::Raw(vec![1, 2, 3])),
             Response::TransactionGetMerkle(MerkleResponse {
                 block_height: 1,
@@ -259,6 +287,61 @@ mod tests {
             });
             assert!(encodings.iter().all(|other| *other == encodings[0]));
         }
+    }
+
+    /// What looks different in two versions is not the same question.
+    #[test]
+    fn who_names_scripts_differently_asks_differently() {
+        let script = ScriptBuf::from_bytes(vec![0x51]);
+        let script_hash = ScriptHash::from_script(&script);
+        let heights = HeightRange::ALL;
+        let by_hash = [
+            scripthash::GetHistory {
+                script_hash,
+                heights,
+            }
+            .into(),
+            scripthash::ListUnspent { script_hash }.into(),
+            scripthash::GetBalance { script_hash }.into(),
+        ];
+        let by_script: [Request; 3] = [
+            scriptpubkey::GetHistory {
+                script: script.clone(),
+                heights,
+            }
+            .into(),
+            scriptpubkey::ListUnspent {
+                script: script.clone(),
+            }
+            .into(),
+            scriptpubkey::GetBalance { script }.into(),
+        ];
+        let questions = |requests: [Request; 3]| requests.map(|it| Question::of(&it).unwrap());
+        let ([history, unspent, balance], others) = (questions(by_hash), questions(by_script));
+        assert_ne!(history, others[0]);
+        assert_ne!(unspent, others[1]);
+        assert_eq!(balance, others[2]);
+        // All of them are forgotten when the script is touched.
+        let answers = Answers::new(1, 1 << 20);
+        let all = [history, unspent, balance, others[0], others[1]];
+        all.iter()
+            .for_each(|question| answers.keep_result(*question, 1, b"[]"));
+        assert!(
+            all.iter()
+                .all(|question| answers.result(question, 1).is_some())
+        );
+        answers.advance(2, &Touched::Scripts(HashSet::from([script_hash])));
+        assert!(
+            all.iter()
+                .all(|question| answers.result(question, 2).is_none())
+        );
+        let some = HeightRange { from: 5, to: None };
+        let part = scripthash::GetHistory {
+            script_hash,
+            heights: some,
+        }
+        .into();
+        assert_eq!(Question::of(&part), None, "only the whole is kept");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod net;
 pub mod notify;
 pub mod personal;
 mod read_at;
+#[cfg(feature = "regtest")]
+pub mod regtest;
 pub mod session;
 pub mod store;
 pub mod subnet;

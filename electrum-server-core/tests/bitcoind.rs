@@ -327,6 +327,31 @@ fn clients_get_what_the_node_says() {
         .submit_package(&[serialize(&parent), serialize(&child)])
         .unwrap();
     assert!(!raw(&parent).is_empty() && package.json.get().contains("package_msg"));
+
+    // What the node would take, it does not have afterwards.
+    let other = pay(node.coinbase(2, &miner), &alice, FEE);
+    let verdicts = door
+        .test_mempool_accept(&[serialize(&other), serialize(&conflict)])
+        .unwrap();
+    assert_eq!(verdicts.len(), 2);
+    assert_eq!(verdicts[1].allowed, Some(false));
+    let reason = verdicts[1].reason.as_deref().unwrap();
+    assert!(
+        reason.contains("missing-inputs") || reason.contains("missingorspent"),
+        "{reason}"
+    );
+    let verdicts = door.test_mempool_accept(&[serialize(&other)]).unwrap();
+    assert_eq!(verdicts[0].txid, other.compute_txid());
+    assert_eq!(verdicts[0].wtxid, other.compute_wtxid());
+    assert_eq!(
+        (verdicts[0].allowed, &verdicts[0].reason),
+        (Some(true), &None)
+    );
+    assert!(door.raw_transaction(&other.compute_txid(), None).is_err());
+    assert!(matches!(
+        door.test_mempool_accept(&[vec![1, 2, 3]]),
+        Err(NodeError::Rpc { code: -22, .. })
+    ));
 }
 
 #[test]

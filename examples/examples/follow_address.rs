@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let stream = TcpStream::connect(&server);
     let mut stream = stream.with_context(|| format!("cannot connect to {server}"))?;
     let mut client = Client::default();
-    let (_, introduction) = client.introduce("follow_address", VersionRange::SPOKEN);
+    let (_, introduction) = client.introduce("follow_address", VersionRange::WALLETS);
     let (_, subscription) = client.request(scripthash::Subscribe { script_hash });
     stream.write_all(&[introduction, subscription].concat())?;
 

@@ -6,4 +6,5 @@
 pub mod protocol;
 pub mod psbt_legacy;
 pub mod seed;
+pub mod server_core;
 pub mod slip132;

@@ -3,10 +3,11 @@
 use electrum_protocol::client::Event as ClientEvent;
 use electrum_protocol::frame::LineDecoder;
 use electrum_protocol::jsonrpc::{Id, Incoming, Message, Params};
+use electrum_protocol::method::server::Pong;
 use electrum_protocol::server::Event as ServerEvent;
 use electrum_protocol::{
     Client, ErrorCode, ErrorObject, Method, Notification, ProtocolVersion, RawJson, Request,
-    Response, ScriptHash, Server, ServerConfig, Status, Tip, VersionRange,
+    Response, ScriptHash, Server, ServerConfig, Status, VersionRange,
 };
 
 /// Framing: the lines do not depend on how the stream is cut, and little is kept.
@@ -96,6 +97,10 @@ pub fn response(data: &[u8]) {
     match again {
         // Rates beyond 2^53 are not exact in other servers' numbers either.
         Response::MempoolGetFeeHistogram(_) => {}
+        // Before 1.7 it says nothing.
+        Response::ServerPing(pong) if version < ProtocolVersion::V1_7 => {
+            assert_eq!(pong, Pong::default());
+        }
         again => assert_eq!(again, response),
     }
 }
@@ -164,7 +169,9 @@ pub fn server(data: &[u8]) {
 
 fn answer(request: &Request) -> Result<Response, ErrorObject> {
     match request {
-        Request::ServerPing(_) => Ok(Response::ServerPing(())),
+        Request::ServerPing(ping) => Ok(Response::ServerPing(Pong {
+            data_len: ping.pong_len.min(1000),
+        })),
         Request::ServerBanner(_) => Ok(Response::ServerBanner("banner\n".repeat(100))),
         // Not the result that belongs to it, but text of the client that comes back.
         Request::ServerAddPeer(peer) => Ok(Response::ServerFeatures(peer.features.clone())),
@@ -192,6 +199,7 @@ pub fn client(data: &[u8]) {
     let [size, stream @ ..] = data else { return };
     let mut client = Client::new(2000);
     client.introduce("fuzz", VersionRange::SPOKEN);
+    assert!(client.pad(9).is_empty(), "not before 1.7");
     let params = [
         "[]".to_owned(),
         "[5]".to_owned(),
@@ -199,11 +207,12 @@ pub fn client(data: &[u8]) {
         format!("[\"{}\"]", "0".repeat(64)),
         format!("[\"{}\",5]", "0".repeat(64)),
         "[\"00\"]".to_owned(),
+        "[[\"00\"]]".to_owned(),
     ];
     for method in Method::ALL {
         let request = params.iter().find_map(|params| {
             let params = Params::parse(params).expect("JSON");
-            Request::decode(*method, params, ProtocolVersion::V1_6).ok()
+            Request::decode(*method, params, ProtocolVersion::V1_7).ok()
         });
         request.map(|request| client.request(request));
     }
@@ -231,18 +240,17 @@ pub fn notification(data: &[u8]) {
         let ClientEvent::Notification(notification) = event else {
             continue;
         };
-        match notification {
-            Notification::Headers(Tip { .. }) | Notification::ScriptHash { .. } => {}
+        for version in ProtocolVersion::SPOKEN {
+            let mut written = Vec::new();
+            notification.encode(version, &mut written);
+            written.push(b'\n');
+            let mut other = Client::default();
+            other.receive(&written);
+            assert!(matches!(
+                other.poll_event(),
+                Some(ClientEvent::Notification(read)) if read == notification
+            ));
         }
-        let mut written = Vec::new();
-        notification.encode(ProtocolVersion::V1_6, &mut written);
-        written.push(b'\n');
-        let mut other = Client::default();
-        other.receive(&written);
-        assert!(matches!(
-            other.poll_event(),
-            Some(ClientEvent::Notification(read)) if read == notification
-        ));
     }
 }
 
@@ -257,6 +265,14 @@ mod tests {
         let messages = [
             "{\"id\":0,\"method\":\"server.version\",\"params\":[\"x\",[\"1.4\",\"1.6\"]]}\n[{\"id\":1,\"method\":\"server.banner\"},{\"method\":\"server.ping\"}]\n".to_owned(),
             "{\"id\":0,\"result\":[\"x\",\"1.6\"]}\n{\"id\":1,\"error\":\"x\"}\n{\"id\":2,\"result\":{}}\n".to_owned(),
+            "{\"id\":0,\"method\":\"server.version\",\"params\":[\"x\",\"0.10\"]}\n{\"id\":1,\"method\":\"blockchain.transaction.broadcast\",\"params\":\"00\"}\n{\"id\":2,\"method\":\"server.version\",\"params\":[\"x\",\"0.9\"]}\nx\n".to_owned(),
+            "{\"id\":0,\"method\":\"server.version\",\"params\":[\"x\",\"1.7\"]}\n{\"method\":\"server.ping\",\"params\":[\"000\"]}\n".to_owned(),
+            "{\"id\":null,\"method\":\"blockchain.numblocks.subscribe\",\"params\":316024}\n".to_owned(),
+            format!("{{\"method\":\"blockchain.outpoint.subscribe\",\"params\":[\"{hash}\",1,{{\"funder_height\":5,\"spender_txhash\":\"{hash}\",\"spender_height\":-1}}]}}\n"),
+            format!("{{\"method\":\"blockchain.transaction.subscribe\",\"params\":[\"{hash}\",0]}}\n"),
+            format!("{{\"block_height\":5,\"version\":4294967295,\"prev_block_hash\":\"{hash}\",\"merkle_root\":\"{hash}\",\"timestamp\":1,\"bits\":2,\"nonce\":3}}"),
+            format!("[\"{hash}\",5,-1,\"51\"]"),
+            format!("{{\"history\":[],\"utxos\":[],\"data\":\"00\",\"block_hash\":\"{hash}\",\"height\":0,\"tx_hash\":\"{hash}\"}}"),
             format!("{{\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{hash}\",null]}}\n"),
             format!("[\"{hash}\",5]"),
             hash.to_owned(),
@@ -270,7 +286,13 @@ mod tests {
                 }
                 for first in 0..Method::ALL.len() as u8 {
                     let data = [&[first, first / 3], text].concat();
-                    for body in [frame, request, response, server, client] {
+                    for body in [request, response] {
+                        body(&data);
+                    }
+                }
+                for size in [0, 1, 6, 255] {
+                    let data = [&[size, size], text].concat();
+                    for body in [frame, server, client] {
                         body(&data);
                     }
                 }

@@ -181,7 +181,7 @@ fn refused_requests(server: &Server) {
         ),
         (
             "blockchain.transaction.get_merkle",
-            json!([hash]),
+            json!([]),
             INVALID_PARAMS,
         ),
         (
@@ -270,7 +270,7 @@ fn answered_all_the_same(server: &Server) {
 
 fn unknown_versions(server: &Server) {
     for version in [
-        json!("0.9"),
+        json!("1.8"),
         json!("9.0"),
         json!(["2.0", "3.0"]),
         json!("new"),

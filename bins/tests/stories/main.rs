@@ -20,6 +20,7 @@ mod wire;
 mod bad_input;
 mod bulk;
 mod command_line;
+mod dev;
 mod idle;
 mod notify_latency;
 mod personal;

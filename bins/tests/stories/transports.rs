@@ -23,7 +23,7 @@ fn electrum_pins_the_certificate_and_comes_back_after_restarts() {
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let mut server = Server::start_with(&node, &["--electrum-tls-addr", &address]);
-    let mut wallet = Wallet::start(program, &format!("{address}:s"));
+    let mut wallet = Wallet::start_at(program, &format!("{address}:s"));
     wallet.eventually("it is connected over TLS", || wallet.follows(&node));
     let pinned =
         find_file(wallet.dir.path(), "127.0.0.1").expect("the wallet has pinned something");

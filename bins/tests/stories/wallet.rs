@@ -28,7 +28,7 @@ fn electrum_receives_pays_and_survives_a_reorg() {
     node.mine(1, &Script::new(0));
     node.mine(109, &Script::new(1));
     let server = Server::start(&node);
-    let wallet = Wallet::start(program, &format!("127.0.0.1:{}:t", server.port));
+    let wallet = Wallet::start(program, server.port);
 
     wallet.eventually("it is connected and has all headers", || {
         wallet.follows(&node)
@@ -131,14 +131,19 @@ pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
 /// A wallet's daemon and its folder; dropping it kills the daemon.
 pub(crate) struct Wallet {
     program: Vec<PathBuf>,
-    /// `HOST:PORT:t`, or `s` for TLS; once there is one.
-    server: String,
     daemon: Option<Child>,
     pub(crate) dir: TempDir,
+    /// `HOST:PORT:t`, or `s` for TLS; once there is one.
+    server: String,
 }
 
 impl Wallet {
-    pub(crate) fn start(program: Vec<PathBuf>, server: &str) -> Self {
+    pub(crate) fn start(program: Vec<PathBuf>, port: u16) -> Self {
+        Self::start_at(program, &format!("127.0.0.1:{port}:t"))
+    }
+
+    /// Connects to `HOST:PORT:t`, or `HOST:PORT:s` for TLS.
+    pub(crate) fn start_at(program: Vec<PathBuf>, server: &str) -> Self {
         let mut wallet = Self::offline(program, &["create"]);
         wallet.server = server.to_owned();
         wallet.spawn();
@@ -149,9 +154,9 @@ impl Wallet {
     pub(crate) fn offline(program: Vec<PathBuf>, make: &[&str]) -> Self {
         let wallet = Self {
             program,
-            server: String::new(),
             daemon: None,
             dir: TempDir::new().unwrap(),
+            server: String::new(),
         };
         wallet.run(&[&["--offline"], make].concat());
         wallet
@@ -193,7 +198,7 @@ impl Wallet {
         self.try_run(arguments).unwrap()
     }
 
-    fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
         let output = command(&self.program, &self.dir)
             .args(arguments)
             .output()
@@ -220,8 +225,13 @@ impl Wallet {
 
     /// Connected, at the node's height, and with every header of the node's chain.
     pub(crate) fn follows(&self, node: &RegtestNode) -> Result<(), String> {
+        self.is_at(node.height())
+    }
+
+    /// Connected, at this height, and with every header.
+    pub(crate) fn is_at(&self, height: u32) -> Result<(), String> {
         let state = self.ask(&["getinfo"])?;
-        let height = json!(node.height());
+        let height = json!(height);
         let good = state["connected"] == json!(true)
             && state["server_height"] == height
             && state["blockchain_height"] == height;

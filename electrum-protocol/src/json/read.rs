@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode;
 use bitcoin::hashes::{Hash, sha256d};
-use bitcoin::{Amount, BlockHash, SignedAmount, Txid};
+use bitcoin::{Amount, BlockHash, ScriptBuf, SignedAmount, Txid};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -370,6 +370,12 @@ impl FromJson for Hex {
             .and_then(|text| hex::decode(&text))
             .map(Self)
             .ok_or_else(|| unexpected("hexadecimal text", raw))
+    }
+}
+
+impl FromJson for ScriptBuf {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        Hex::from_json(raw).map(|hex| Self::from_bytes(hex.0))
     }
 }
 

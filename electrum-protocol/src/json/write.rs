@@ -5,7 +5,7 @@ use std::io::Write;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode;
 use bitcoin::hashes::{Hash, sha256d};
-use bitcoin::{Amount, BlockHash, SignedAmount, Txid};
+use bitcoin::{Amount, BlockHash, ScriptBuf, SignedAmount, Txid, Wtxid};
 
 use crate::hex;
 use crate::raw_json::RawJson;
@@ -174,6 +174,12 @@ impl ToJson for Txid {
     }
 }
 
+impl ToJson for Wtxid {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        self.to_raw_hash().to_json(version, out);
+    }
+}
+
 impl ToJson for BlockHash {
     fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         self.to_raw_hash().to_json(version, out);
@@ -203,6 +209,12 @@ impl ToJson for Header {
 impl ToJson for [u8] {
     fn to_json(&self, _: ProtocolVersion, out: &mut Vec<u8>) {
         quoted_hex(self.iter().copied(), out);
+    }
+}
+
+impl ToJson for ScriptBuf {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        self.as_bytes().to_json(version, out);
     }
 }
 

@@ -26,6 +26,11 @@ impl<'a> Params<'a> {
         serde_json::from_str(text).map(|raw| Self::new(Some(raw)))
     }
 
+    /// Returns what stands in the place of the parameters when that is a text alone, as old clients have it.
+    pub(crate) fn bare(self) -> Option<&'a RawValue> {
+        self.0.filter(|raw| raw.get().starts_with('"'))
+    }
+
     /// Cuts the parameters apart: the first by position is the first of `names`, and so on, or by name.
     pub(crate) fn bind<const N: usize>(
         self,

@@ -1,13 +1,13 @@
 //! `mempool.*`: what waits for confirmation.
 
-use bitcoin::FeeRate;
+use bitcoin::{Amount, FeeRate, Txid};
 use serde_json::value::RawValue;
 
 use super::fee::FeePerKvb;
 use crate::json::{DecodeError, FromJson, Object, ToJson, bind, number, required, unexpected};
 use crate::version::ProtocolVersion;
 
-/// `mempool.get_fee_histogram`: how much of the mempool pays how well.
+/// `mempool.get_fee_histogram`: how much of the mempool pays how well. From protocol 1.2 on.
 ///
 /// Params: none. Result: a list of [`FeeBin`]s, their rates strictly decreasing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +101,48 @@ impl FromJson for MempoolFees {
             mempool_min_fee: required(mempool, "mempoolminfee")?,
             min_relay_tx_fee: required(relay, "minrelaytxfee")?,
             incremental_relay_fee: required(incremental, "incrementalrelayfee")?,
+        })
+    }
+}
+
+/// `mempool.recent`: the transactions that came last. From protocol 1.7 on.
+///
+/// Params: none. Result: a list of [`RecentTransaction`]s, at most ten, the newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recent;
+
+/// A transaction of the mempool.
+///
+/// ```json
+/// {"txid": "3d2290c93436a3e9…", "fee": 24310, "vsize": 141}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecentTransaction {
+    /// The transaction hash.
+    pub txid: Txid,
+    /// What it pays, in satoshis on the wire.
+    pub fee: Amount,
+    /// Its size in virtual bytes.
+    pub vsize: u64,
+}
+
+impl ToJson for RecentTransaction {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        Object::begin(out)
+            .field("txid", &self.txid, version)
+            .field("fee", &self.fee, version)
+            .field("vsize", &self.vsize, version)
+            .end();
+    }
+}
+
+impl FromJson for RecentTransaction {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        let [txid, fee, vsize] = bind(raw, ["txid", "fee", "vsize"], false)?;
+        Ok(Self {
+            txid: required(txid, "txid")?,
+            fee: required(fee, "fee")?,
+            vsize: required(vsize, "vsize")?,
         })
     }
 }

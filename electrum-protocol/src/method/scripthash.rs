@@ -1,142 +1,198 @@
 //! `blockchain.scripthash.*`: what happened to an output script.
 //!
-//! Every method here takes one parameter, the script hash.
+//! Every method here takes one parameter, the script hash; only `get_history` knows more.
 
-use bitcoin::{Amount, SignedAmount, Txid};
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, BlockHash, SignedAmount, Txid};
 use serde_json::value::RawValue;
 
-use super::Parameters;
+use super::{Parameters, one_parameter};
 use crate::json::{
-    DecodeError, FromJson, Object, ToJson, array, bind, number, optional, required, unexpected,
+    DecodeError, FromJson, Object, ToJson, bind, number, optional, required, unexpected,
 };
 use crate::jsonrpc::Params;
 use crate::script_hash::ScriptHash;
 use crate::status::Confirmation;
 use crate::version::ProtocolVersion;
 
-/// `blockchain.scripthash.get_balance`: how much the script holds.
-///
-/// Params: `[scripthash]`. Result: [`Balance`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GetBalance {
-    /// The script.
-    pub script_hash: ScriptHash,
+one_parameter! {
+    /// `blockchain.scripthash.get_balance`: how much the script holds.
+    ///
+    /// Params: `[scripthash]`. Result: [`Balance`].
+    #[derive(Copy)]
+    GetBalance {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
+
+    /// `blockchain.scripthash.get_mempool`: the unconfirmed part of the history.
+    ///
+    /// Params: `[scripthash]`. Result: a list of [`HistoryEntry`]s.
+    #[derive(Copy)]
+    GetMempool {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
+
+    /// `blockchain.scripthash.listunspent`: the outputs of the script that nothing spends.
+    ///
+    /// Params: `[scripthash]`. Result: a list of [`Unspent`]s.
+    #[derive(Copy)]
+    ListUnspent {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
+
+    /// `blockchain.scripthash.subscribe`: the status now, and a notification whenever it changes.
+    ///
+    /// Params: `[scripthash]`. Result: the [`Status`](crate::Status), `null` without a history. Params of the
+    /// notification: `[scripthash, status]`.
+    #[derive(Copy)]
+    Subscribe {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
+
+    /// `blockchain.scripthash.unsubscribe`: ends the notifications.
+    ///
+    /// New in protocol 1.4.2, understood in 1.4 as well. Params: `[scripthash]`. Result: whether there was a
+    /// subscription.
+    #[derive(Copy)]
+    Unsubscribe {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
+
+    /// `blockchain.scripthash.get_status`: the status, without a subscription. An extension.
+    ///
+    /// Params: `[scripthash]`. Result: the [`Status`](crate::Status), `null` without a history.
+    #[derive(Copy)]
+    GetStatus {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
+
+    /// `blockchain.scripthash.get_first_use`: the oldest transaction that touches the script. An extension.
+    ///
+    /// Params: `[scripthash]`. Result: [`FirstUse`], `null` without a history.
+    #[derive(Copy)]
+    GetFirstUse {
+        /// The script.
+        script_hash: ScriptHash as "scripthash"
+    }
 }
 
 /// `blockchain.scripthash.get_history`: every transaction that touches the script.
 ///
-/// Params: `[scripthash]`. Result: a list of [`HistoryEntry`]s in the order that its status is computed in.
+/// Params: `[scripthash]`, and as an extension `[scripthash, from_height = 0, to_height = -1]`. Result: a list of
+/// [`HistoryEntry`]s in the order that its status is computed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GetHistory {
     /// The script.
     pub script_hash: ScriptHash,
+    /// Which part of the history is wanted.
+    pub heights: HeightRange,
 }
 
-/// `blockchain.scripthash.get_mempool`: the unconfirmed part of the history.
-///
-/// Params: `[scripthash]`. Result: a list of [`HistoryEntry`]s.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GetMempool {
-    /// The script.
-    pub script_hash: ScriptHash,
-}
-
-/// `blockchain.scripthash.listunspent`: the outputs of the script that nothing spends.
-///
-/// Params: `[scripthash]`. Result: a list of [`Unspent`]s.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListUnspent {
-    /// The script.
-    pub script_hash: ScriptHash,
-}
-
-/// `blockchain.scripthash.subscribe`: the status now, and a notification whenever it changes.
-///
-/// Params: `[scripthash]`. Result: the [`Status`](crate::Status), `null` without a history. Params of the
-/// notification: `[scripthash, status]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscribe {
-    /// The script.
-    pub script_hash: ScriptHash,
-}
-
-/// `blockchain.scripthash.unsubscribe`: ends the notifications.
-///
-/// New in protocol 1.4.2, understood before as well. Params: `[scripthash]`. Result: whether there was a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsubscribe {
-    /// The script.
-    pub script_hash: ScriptHash,
-}
-
-fn decode_one(params: Params<'_>) -> Result<ScriptHash, DecodeError> {
-    let [script_hash] = params.bind(["scripthash"])?;
-    required(script_hash, "scripthash")
-}
-
-fn encode_one(script_hash: ScriptHash, version: ProtocolVersion, out: &mut Vec<u8>) {
-    array([script_hash], out, |script_hash, out| {
-        script_hash.to_json(version, out)
-    });
-}
-
-impl Parameters for GetBalance {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        decode_one(params).map(|script_hash| Self { script_hash })
-    }
-
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        encode_one(self.script_hash, version, out);
+impl GetHistory {
+    /// Asks for the whole history.
+    pub const fn whole(script_hash: ScriptHash) -> Self {
+        Self {
+            script_hash,
+            heights: HeightRange::ALL,
+        }
     }
 }
 
 impl Parameters for GetHistory {
     fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        decode_one(params).map(|script_hash| Self { script_hash })
+        let [script_hash, from, to] = params.bind(["scripthash", "from_height", "to_height"])?;
+        Ok(Self {
+            script_hash: required(script_hash, "scripthash")?,
+            heights: HeightRange::decode(from, to)?,
+        })
     }
 
     fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        encode_one(self.script_hash, version, out);
+        out.push(b'[');
+        self.script_hash.to_json(version, out);
+        self.heights.encode(out);
+        out.push(b']');
     }
 }
 
-impl Parameters for GetMempool {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        decode_one(params).map(|script_hash| Self { script_hash })
+/// A part of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeightRange {
+    /// The lowest height that is wanted.
+    pub from: u32,
+    /// The lowest height that is no longer wanted; nothing, or -1 on the wire, for everything up to the tip and the
+    /// mempool as well.
+    pub to: Option<u32>,
+}
+
+impl HeightRange {
+    /// The whole history.
+    pub const ALL: Self = Self { from: 0, to: None };
+
+    pub(crate) fn decode(
+        from: Option<&RawValue>,
+        to: Option<&RawValue>,
+    ) -> Result<Self, DecodeError> {
+        Ok(Self {
+            from: optional(from, "from_height")?.unwrap_or(0),
+            to: optional(to.filter(|to| to.get() != "-1"), "to_height")?,
+        })
     }
 
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        encode_one(self.script_hash, version, out);
+    /// Appends the parameters that differ from their default, with the commas before them.
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        if self == Self::ALL {
+            return;
+        }
+        out.push(b',');
+        number(self.from, out);
+        if let Some(to) = self.to {
+            out.push(b',');
+            number(to, out);
+        }
     }
 }
 
-impl Parameters for ListUnspent {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        decode_one(params).map(|script_hash| Self { script_hash })
-    }
+/// The oldest transaction of a script.
+///
+/// ```json
+/// {"block_hash": "000000000000016d…", "block_height": 200004, "height": 200004, "tx_hash": "acc3758bd2a26f86…"}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstUse {
+    /// The transaction.
+    pub txid: Txid,
+    /// Height and hash of its block; on the wire 0 and 64 zeros while it is in the mempool.
+    pub block: Option<(u32, BlockHash)>,
+}
 
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        encode_one(self.script_hash, version, out);
+impl ToJson for FirstUse {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let (height, hash) = self.block.unwrap_or_else(|| (0, BlockHash::all_zeros()));
+        Object::begin(out)
+            .field("block_hash", &hash, version)
+            .field("block_height", &height, version)
+            .field("height", &height, version)
+            .field("tx_hash", &self.txid, version)
+            .end();
     }
 }
 
-impl Parameters for Subscribe {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        decode_one(params).map(|script_hash| Self { script_hash })
-    }
-
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        encode_one(self.script_hash, version, out);
-    }
-}
-
-impl Parameters for Unsubscribe {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        decode_one(params).map(|script_hash| Self { script_hash })
-    }
-
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        encode_one(self.script_hash, version, out);
+impl FromJson for FirstUse {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        let [hash, height, txid] = bind(raw, ["block_hash", "height", "tx_hash"], false)?;
+        let hash: BlockHash = required(hash, "block_hash")?;
+        let height = required(height, "height")?;
+        Ok(Self {
+            txid: required(txid, "tx_hash")?,
+            block: (hash != BlockHash::all_zeros()).then_some((height, hash)),
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::Parameters;
 use crate::json::{
-    DecodeError, FromJson, Object, ToJson, array, bind, optional, required, string, unexpected,
+    DecodeError, FromJson, Object, ToJson, array, bind, number, optional, required, string, text,
+    unexpected,
 };
 use crate::jsonrpc::Params;
 use crate::version::{ProtocolVersion, VersionRange};
@@ -72,6 +73,8 @@ impl FromJson for VersionRange {
 }
 
 /// The answer to `server.version`: `["electrum-server 0.1.0", "1.6"]`.
+///
+/// Protocol 1.0 has the software alone, 0.10 the version alone, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionResponse {
     /// The name and version of the server's software.
@@ -82,6 +85,12 @@ pub struct VersionResponse {
 
 impl ToJson for VersionResponse {
     fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        if version < ProtocolVersion::V1_0 {
+            return self.protocol_version.to_json(version, out);
+        }
+        if version < ProtocolVersion::V1_1 {
+            return string(&self.software, out);
+        }
         out.push(b'[');
         string(&self.software, out);
         out.push(b',');
@@ -92,6 +101,19 @@ impl ToJson for VersionResponse {
 
 impl FromJson for VersionResponse {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        // A server of 0.10 says which version it speaks, one of 1.0 what it is; only before 1.1 that is text.
+        if let Some(text) = text(raw) {
+            return Ok(match text.parse() {
+                Ok(version) if version < ProtocolVersion::V1_0 => Self {
+                    software: String::new(),
+                    protocol_version: version,
+                },
+                _ => Self {
+                    software: text.into_owned(),
+                    protocol_version: ProtocolVersion::V1_0,
+                },
+            });
+        }
         let [software, protocol_version] = bind(raw, ["software", "protocol_version"], true)?;
         Ok(Self {
             software: required(software, "software")?,
@@ -100,13 +122,13 @@ impl FromJson for VersionResponse {
     }
 }
 
-/// `server.features`: what the server is and serves.
+/// `server.features`: what the server is and serves. From protocol 1.1 on.
 ///
 /// Params: none. Result: [`ServerFeatures`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features;
 
-/// `server.add_peer`: the caller is a server and wants to be known.
+/// `server.add_peer`: the caller is a server and wants to be known. From protocol 1.1 on.
 ///
 /// Params: `[features]`, the caller's own [`ServerFeatures`]. Result: whether the peer will be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,11 +170,106 @@ pub struct Banner;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DonationAddress;
 
-/// `server.ping`: keeps the connection from looking idle.
+/// `server.ping`: keeps the connection from looking idle. From protocol 1.2 on.
 ///
-/// Params: none. Result: `null`.
+/// Params: none, from protocol 1.7 on `[pong_len = 0, data = ""]`: so much to answer with, and so much to send. Result:
+/// [`Pong`].
+///
+/// From protocol 1.7 on either side may also send it as a notification, with `[data]`, that nobody answers: it hides how
+/// much else is said. See [`Notification::Ping`](crate::Notification::Ping).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ping;
+pub struct Ping {
+    /// How many characters of data the answer shall have.
+    pub pong_len: u32,
+    /// How many characters of data come with this; what they say means nothing.
+    pub data_len: u32,
+}
+
+impl Parameters for Ping {
+    fn decode(params: Params<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
+        let [pong_len, data] = params.bind(["pong_len", "data"])?;
+        if version < ProtocolVersion::V1_7 {
+            return Ok(Self::default());
+        }
+        // As a notification it has the data alone.
+        let (pong_len, data) = match (pong_len, data) {
+            (Some(only), None) if only.get().starts_with('"') => (None, Some(only)),
+            both => both,
+        };
+        Ok(Self {
+            pong_len: optional(pong_len, "pong_len")?.unwrap_or(0),
+            data_len: optional::<Padding>(data, "data")?.map_or(0, |padding| padding.0),
+        })
+    }
+
+    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        out.push(b'[');
+        if version >= ProtocolVersion::V1_7 && *self != Self::default() {
+            self.pong_len.to_json(version, out);
+            if self.data_len > 0 {
+                out.push(b',');
+                Padding(self.data_len).to_json(version, out);
+            }
+        }
+        out.push(b']');
+    }
+}
+
+/// The result of `server.ping`: `null`, from protocol 1.7 on as much data as was asked for.
+///
+/// ```json
+/// {"data": "00000000"}
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pong {
+    /// How many characters of data; what they say means nothing.
+    pub data_len: u32,
+}
+
+impl ToJson for Pong {
+    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        if version < ProtocolVersion::V1_7 {
+            return ().to_json(version, out);
+        }
+        Object::begin(out)
+            .field("data", &Padding(self.data_len), version)
+            .end();
+    }
+}
+
+/// Reads whatever has no data as none: that something comes back is the point.
+impl FromJson for Pong {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        if !raw.get().starts_with('{') {
+            return Ok(Self::default());
+        }
+        let [data] = bind(raw, ["data"], false)?;
+        Ok(Self {
+            data_len: optional::<Padding>(data, "data")?.map_or(0, |padding| padding.0),
+        })
+    }
+}
+
+/// Text of which only the length counts: zeros, an odd number of them perhaps.
+pub(crate) struct Padding(pub(crate) u32);
+
+impl ToJson for Padding {
+    fn to_json(&self, _: ProtocolVersion, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.resize(out.len() + self.0 as usize, b'0');
+        out.push(b'"');
+    }
+}
+
+impl FromJson for Padding {
+    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
+        text(raw)
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .and_then(|text| u32::try_from(text.len()).ok())
+            .map(Self)
+            .ok_or_else(|| unexpected("hexadecimal text", raw))
+    }
+}
 
 /// What `server.features` says.
 ///
@@ -162,14 +279,15 @@ pub struct Ping;
 ///  "protocol_max": "1.6", "pruning": null}
 /// ```
 ///
-/// Keys that other servers add are ignored when read.
+/// The specification does not know `extensions` and `limits`; they are absent on the wire when empty. Keys that other
+/// servers add are ignored when read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerFeatures {
     /// Under which names the server can be reached, and on which ports.
     pub hosts: BTreeMap<String, HostPorts>,
     /// The hash of block 0.
     pub genesis_hash: BlockHash,
-    /// Always `sha256`.
+    /// Always `sha256`. Not on the wire from protocol 1.7 on.
     pub hash_function: String,
     /// The name and version of the software.
     pub server_version: String,
@@ -179,6 +297,11 @@ pub struct ServerFeatures {
     pub protocol_max: ProtocolVersion,
     /// How many blocks are kept, when not all are.
     pub pruning: Option<u32>,
+    /// Methods that the server has although the version of the session does not: see
+    /// [`Method::is_extension`](super::Method::is_extension).
+    pub extensions: Vec<String>,
+    /// What a session may cost, by the name of each limit.
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// The ports of one host name; `None` where that transport is not offered.
@@ -198,15 +321,36 @@ impl ToJson for ServerFeatures {
     fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         let mut object = Object::begin(out);
         hosts_to_json(&self.hosts, version, object.key("hosts"));
+        object.field("genesis_hash", &self.genesis_hash, version);
+        if version < ProtocolVersion::V1_7 {
+            object.field("hash_function", &self.hash_function, version);
+        }
         object
-            .field("genesis_hash", &self.genesis_hash, version)
-            .field("hash_function", &self.hash_function, version)
             .field("server_version", &self.server_version, version)
             .field("protocol_min", &self.protocol_min, version)
             .field("protocol_max", &self.protocol_max, version)
-            .field("pruning", &self.pruning, version)
-            .end();
+            .field("pruning", &self.pruning, version);
+        if !self.extensions.is_empty() {
+            object.field("extensions", &self.extensions, version);
+        }
+        if !self.limits.is_empty() {
+            limits_to_json(&self.limits, object.key("limits"));
+        }
+        object.end();
     }
+}
+
+fn limits_to_json(limits: &BTreeMap<String, u64>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (index, (name, limit)) in limits.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(name, out);
+        out.push(b':');
+        number(*limit, out);
+    }
+    out.push(b'}');
 }
 
 fn hosts_to_json(hosts: &BTreeMap<String, HostPorts>, version: ProtocolVersion, out: &mut Vec<u8>) {
@@ -232,8 +376,20 @@ impl FromJson for ServerFeatures {
             "protocol_min",
             "protocol_max",
             "pruning",
+            "extensions",
+            "limits",
         ];
-        let [hosts, genesis, hash_function, software, min, max, pruning] = bind(raw, names, false)?;
+        let [
+            hosts,
+            genesis,
+            hash_function,
+            software,
+            min,
+            max,
+            pruning,
+            extensions,
+            limits,
+        ] = bind(raw, names, false)?;
         Ok(Self {
             hosts: required(hosts, "hosts")?,
             genesis_hash: required(genesis, "genesis_hash")?,
@@ -244,6 +400,12 @@ impl FromJson for ServerFeatures {
             protocol_min: required(min, "protocol_min")?,
             protocol_max: required(max, "protocol_max")?,
             pruning: optional(pruning, "pruning")?,
+            // Other servers may mean something else by these.
+            extensions: optional(extensions, "extensions")
+                .map_or_else(|_| Vec::new(), Option::unwrap_or_default),
+            limits: limits
+                .and_then(|limits| serde_json::from_str(limits.get()).ok())
+                .unwrap_or_default(),
         })
     }
 }

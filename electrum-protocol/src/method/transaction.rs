@@ -1,151 +1,32 @@
-//! `blockchain.transaction.*`: transactions sent, fetched and proven.
+//! `blockchain.transaction.*`: transactions sent, fetched, proven and followed.
+
+mod place;
+mod send;
 
 use bitcoin::Txid;
 use bitcoin::hashes::sha256d;
 use serde_json::value::RawValue;
 
 use super::Parameters;
-use crate::json::{DecodeError, FromJson, Hex, Object, ToJson, array, bind, bool_at, required};
+use crate::json::{
+    DecodeError, FromJson, Hex, Object, ToJson, bind, bool_at, number, optional, required,
+};
 use crate::jsonrpc::Params;
 use crate::raw_json::RawJson;
 use crate::version::ProtocolVersion;
 
-/// `blockchain.transaction.broadcast`: hands a transaction to the network.
-///
-/// Params: `[raw_tx]`, hexadecimal text. Result: the transaction hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broadcast {
-    /// The serialized transaction. Not looked into here: the node judges it.
-    pub raw_tx: Vec<u8>,
-}
-
-impl Parameters for Broadcast {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        let [raw_tx] = params.bind(["raw_tx"])?;
-        Ok(Self {
-            raw_tx: required::<Hex>(raw_tx, "raw_tx")?.0,
-        })
-    }
-
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        array([self.raw_tx.as_slice()], out, |raw_tx, out| {
-            raw_tx.to_json(version, out)
-        });
-    }
-}
-
-/// `blockchain.transaction.broadcast_package`: hands over transactions that only make sense together.
-///
-/// From protocol 1.6 on. Params: `[raw_txs, verbose = false]`, a list of hexadecimal texts, parents first. Result:
-/// [`BroadcastPackageResponse`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BroadcastPackage {
-    /// The serialized transactions, parents before children.
-    pub raw_txs: Vec<Vec<u8>>,
-    /// Whether to return the node's own answer.
-    pub verbose: bool,
-}
-
-impl Parameters for BroadcastPackage {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        let [raw_txs, verbose] = params.bind(["raw_txs", "verbose"])?;
-        let raw_txs: Vec<Hex> = required(raw_txs, "raw_txs")?;
-        Ok(Self {
-            raw_txs: raw_txs.into_iter().map(|raw_tx| raw_tx.0).collect(),
-            verbose: bool_at(verbose, "verbose")?,
-        })
-    }
-
-    fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        out.push(b'[');
-        array(&self.raw_txs, out, |raw_tx, out| {
-            raw_tx.as_slice().to_json(version, out)
-        });
-        if self.verbose {
-            out.extend_from_slice(b",true");
-        }
-        out.push(b']');
-    }
-}
-
-/// The result of `blockchain.transaction.broadcast_package`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BroadcastPackageResponse {
-    /// What became of it, in short.
-    ///
-    /// ```json
-    /// {"success": false, "errors": [{"txid": "ec6f295c…", "error": "bad-txns-inputs-missingorspent"}]}
-    /// ```
-    Summary {
-        /// Whether the whole package is in the mempool now.
-        success: bool,
-        /// The transactions that were refused; absent on the wire when empty.
-        errors: Vec<PackageError>,
-    },
-    /// What the node answered to `submitpackage`: an object without the key `success`.
-    Verbose(RawJson),
-}
-
-/// A transaction of a package that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackageError {
-    /// Which one.
-    pub txid: Txid,
-    /// The node's words.
-    pub error: String,
-}
-
-impl ToJson for BroadcastPackageResponse {
-    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        match self {
-            Self::Summary { success, errors } => {
-                let mut object = Object::begin(out);
-                object.field("success", success, version);
-                if !errors.is_empty() {
-                    object.field("errors", errors, version);
-                }
-                object.end();
-            }
-            Self::Verbose(json) => json.to_json(version, out),
-        }
-    }
-}
-
-impl FromJson for BroadcastPackageResponse {
-    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        let [success, errors] = bind(raw, ["success", "errors"], false)?;
-        if success.is_none() {
-            return Ok(Self::Verbose(RawJson::from_raw(raw)));
-        }
-        Ok(Self::Summary {
-            success: required(success, "success")?,
-            errors: errors.map_or(Ok(Vec::new()), |errors| required(Some(errors), "errors"))?,
-        })
-    }
-}
-
-impl ToJson for PackageError {
-    fn to_json(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        Object::begin(out)
-            .field("txid", &self.txid, version)
-            .field("error", &self.error, version)
-            .end();
-    }
-}
-
-impl FromJson for PackageError {
-    fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        let [txid, error] = bind(raw, ["txid", "error"], false)?;
-        Ok(Self {
-            txid: required(txid, "txid")?,
-            error: required(error, "error")?,
-        })
-    }
-}
+pub use place::{
+    ConfirmedBlockhash, GetConfirmedBlockhash, GetHeight, Subscribe, TransactionHeight, Unsubscribe,
+};
+pub use send::{
+    Broadcast, BroadcastPackage, BroadcastPackageResponse, BroadcastResponse, MempoolVerdict,
+    PackageError, TestMempoolAccept,
+};
 
 /// `blockchain.transaction.get`: a transaction by its hash.
 ///
-/// Params: `[tx_hash, verbose = false]`. Result: [`GetResponse`].
+/// Params: `[tx_hash]`, from protocol 1.2 on `[tx_hash, verbose = false]`; before 1.1 a height may follow, which means
+/// nothing. Result: [`GetResponse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Get {
     /// The transaction hash.
@@ -155,8 +36,9 @@ pub struct Get {
 }
 
 impl Parameters for Get {
-    fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
+    fn decode(params: Params<'_>, version: ProtocolVersion) -> Result<Self, DecodeError> {
         let [tx_hash, verbose] = params.bind(["tx_hash", "verbose"])?;
+        let verbose = verbose.filter(|_| version >= ProtocolVersion::V1_2);
         Ok(Self {
             txid: required(tx_hash, "tx_hash")?,
             verbose: bool_at(verbose, "verbose")?,
@@ -166,7 +48,7 @@ impl Parameters for Get {
     fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         out.push(b'[');
         self.txid.to_json(version, out);
-        if self.verbose {
+        if self.verbose && version >= ProtocolVersion::V1_2 {
             out.extend_from_slice(b",true");
         }
         out.push(b']');
@@ -208,8 +90,8 @@ impl FromJson for GetResponse {
 pub struct GetMerkle {
     /// The transaction hash.
     pub txid: Txid,
-    /// The height of the block that contains it.
-    pub height: u32,
+    /// The height of the block that contains it. That it may be left out is an extension.
+    pub height: Option<u32>,
 }
 
 impl Parameters for GetMerkle {
@@ -217,15 +99,17 @@ impl Parameters for GetMerkle {
         let [tx_hash, height] = params.bind(["tx_hash", "height"])?;
         Ok(Self {
             txid: required(tx_hash, "tx_hash")?,
-            height: required(height, "height")?,
+            height: optional(height, "height")?,
         })
     }
 
     fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         out.push(b'[');
         self.txid.to_json(version, out);
-        out.push(b',');
-        self.height.to_json(version, out);
+        if let Some(height) = self.height {
+            out.push(b',');
+            number(height, out);
+        }
         out.push(b']');
     }
 }
@@ -266,7 +150,7 @@ impl FromJson for MerkleResponse {
     }
 }
 
-/// `blockchain.transaction.id_from_pos`: which transaction is at a place in a block.
+/// `blockchain.transaction.id_from_pos`: which transaction is at a place in a block. From protocol 1.4 on.
 ///
 /// Params: `[height, tx_pos, merkle = false]`. Result: [`IdFromPosResponse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,8 @@ pub(super) struct Outbox {
     held: Vec<u8>,
     /// Bytes in open batches.
     batched: usize,
+    /// Whether answers have the form that they had before JSON-RPC 2.0.
+    old: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,13 @@ impl Outbox {
             next_batch: 0,
             held: Vec::new(),
             batched: 0,
+            old: false,
         }
+    }
+
+    /// Gives everything from here on the form of a version.
+    pub(super) fn speak(&mut self, version: ProtocolVersion) {
+        self.old = version < ProtocolVersion::V1_0;
     }
 
     /// Starts a batch and returns its number.
@@ -101,7 +109,8 @@ impl Outbox {
 
     /// Answers with an error.
     pub(super) fn error(&mut self, address: Address, error: &ErrorObject) {
-        self.answer(address, "error", |out| error.encode(out));
+        let old = self.old;
+        self.answer(address, "error", |out| error_to_json(error, old, out));
     }
 
     fn answer(&mut self, address: Address, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
@@ -112,11 +121,12 @@ impl Outbox {
         }) = slot
         else {
             let start = self.output.len();
-            envelope(&id, key, write, &mut self.output);
+            envelope(&id, key, self.old, write, &mut self.output);
             if self.output.len() - start > self.max_response {
                 self.output.truncate(start);
                 let error = too_large(self.max_response);
-                envelope(&id, "error", |out| error.encode(out), &mut self.output);
+                let write = |out: &mut Vec<u8>| error_to_json(&error, self.old, out);
+                envelope(&id, "error", self.old, write, &mut self.output);
             }
             self.output.push(b'\n');
             return;
@@ -125,12 +135,13 @@ impl Outbox {
             return;
         };
         let mut answer = Vec::new();
-        envelope(&id, key, write, &mut answer);
+        envelope(&id, key, self.old, write, &mut answer);
         // With its comma, and both brackets of the array.
         if batch.bytes + answer.len() + 3 > self.max_response {
             answer.clear();
             let error = too_large(self.max_response);
-            envelope(&id, "error", |out| error.encode(out), &mut answer);
+            let write = |out: &mut Vec<u8>| error_to_json(&error, self.old, out);
+            envelope(&id, "error", self.old, write, &mut answer);
         }
         batch.bytes += answer.len() + 1;
         batch.missing -= 1;
@@ -188,14 +199,25 @@ impl Outbox {
     }
 }
 
-fn envelope(id: &Id, key: &str, write: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+fn envelope(id: &Id, key: &str, old: bool, write: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    out.extend_from_slice(match old {
+        true => b"{\"id\":",
+        false => b"{\"jsonrpc\":\"2.0\",\"id\":",
+    });
     out.extend_from_slice(id.get().as_bytes());
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
     write(out);
     out.push(b'}');
+}
+
+/// Writes an error; before JSON-RPC 2.0 it was its message alone.
+fn error_to_json(error: &ErrorObject, old: bool, out: &mut Vec<u8>) {
+    match old {
+        true => crate::json::string(&error.message, out),
+        false => error.encode(out),
+    }
 }
 
 fn too_large(max: usize) -> ErrorObject {

@@ -2,8 +2,16 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
-use electrum_protocol::bitcoin::{Amount, FeeRate, SignedAmount, constants, network::Network};
-use electrum_protocol::method::{block, fee, mempool, scripthash, server, transaction};
+use electrum_protocol::bitcoin::hashes::Hash;
+use electrum_protocol::bitcoin::{
+    Amount, FeeRate, SignedAmount, Wtxid, constants, network::Network,
+};
+use electrum_protocol::method::headers::TipResponse;
+use electrum_protocol::method::outpoint::OutpointStatus;
+use electrum_protocol::method::transaction::TransactionHeight;
+use electrum_protocol::method::{
+    block, fee, mempool, scripthash, scriptpubkey, server, transaction, utxo,
+};
 use electrum_protocol::server::Event;
 use electrum_protocol::{
     Balance, Confirmation, ErrorCode, ErrorObject, FeePerKvb, HistoryEntry, ProtocolVersion,
@@ -46,6 +54,32 @@ pub(crate) fn example_status() -> Option<Status> {
     status::status(&history())
 }
 
+fn balance() -> Balance {
+    Balance {
+        confirmed: Amount::from_sat(5),
+        unconfirmed: SignedAmount::from_sat(-3),
+    }
+}
+
+fn unspent() -> Vec<Unspent> {
+    vec![Unspent {
+        txid: history()[0].txid,
+        vout: 1,
+        value: Amount::from_sat(7),
+        height: 0,
+    }]
+}
+
+pub(crate) fn outpoint_status() -> OutpointStatus {
+    OutpointStatus::Spent {
+        funder: Confirmation::Block(5),
+        spender: history()[1].txid,
+        spender_confirmation: Confirmation::Mempool {
+            unconfirmed_parents: true,
+        },
+    }
+}
+
 /// Answers every request the same way each time.
 pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
     let Tip { header, .. } = tip();
@@ -57,9 +91,11 @@ pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
             genesis_hash: header.block_hash(),
             hash_function: "sha256".to_owned(),
             server_version: "test".to_owned(),
-            protocol_min: ProtocolVersion::V1_4,
-            protocol_max: ProtocolVersion::V1_6,
+            protocol_min: ProtocolVersion::V0_10,
+            protocol_max: ProtocolVersion::V1_7,
             pruning: None,
+            extensions: vec!["blockchain.headers.get_tip".to_owned()],
+            limits: [("max_batch".to_owned(), 345)].into(),
         }),
         Request::ServerAddPeer(_) => Response::ServerAddPeer(false),
         Request::ServerPeersSubscribe(_) => Response::ServerPeersSubscribe(Vec::new()),
@@ -67,8 +103,18 @@ pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
             Response::ServerBanner("a \"banner\"\n\tof two lines \u{e9}".to_owned())
         }
         Request::ServerDonationAddress(_) => Response::ServerDonationAddress(String::new()),
-        Request::ServerPing(_) => Response::ServerPing(()),
-        Request::HeadersSubscribe(_) => Response::HeadersSubscribe(tip()),
+        Request::ServerPing(params) => Response::ServerPing(server::Pong {
+            data_len: params.pong_len,
+        }),
+        Request::NumblocksSubscribe(_) => Response::NumblocksSubscribe(tip().height),
+        Request::HeadersSubscribe(params) => {
+            Response::HeadersSubscribe(TipResponse::new(tip(), params.raw))
+        }
+        Request::HeadersGetTip(_) => Response::HeadersGetTip(tip()),
+        Request::HeadersUnsubscribe(_) => Response::HeadersUnsubscribe(true),
+        Request::HeaderGet(_) => Response::HeaderGet(tip()),
+        Request::BlockGetHeader(_) => Response::BlockGetHeader(block::DeserializedHeader(tip())),
+        Request::BlockGetChunk(_) => Response::BlockGetChunk(block::Chunk(vec![header; 3])),
         Request::BlockHeader(params) if params.height > 0 => {
             let message = format!("height {} out of range", params.height);
             return Err(ErrorObject::new(ErrorCode::BAD_REQUEST, message));
@@ -84,23 +130,74 @@ pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
         }),
         Request::EstimateFee(_) => Response::EstimateFee(fee::FeeEstimate(None)),
         Request::RelayFee(_) => Response::RelayFee(rate),
-        Request::ScripthashGetBalance(_) => Response::ScripthashGetBalance(Balance {
-            confirmed: Amount::from_sat(5),
-            unconfirmed: SignedAmount::from_sat(-3),
-        }),
+        Request::AddressGetBalance(_) => Response::AddressGetBalance(balance()),
+        Request::AddressGetHistory(_) => Response::AddressGetHistory(history()),
+        Request::AddressGetMempool(_) => Response::AddressGetMempool(history().split_off(1)),
+        Request::AddressListUnspent(_) => Response::AddressListUnspent(unspent()),
+        Request::AddressSubscribe(_) => Response::AddressSubscribe(example_status()),
+        Request::ScripthashGetBalance(_) => Response::ScripthashGetBalance(balance()),
         Request::ScripthashGetHistory(_) => Response::ScripthashGetHistory(history()),
         Request::ScripthashGetMempool(_) => Response::ScripthashGetMempool(history().split_off(1)),
-        Request::ScripthashListUnspent(_) => Response::ScripthashListUnspent(vec![Unspent {
-            txid,
-            vout: 1,
-            value: Amount::from_sat(7),
-            height: 0,
-        }]),
-        Request::ScripthashSubscribe(scripthash::Subscribe { .. }) => {
-            Response::ScripthashSubscribe(example_status())
-        }
+        Request::ScripthashListUnspent(_) => Response::ScripthashListUnspent(unspent()),
+        Request::ScripthashSubscribe(_) => Response::ScripthashSubscribe(example_status()),
         Request::ScripthashUnsubscribe(_) => Response::ScripthashUnsubscribe(true),
-        Request::TransactionBroadcast(_) => Response::TransactionBroadcast(txid),
+        Request::ScripthashGetStatus(_) => Response::ScripthashGetStatus(example_status()),
+        Request::ScripthashGetFirstUse(_) => {
+            Response::ScripthashGetFirstUse(Some(scripthash::FirstUse {
+                txid,
+                block: Some((2472, header.block_hash())),
+            }))
+        }
+        Request::ScriptpubkeyGetBalance(_) => Response::ScriptpubkeyGetBalance(balance()),
+        Request::ScriptpubkeyGetHistory(_) => {
+            Response::ScriptpubkeyGetHistory(scriptpubkey::History(history()))
+        }
+        Request::ScriptpubkeyGetMempool(_) => {
+            Response::ScriptpubkeyGetMempool(scriptpubkey::History(history().split_off(1)))
+        }
+        Request::ScriptpubkeyListUnspent(_) => {
+            Response::ScriptpubkeyListUnspent(scriptpubkey::Unspents(unspent()))
+        }
+        Request::ScriptpubkeySubscribe(_) => Response::ScriptpubkeySubscribe(example_status()),
+        Request::ScriptpubkeyUnsubscribe(_) => Response::ScriptpubkeyUnsubscribe(true),
+        Request::OutpointSubscribe(_) => Response::OutpointSubscribe(outpoint_status()),
+        Request::OutpointGetStatus(_) => Response::OutpointGetStatus(OutpointStatus::Unspent {
+            funder: Confirmation::Block(5),
+        }),
+        Request::OutpointUnsubscribe(_) => Response::OutpointUnsubscribe(false),
+        Request::UtxoGetAddress(_) => {
+            Response::UtxoGetAddress(Some("1BoatSLRHtKNngkdXEeobR76b53LETtpyT".to_owned()))
+        }
+        Request::UtxoGetInfo(_) => Response::UtxoGetInfo(Some(utxo::Info {
+            confirmed_height: Some(5),
+            script_hash: electrum_protocol::ScriptHash::from_byte_array([3; 32]),
+            value: Amount::from_sat(7),
+        })),
+        Request::TransactionBroadcast(_) => {
+            Response::TransactionBroadcast(transaction::BroadcastResponse::Accepted(txid))
+        }
+        Request::TransactionTestMempoolAccept(_) => {
+            Response::TransactionTestMempoolAccept(vec![transaction::MempoolVerdict {
+                txid,
+                wtxid: Wtxid::from_byte_array([4; 32]),
+                allowed: Some(false),
+                reason: Some("min relay fee not met".to_owned()),
+            }])
+        }
+        Request::TransactionGetHeight(_) => {
+            Response::TransactionGetHeight(TransactionHeight::Mempool)
+        }
+        Request::TransactionSubscribe(_) => {
+            Response::TransactionSubscribe(TransactionHeight::Block(9))
+        }
+        Request::TransactionUnsubscribe(_) => Response::TransactionUnsubscribe(true),
+        Request::TransactionGetConfirmedBlockhash(params) => {
+            Response::TransactionGetConfirmedBlockhash(transaction::ConfirmedBlockhash {
+                block_hash: header.block_hash(),
+                block_height: 0,
+                block_header: params.include_header.then_some(header),
+            })
+        }
         Request::TransactionBroadcastPackage(_) => {
             Response::TransactionBroadcastPackage(transaction::BroadcastPackageResponse::Summary {
                 success: true,
@@ -112,7 +209,7 @@ pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
         }
         Request::TransactionGetMerkle(params) => {
             Response::TransactionGetMerkle(transaction::MerkleResponse {
-                block_height: params.height,
+                block_height: params.height.unwrap_or(8),
                 merkle: vec![txid.to_raw_hash()],
                 pos: 1,
             })
@@ -133,6 +230,11 @@ pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
                 vsize: 200,
             },
         ]),
+        Request::MempoolRecent(_) => Response::MempoolRecent(vec![mempool::RecentTransaction {
+            txid,
+            fee: Amount::from_sat(141),
+            vsize: 140,
+        }]),
         Request::MempoolGetInfo(_) => Response::MempoolGetInfo(mempool::MempoolFees {
             mempool_min_fee: rate,
             min_relay_tx_fee: rate,

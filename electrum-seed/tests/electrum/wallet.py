@@ -32,6 +32,7 @@ def open_wallet(wallet_type, keystores):
         db.put(name, store.dump())
     db.put("wallet_type", wallet_type)
     db.put("gap_limit", 1)
+    db.put("gap_limit_for_change", 1)
     if wallet_type == "2fa":
         return trustedcoin.Wallet_2fa(db, None, config=CONFIG)
     return Wallet(db, None, config=CONFIG)
@@ -178,6 +179,8 @@ status = 1
 try:
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
+        # Wallets never stop listening by themselves, and each makes all later ones slower.
+        util.callback_mgr.callbacks.clear()
     status = 0
 except Exception:
     traceback.print_exc()

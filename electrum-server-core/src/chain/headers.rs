@@ -1,10 +1,11 @@
 //! The header chain in memory.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::block::Header;
-use bitcoin::hashes::sha256d;
+use bitcoin::hashes::{Hash, sha256d};
 use electrum_protocol::CheckpointProof;
 use electrum_protocol::merkle::{self, CHUNK_HEADERS};
 use imbl::Vector;
@@ -21,7 +22,17 @@ pub struct HeaderChain {
     blocks: Vector<Entry>,
     /// The roots of the complete chunks, for checkpoint proofs.
     chunk_roots: Vector<sha256d::Hash>,
+    /// The headers of the complete chunks by hash.
+    chunk_names: Vector<Arc<[Name]>>,
     tip_hash: Option<BlockHash>,
+}
+
+/// The first bytes of a hash, and which header of its chunk it belongs to. Sorted within a chunk.
+type Name = (u32, u16);
+
+fn name(hash: &BlockHash) -> u32 {
+    let [a, b, c, d, ..] = hash.to_byte_array();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +99,22 @@ impl HeaderChain {
                 .filter(|tip| tip.height == height)
                 .map(|tip| tip.hash),
         }
+    }
+
+    /// Returns the height of the header with a hash; nothing when it is not in the chain.
+    pub fn height(&self, hash: &BlockHash) -> Option<u32> {
+        let name = name(hash);
+        let named = (0..).zip(&self.chunk_names).flat_map(|(chunk, names)| {
+            let first = names.partition_point(|(other, _)| *other < name);
+            let names = names.iter().skip(first);
+            names
+                .take_while(move |(other, _)| *other == name)
+                .map(move |(_, offset)| chunk * CHUNK_HEADERS + u32::from(*offset))
+        });
+        let complete = self.len() / CHUNK_HEADERS * CHUNK_HEADERS;
+        named
+            .chain(complete..self.len())
+            .find(|height| self.hash(*height).as_ref() == Some(hash))
     }
 
     /// Returns the numbers of the transactions in the block at a height.
@@ -157,6 +184,10 @@ impl HeaderChain {
             if let Some(root) = merkle::chunk_root(&leaves) {
                 self.chunk_roots.push_back(root);
             }
+            let hashes = leaves.into_iter().map(BlockHash::from_raw_hash);
+            let mut names: Vec<_> = hashes.map(|hash| name(&hash)).zip(0..).collect();
+            names.sort_unstable();
+            self.chunk_names.push_back(names.into());
         }
         Ok(())
     }
@@ -165,8 +196,9 @@ impl HeaderChain {
     pub fn pop(&mut self) {
         if let Some(entry) = self.blocks.pop_back() {
             self.tip_hash = (!self.is_empty()).then_some(entry.header.prev_blockhash);
-            self.chunk_roots
-                .truncate((self.len() / CHUNK_HEADERS) as usize);
+            let complete = (self.len() / CHUNK_HEADERS) as usize;
+            self.chunk_roots.truncate(complete);
+            self.chunk_names.truncate(complete);
         }
     }
 
@@ -185,7 +217,6 @@ impl HeaderChain {
 #[cfg(test)]
 mod tests {
     use bitcoin::block::Version;
-    use bitcoin::hashes::Hash;
     use bitcoin::{CompactTarget, TxMerkleNode};
 
     use super::*;
@@ -215,6 +246,7 @@ mod tests {
         for height in 0..10 {
             let header = chain.header(height).unwrap();
             assert_eq!(chain.hash(height), Some(header.block_hash()));
+            assert_eq!(chain.height(&header.block_hash()), Some(height));
             assert_eq!(chain.tx_nums(height), Some(2 * height..2 * height + 2));
             assert_eq!(chain.locate(2 * height), Some((height, 0)));
             assert_eq!(chain.locate(2 * height + 1), Some((height, 1)));
@@ -247,6 +279,29 @@ mod tests {
             let short = chain(count);
             assert_eq!(cut.tip(), short.tip());
             assert_eq!(cut.chunk_roots, short.chunk_roots);
+        }
+    }
+
+    #[test]
+    fn heights_by_hash() {
+        let long = chain(2 * CHUNK_HEADERS + 3);
+        for count in [1, CHUNK_HEADERS, CHUNK_HEADERS + 1, long.len()] {
+            let mut cut = long.clone();
+            while cut.len() > count {
+                cut.pop();
+            }
+            for height in [
+                0,
+                1,
+                CHUNK_HEADERS - 1,
+                CHUNK_HEADERS,
+                2 * CHUNK_HEADERS + 1,
+            ] {
+                let hash = long.hash(height).unwrap();
+                let expected = (height < count).then_some(height);
+                assert_eq!(cut.height(&hash), expected, "{height} of {count}");
+            }
+            assert_eq!(cut.height(&BlockHash::all_zeros()), None);
         }
     }
 

@@ -6,7 +6,7 @@ use bitcoin::{BlockHash, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
-use electrum_protocol::method::transaction::PackageError;
+use electrum_protocol::method::transaction::{MempoolVerdict, PackageError};
 
 use super::SourceError;
 
@@ -25,6 +25,14 @@ pub trait Node: Send + Sync {
     ///
     /// [`NodeError::Rpc`] with the node's own words when it does not take the package as such.
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError>;
+
+    /// Tells whether the node's mempool would take transactions, parents first and the child last, without giving them to
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Rpc`] with the node's own words when it does not look at them at all.
+    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError>;
 
     /// Returns the rate at which a transaction confirms within `blocks` blocks; `None` when the node has no estimate.
     ///

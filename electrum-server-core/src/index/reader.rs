@@ -1,6 +1,6 @@
 //! Reading rows from a snapshot.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use bitcoin::OutPoint;
 use bitcoin::Txid;
@@ -46,8 +46,19 @@ impl<'a> Reader<'a> {
         script_hash: &ScriptHash,
         visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
+        self.history_among(script_hash, 0..=u32::MAX, visit)
+    }
+
+    /// The same, of the transactions with these numbers only.
+    pub(crate) fn history_among(
+        &self,
+        script_hash: &ScriptHash,
+        tx_nums: RangeInclusive<u32>,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         let prefix = self.key.prefix(script_hash);
-        let (first, last) = (history_key(prefix, 0), history_key(prefix, u32::MAX));
+        let (first, last) = tx_nums.into_inner();
+        let (first, last) = (history_key(prefix, first), history_key(prefix, last));
         let mut damaged = false;
         self.snapshot
             .scan(Table::History, &first..=&last, &mut |key, deltas| match key

@@ -1,14 +1,15 @@
 //! The mempool: what is not confirmed yet, as an immutable value that is cheap to copy.
 //!
 //! [`fetch`] asks the node what changed, [`Mempool::apply`] changes the value and says which scripts that touches. The
-//! value is a function of the set of its transactions alone: any way to the same set gives the same value.
+//! value is a function of the set of its transactions alone: any way to the same set gives the same value. Only which of
+//! them came last is a matter of how it came about.
 
 mod entry;
 mod fetch;
 mod histogram;
 mod personal;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -35,7 +36,12 @@ pub struct Mempool {
     histogram: OnceLock<Vec<FeeBin>>,
     /// Transactions that are in the node's mempool and not here, although some here spend from them.
     foreign_parents: imbl::HashSet<Txid>,
+    /// What came last, the newest at the end; some of it may be gone again.
+    newest: VecDeque<Txid>,
 }
+
+/// How many newcomers are remembered: more than are told, since some of them leave.
+const NEWEST: usize = 64;
 
 /// A change from one mempool to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +109,12 @@ impl Mempool {
         })
     }
 
+    /// Returns the transactions that came last, the newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        let newest = self.newest.iter().rev();
+        newest.filter_map(|txid| self.entries.get(txid))
+    }
+
     /// Makes a change, and returns the scripts whose histories it changes: those of what came and went, and those of
     /// transactions that have, or no longer have, unconfirmed parents.
     pub fn apply(&mut self, delta: Delta) -> HashSet<ScriptHash> {
@@ -132,6 +144,10 @@ impl Mempool {
             }
             touched.extend(entry.script_hashes());
             moved.push(entry.txid);
+            if self.newest.len() == NEWEST {
+                self.newest.pop_front();
+            }
+            self.newest.push_back(entry.txid);
             self.insert(entry);
         }
         if let Some(parents) = delta.parents {
@@ -198,6 +214,7 @@ impl Mempool {
 
     fn remove(&mut self, txid: &Txid) -> Option<Arc<Entry>> {
         let entry = self.entries.remove(txid)?;
+        self.newest.retain(|newest| newest != txid);
         for script_hash in entry.script_hashes() {
             self.by_script.remove(&(script_hash, *txid));
         }
@@ -221,7 +238,7 @@ impl fmt::Debug for Mempool {
     }
 }
 
-/// Compares everything that can be asked for.
+/// Compares everything but the order in which the transactions came.
 impl PartialEq for Mempool {
     fn eq(&self, other: &Self) -> bool {
         self.entries == other.entries

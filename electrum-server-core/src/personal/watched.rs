@@ -17,25 +17,27 @@ pub enum Unwatched {
     Watch,
 }
 
-/// Some of the wallets, by their names; all when there is nothing said.
+/// Some of the wallets, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WalletSet(Option<Vec<String>>);
+pub enum WalletSet {
+    /// All.
+    #[default]
+    All,
+    /// Those with these names.
+    Only(Vec<String>),
+    /// Those with other names, also when they come later.
+    Except(Vec<String>),
+}
 
 impl WalletSet {
-    /// All wallets.
-    pub const ALL: Self = Self(None);
-
-    /// The wallets with these names.
-    pub fn of(wallets: impl IntoIterator<Item = String>) -> Self {
-        Self(Some(wallets.into_iter().collect()))
-    }
-
     fn has_any(&self, wallets: &[Arc<str>]) -> bool {
-        self.0.as_ref().is_none_or(|allowed| {
-            wallets
-                .iter()
-                .any(|wallet| allowed.iter().any(|allowed| **allowed == **wallet))
-        })
+        let is_in =
+            |names: &[String], wallet: &Arc<str>| names.iter().any(|name| **name == **wallet);
+        match self {
+            Self::All => true,
+            Self::Only(names) => wallets.iter().any(|wallet| is_in(names, wallet)),
+            Self::Except(names) => wallets.iter().any(|wallet| !is_in(names, wallet)),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use electrum_protocol::ErrorCode;
-use electrum_protocol::method::Request;
+use electrum_protocol::method::{Request, outpoint};
 
 use crate::subnet::Subnet;
 
@@ -30,11 +30,11 @@ pub struct Limits {
     pub output_ceiling: usize,
     /// The most transactions in the history of a script; with more there is no answer but "history too large".
     pub max_history: Option<usize>,
-    /// The most scripts that a session subscribes to.
+    /// The most subscriptions of a session: scripts, addresses, outpoints and transactions together.
     pub max_subscriptions: usize,
-    /// The most scripts that the sessions of a subnet subscribe to together.
+    /// The most subscriptions of the sessions of a subnet together.
     pub max_subnet_subscriptions: usize,
-    /// The most scripts that all sessions subscribe to together; one takes some 150 bytes.
+    /// The most subscriptions of all sessions together; one takes some 150 bytes.
     pub max_total_subscriptions: usize,
     /// How many refused messages, less the accepted ones, end a session.
     pub max_refusals: u32,
@@ -143,24 +143,63 @@ pub(super) fn place(request: &Request) -> Place {
         | Request::ServerBanner(_)
         | Request::ServerDonationAddress(_)
         | Request::ServerPing(_)
+        | Request::NumblocksSubscribe(_)
         | Request::HeadersSubscribe(_)
+        | Request::HeadersGetTip(_)
+        | Request::HeadersUnsubscribe(_)
+        | Request::BlockGetHeader(_)
         | Request::ScripthashUnsubscribe(_)
+        | Request::ScriptpubkeyUnsubscribe(_)
+        | Request::OutpointUnsubscribe(_)
+        | Request::TransactionUnsubscribe(_)
+        | Request::MempoolRecent(_)
         | Request::MempoolGetFeeHistogram(_) => Place::Reactor,
         // A proof hashes thousands of headers.
         Request::BlockHeader(params) if params.cp_height == 0 => Place::Reactor,
         Request::BlockHeader(_)
         | Request::BlockHeaders(_)
+        | Request::BlockGetChunk(_)
+        | Request::HeaderGet(_)
+        | Request::AddressGetBalance(_)
+        | Request::AddressGetHistory(_)
+        | Request::AddressGetMempool(_)
+        | Request::AddressListUnspent(_)
+        | Request::AddressSubscribe(_)
         | Request::ScripthashGetBalance(_)
         | Request::ScripthashGetHistory(_)
         | Request::ScripthashGetMempool(_)
         | Request::ScripthashListUnspent(_)
         | Request::ScripthashSubscribe(_)
+        | Request::ScripthashGetStatus(_)
+        | Request::ScripthashGetFirstUse(_)
+        | Request::ScriptpubkeyGetBalance(_)
+        | Request::ScriptpubkeyGetHistory(_)
+        | Request::ScriptpubkeyGetMempool(_)
+        | Request::ScriptpubkeyListUnspent(_)
+        | Request::ScriptpubkeySubscribe(_)
+        | Request::TransactionGetHeight(_)
+        | Request::TransactionGetConfirmedBlockhash(_)
+        | Request::TransactionSubscribe(_)
         | Request::TransactionGetMerkle(_)
         | Request::TransactionIdFromPos(_) => Place::Store,
+        // Without its script an output is looked for in its transaction, which the node has.
+        Request::OutpointSubscribe(outpoint::Subscribe { script_hint, .. })
+        | Request::OutpointGetStatus(outpoint::GetStatus { script_hint, .. })
+            if script_hint
+                .as_ref()
+                .is_some_and(|script| !script.is_op_return()) =>
+        {
+            Place::Store
+        }
         Request::EstimateFee(_)
         | Request::RelayFee(_)
         | Request::TransactionBroadcast(_)
         | Request::TransactionBroadcastPackage(_)
+        | Request::TransactionTestMempoolAccept(_)
+        | Request::OutpointSubscribe(_)
+        | Request::OutpointGetStatus(_)
+        | Request::UtxoGetAddress(_)
+        | Request::UtxoGetInfo(_)
         | Request::TransactionGet(_)
         | Request::MempoolGetInfo(_) => Place::Node,
     }
@@ -190,8 +229,19 @@ pub(super) fn price_of(request: &Request) -> f64 {
         Request::HeadersSubscribe(_) => 0.25,
         Request::BlockHeader(params) if params.cp_height == 0 => 0.25,
         Request::BlockHeader(_) => 1.25,
-        Request::ScripthashSubscribe(_) | Request::ScripthashUnsubscribe(_) => 0.1,
-        Request::ScripthashGetHistory(_) | Request::ScripthashGetMempool(_) => 0.25,
+        Request::ScripthashSubscribe(_)
+        | Request::ScripthashUnsubscribe(_)
+        | Request::ScriptpubkeySubscribe(_)
+        | Request::ScriptpubkeyUnsubscribe(_)
+        | Request::OutpointUnsubscribe(_)
+        | Request::TransactionUnsubscribe(_)
+        | Request::AddressSubscribe(_) => 0.1,
+        Request::ScripthashGetHistory(_)
+        | Request::ScripthashGetMempool(_)
+        | Request::ScriptpubkeyGetHistory(_)
+        | Request::ScriptpubkeyGetMempool(_)
+        | Request::AddressGetHistory(_)
+        | Request::AddressGetMempool(_) => 0.25,
         Request::TransactionBroadcast(_) | Request::TransactionBroadcastPackage(_) => 0.25,
         Request::TransactionGetMerkle(_) | Request::TransactionIdFromPos(_) => 0.25,
         Request::EstimateFee(_) => 0.1,

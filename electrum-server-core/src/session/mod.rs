@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use electrum_protocol::server::{Event, Token};
-use electrum_protocol::{ErrorCode, ErrorObject, Notification, Request, Server};
+use electrum_protocol::{ErrorCode, ErrorObject, Request, ScriptHash, Server};
 use tracing::{debug, error};
 
 pub(crate) use limits::price;
@@ -34,7 +34,7 @@ pub use services::{About, PeerBook, Refresh, Services};
 
 use crate::answers::Question;
 use crate::notify::Update;
-use crate::view::View;
+use crate::view::{QueryError, View};
 use handlers::Turn;
 use limits::{Conduct, price_of, price_of_refusal};
 use subscriptions::Subscriptions;
@@ -190,7 +190,8 @@ impl Session {
             }
             if let Some((token, request)) = self.held.take() {
                 if let Some(result) = self.of_no_wallet(&request, services) {
-                    let result = result.map_err(|error| reply::to_wire(&error));
+                    let version = token.version();
+                    let result = result.map_err(|error| reply::to_wire(&error, version));
                     self.server.reply(token, result);
                     continue;
                 }
@@ -265,9 +266,15 @@ impl Session {
 
     /// Says where a request is handled.
     fn place(&mut self, request: &Request, services: &Services) -> Place {
-        if let Request::ScripthashSubscribe(params) = request {
+        let script_hash = match request {
+            Request::ScripthashSubscribe(params) => Some(params.script_hash),
+            Request::ScripthashGetStatus(params) => Some(params.script_hash),
+            Request::ScriptpubkeySubscribe(params) => Some(ScriptHash::from_script(&params.script)),
+            _ => None,
+        };
+        if let Some(script_hash) = script_hash {
             let sequence = self.view(services).sequence();
-            let known = services.answers().status(&params.script_hash, sequence);
+            let known = services.answers().status(&script_hash, sequence);
             if known.is_some() {
                 return Place::Reactor;
             }
@@ -285,8 +292,10 @@ impl Session {
         let method = request.method();
         let view = self.view(services);
         let sequence = view.sequence();
+        let version = token.version();
         let mut turn = Turn {
             services,
+            version,
             view,
             subscriptions: &mut self.subscriptions,
             client: self.client,
@@ -294,6 +303,7 @@ impl Session {
         let result = handlers::handle(request, &mut turn);
         services.metrics.answered(method, result.is_ok());
         let view = turn.view;
+        self.subscriptions.settle();
         let now = view.sequence();
         if let Ok(response) = &result
             && let Some(question) = question
@@ -314,8 +324,10 @@ impl Session {
         if now != sequence {
             self.adopt(view);
         }
-        self.server
-            .reply(token, result.map_err(|error| reply::to_wire(&error)));
+        self.server.reply(
+            token,
+            result.map_err(|error| reply::to_wire(&error, version)),
+        );
     }
 
     /// Returns the view of this group: the newest one when the group began.
@@ -332,9 +344,8 @@ impl Session {
 
     /// Goes on with a view. Whoever subscribed to headers hears of its tip before anything else of it.
     fn adopt(&mut self, view: View) {
-        let tip = view.tip();
-        if self.subscriptions.is_news(&tip) {
-            self.server.notify(&Notification::Headers(tip));
+        for notification in self.subscriptions.news_of(view.tip()) {
+            self.server.notify(&notification);
         }
         self.view = Some(view);
     }
@@ -365,29 +376,67 @@ impl Session {
                         if known.is_none() {
                             answers.keep_status(script_hash, view.sequence(), status);
                         }
-                        if self.subscriptions.is_change(&script_hash, status) {
+                        for notification in self.subscriptions.news_of_script(script_hash, status) {
                             services.metrics.notifications.add(1);
-                            self.server.notify(&Notification::ScriptHash {
-                                script_hash,
-                                status,
-                            });
+                            self.server.notify(&notification);
                         }
                     }
-                    Err(error) => {
-                        // A client that is not told would trust what it knows. A new connection asks again.
-                        error!(%error, "cannot compute the status of a subscription");
-                        let reason = "internal server error";
-                        self.server
-                            .close(&ErrorObject::new(ErrorCode::INTERNAL_ERROR, reason));
-                        self.over = Some(reason.to_owned());
-                        return Next::Close(reason.to_owned());
-                    }
+                    Err(error) => return self.give_up(&error),
                 }
             }
             if self.subscriptions.has_marks() {
                 return Next::Pause;
             }
         }
+        self.tell_other_news(place, services, unsent)
+    }
+
+    /// Tells the client what changed that few clients subscribe to.
+    fn tell_other_news(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+        while let Some(others) = self.subscriptions.existing_others()
+            && others.has_marks()
+        {
+            let needed = match others.looks_for_outputs() {
+                true => Place::Node,
+                false => Place::Store,
+            };
+            if place < needed {
+                return Next::Needs(needed);
+            }
+            if self.is_full(services, unsent) {
+                return Next::Output;
+            }
+            let view = self.view(services);
+            let Some(others) = self.subscriptions.existing_others() else {
+                break;
+            };
+            match handlers::other_news(others, services, &view, STATUSES_AT_A_TIME) {
+                Ok(notifications) => {
+                    for notification in notifications {
+                        self.server.notify(&notification);
+                    }
+                }
+                Err(error) => return self.give_up(&error),
+            }
+            if self
+                .subscriptions
+                .existing_others()
+                .is_some_and(|others| others.has_marks())
+            {
+                return Next::Pause;
+            }
+        }
         Next::Input
+    }
+
+    /// Ends a session that cannot be told the truth: a client that is not told would trust what it knows. A new
+    /// connection asks again.
+    fn give_up(&mut self, error: &QueryError) -> Next {
+        error!(%error, "cannot compute the status of a subscription");
+        let reason = "internal server error";
+        self.server
+            .close(&ErrorObject::new(ErrorCode::INTERNAL_ERROR, reason));
+        self.over = Some(reason.to_owned());
+        Next::Close(reason.to_owned())
     }
 }

@@ -3,8 +3,8 @@
 //! Codes and words are those of ElectrumX where it has them: clients compare both. What went wrong inside the server
 //! goes to its log, never to a client.
 
-use bitcoin::Txid;
-use electrum_protocol::{ErrorCode, ErrorObject, ScriptHash};
+use bitcoin::{BlockHash, Txid};
+use electrum_protocol::{ErrorCode, ErrorObject, ProtocolVersion, ScriptHash};
 use thiserror::Error;
 use tracing::error;
 
@@ -29,7 +29,15 @@ pub(super) enum MethodError {
     NotInBlock { txid: Txid, height: u32 },
     #[error("no tx at position {} in block at height {}", grouped(*pos), grouped(*height))]
     NoTransactionAt { height: u32, pos: u32 },
-    #[error("Subscription limit reached: {max} scripts")]
+    #[error("No confirmed transaction matching the requested hash was found")]
+    NotConfirmed,
+    #[error("block {hash} not in active chain")]
+    NotInChain { hash: BlockHash },
+    #[error("{address} is not a valid address")]
+    NoAddress { address: String },
+    #[error("pong_len value too high")]
+    PongTooLong,
+    #[error("Subscription limit reached: {max} subscriptions")]
     TooManySubscriptions { max: usize },
     #[error("Subscription limit reached: {max} scripts for all clients of your subnet")]
     TooManySubscriptionsOfSubnet { max: usize },
@@ -49,14 +57,22 @@ pub(super) enum MethodError {
     Node(#[from] NodeError),
 }
 
-/// Says an error in the words of the protocol.
-pub(super) fn to_wire(error: &MethodError) -> ErrorObject {
+/// Says an error in the words of a version of the protocol.
+pub(super) fn to_wire(error: &MethodError, version: ProtocolVersion) -> ErrorObject {
     let (code, message) = match error {
+        MethodError::Node(NodeError::Rpc { code, message }) if version < ProtocolVersion::V1_0 => (
+            ErrorCode::DAEMON_ERROR,
+            format!("{{ u'message': u{}, u'code': {code} }}", quoted(message)),
+        ),
         MethodError::HeightOutOfRange { .. }
         | MethodError::CheckpointOutOfRange { .. }
         | MethodError::NotInBlock { .. }
         | MethodError::NoTransactionAt { .. }
         | MethodError::NotWatched { .. }
+        | MethodError::NotConfirmed
+        | MethodError::NotInChain { .. }
+        | MethodError::NoAddress { .. }
+        | MethodError::PongTooLong
         | MethodError::Rejected { .. }
         | MethodError::PackageRejected { .. } => (ErrorCode::BAD_REQUEST, error.to_string()),
         MethodError::TooManySubscriptions { .. }

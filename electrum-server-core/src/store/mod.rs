@@ -101,6 +101,11 @@ impl Batch {
         self.changes.push((table, key, None));
     }
 
+    /// Returns the changes, in order: table, key, and the value, or none where the row is deleted.
+    pub fn into_changes(self) -> impl Iterator<Item = (Table, Vec<u8>, Option<Vec<u8>>)> {
+        self.changes.into_iter()
+    }
+
     /// Returns the number of bytes in the keys and values.
     pub fn size(&self) -> usize {
         self.size

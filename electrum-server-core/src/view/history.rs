@@ -1,7 +1,8 @@
 //! Histories and statuses.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
+use electrum_protocol::method::scripthash::{FirstUse, HeightRange};
 use electrum_protocol::status::{Confirmation, StatusHasher, mempool_order};
 use electrum_protocol::{HistoryEntry, ScriptHash, Status};
 
@@ -20,12 +21,66 @@ impl View {
         script_hash: &ScriptHash,
         limit: Option<usize>,
     ) -> Result<Vec<HistoryEntry>, QueryError> {
-        let mut history = self.confirmed_history(script_hash, limit)?;
-        history.extend(self.mempool_history(script_hash));
+        self.history_between(script_hash, HeightRange::ALL, limit)
+    }
+
+    /// Returns a part of the history: what is confirmed at these heights, and what the mempool has if there is no upper
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than `limit`, or the database cannot be read.
+    pub fn history_between(
+        &self,
+        script_hash: &ScriptHash,
+        heights: HeightRange,
+        limit: Option<usize>,
+    ) -> Result<Vec<HistoryEntry>, QueryError> {
+        let mut history = match self.tx_nums_between(heights) {
+            Some(tx_nums) => self.confirmed_history(script_hash, tx_nums, limit)?,
+            None => Vec::new(),
+        };
+        if heights.to.is_none() {
+            history.extend(self.mempool_history(script_hash));
+        }
         match limit {
             Some(limit) if history.len() > limit => Err(QueryError::TooLong { limit }),
             Some(_) | None => Ok(history),
         }
+    }
+
+    /// Returns the numbers of the transactions in the blocks at these heights; nothing when there are none.
+    fn tx_nums_between(&self, heights: HeightRange) -> Option<RangeInclusive<u32>> {
+        let end = heights.to.unwrap_or(u32::MAX).min(self.headers().len());
+        let last = end.checked_sub(1).filter(|last| heights.from <= *last)?;
+        let first = self.headers().tx_nums(heights.from)?.start;
+        let last = self.headers().tx_nums(last)?.end.checked_sub(1)?;
+        Some(first..=last)
+    }
+
+    /// Returns the oldest transaction that touches a script.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn first_use(&self, script_hash: &ScriptHash) -> Result<Option<FirstUse>, QueryError> {
+        let mut first = None;
+        self.reader().history(script_hash, &mut |tx_num, _| {
+            first = Some(tx_num);
+            ControlFlow::Break(())
+        })?;
+        if let Some(tx_num) = first {
+            let (height, _) = self.locate(tx_num)?;
+            return Ok(Some(FirstUse {
+                txid: self.reader().txid(tx_num)?,
+                block: self.block_hash(height).map(|hash| (height, hash)),
+            }));
+        }
+        let unconfirmed = self.mempool_history(script_hash);
+        Ok(unconfirmed.first().map(|entry| FirstUse {
+            txid: entry.txid,
+            block: None,
+        }))
     }
 
     /// Returns the unconfirmed part of the history.
@@ -65,25 +120,26 @@ impl View {
     fn confirmed_history(
         &self,
         script_hash: &ScriptHash,
+        tx_nums: RangeInclusive<u32>,
         limit: Option<usize>,
     ) -> Result<Vec<HistoryEntry>, QueryError> {
         let limit = limit.unwrap_or(usize::MAX);
-        let mut tx_nums = Vec::new();
+        let mut found = Vec::new();
         let mut too_long = false;
         let reader = self.reader();
-        reader.history(script_hash, &mut |tx_num, _| {
-            if tx_nums.len() == limit {
+        reader.history_among(script_hash, tx_nums, &mut |tx_num, _| {
+            if found.len() == limit {
                 too_long = true;
                 return ControlFlow::Break(());
             }
-            tx_nums.push(tx_num);
+            found.push(tx_num);
             ControlFlow::Continue(())
         })?;
         if too_long {
             return Err(QueryError::TooLong { limit });
         }
-        let mut history = Vec::with_capacity(tx_nums.len());
-        for tx_num in tx_nums {
+        let mut history = Vec::with_capacity(found.len());
+        for tx_num in found {
             let (height, _) = self.locate(tx_num)?;
             history.push(HistoryEntry {
                 txid: reader.txid(tx_num)?,

@@ -4,6 +4,7 @@
 //! chain. `sync` makes a new one after every change; sessions take the newest when they begin to answer.
 
 mod history;
+mod outpoint;
 mod proof;
 mod transaction;
 mod trees;
@@ -12,14 +13,16 @@ mod unspent;
 use std::fmt;
 use std::sync::Arc;
 
-use bitcoin::BlockHash;
 use bitcoin::block::Header;
+use bitcoin::constants::ChainHash;
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network};
 use electrum_protocol::Tip;
 use electrum_protocol::method::mempool::FeeBin;
 
 use crate::chain::HeaderChain;
 use crate::index::{Index, Reader, RowKey};
-use crate::mempool::Mempool;
+use crate::mempool::{Entry, Mempool};
 use crate::store::{ReadError, Snapshot};
 
 pub use transaction::Position;
@@ -109,6 +112,12 @@ impl View {
         self.0.tip
     }
 
+    /// Returns the hash of the tip.
+    pub fn tip_hash(&self) -> BlockHash {
+        let hash = self.block_hash(self.height());
+        hash.unwrap_or_else(|| self.0.tip.header.block_hash())
+    }
+
     /// Returns the height of the tip.
     pub fn height(&self) -> u32 {
         self.0.tip.height
@@ -129,6 +138,32 @@ impl View {
         self.0.headers.hash(height)
     }
 
+    /// Returns the header of a block, if that is in the chain.
+    pub fn header_of(&self, block: &BlockHash) -> Option<Tip> {
+        let height = self.0.headers.height(block)?;
+        let header = self.header(height)?;
+        Some(Tip { height, header })
+    }
+
+    /// Returns the network that the chain belongs to, which is that of its genesis block; nothing when nobody knows it.
+    pub fn network(&self) -> Option<Network> {
+        let genesis = self.block_hash(0)?;
+        [
+            Network::Bitcoin,
+            Network::Testnet,
+            Network::Testnet4,
+            Network::Signet,
+            Network::Regtest,
+        ]
+        .into_iter()
+        .find(|network| {
+            genesis
+                == BlockHash::from_byte_array(
+                    ChainHash::using_genesis_block_const(*network).to_bytes(),
+                )
+        })
+    }
+
     /// Returns the chain.
     pub fn headers(&self) -> &HeaderChain {
         &self.0.headers
@@ -146,6 +181,13 @@ impl View {
             return Vec::new();
         }
         self.0.mempool.fee_histogram().to_vec()
+    }
+
+    /// Returns the transactions that came to the mempool last, the newest first; nothing when only those of some wallets
+    /// are known.
+    pub fn newest_transactions(&self) -> impl Iterator<Item = &Entry> {
+        let all = (!self.0.personal).then(|| self.0.mempool.newest());
+        all.into_iter().flatten().map(|entry| &**entry)
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -1,7 +1,7 @@
 //! Merkle trees of blocks, for as long as they are popular.
 //!
 //! A branch needs one node of each level. The lowest levels are computed from the few leaves beside the one that is
-//! proved; of the levels above all nodes are kept, which are a fourth of a block's leaves.
+//! proved; of the levels above all nodes are kept, which are an eighth of a block's leaves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 /// How many levels are computed from leaves.
-const LOW_LEVELS: u32 = 3;
+const LOW_LEVELS: u32 = 4;
 /// So many leaves are under one node of the lowest level that is kept.
 pub(super) const GROUP: u32 = 1 << LOW_LEVELS;
 /// How many bytes of memory the trees of all blocks may take.
-const MEMORY: u64 = 16 << 20;
+const MEMORY: u64 = 32 << 20;
 /// What a block of ordinary size takes.
-const TYPICAL: usize = 32 << 10;
+const TYPICAL: usize = 16 << 10;
 
 /// The levels of one block's tree above the lowest, each from its first node to its last; the root is the last one.
 type Levels = Vec<Vec<sha256d::Hash>>;

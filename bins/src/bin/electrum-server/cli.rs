@@ -10,7 +10,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
 use serde::Deserialize;
 
-use crate::value::{NetworkName, Secret, one_or_many};
+use crate::value::{Interval, NetworkName, Secret, one_or_many};
 use crate::wallets::{UnwatchedPolicy, WalletEntry};
 
 const AFTER_HELP: &str = "\
@@ -78,7 +78,7 @@ pub(crate) struct Options {
 
     /// Watch this wallet only, instead of the whole chain; may be given several times. KEYS is an output
     /// descriptor, an extended public key (xpub, ypub, zpub, ...), `M KEY KEY ...` for several signers, an
-    /// old Electrum master public key, an address or a script. In a file: [[wallet]] with name, keys,
+    /// old Electrum master public key, an address or a script. In a file: `[[wallet]]` with name, keys,
     /// birth, gap_limit, listen
     #[arg(long, value_name = "[NAME=]KEYS")]
     pub(crate) wallet: Vec<WalletEntry>,
@@ -306,6 +306,24 @@ pub(crate) struct Options {
     /// Address of the metrics for Prometheus (/metrics), and of /healthz and /readyz [default: none]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) monitoring_addr: Option<String>,
+
+    /// Serve a chain of its own on regtest, for trying and testing: needs no node
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new(), help_heading = "Development")]
+    pub(crate) dev: Option<bool>,
+
+    /// With --dev: file that keeps the chain between runs [default: none, every run begins anew]
+    #[arg(long, value_name = "FILE", help_heading = "Development")]
+    pub(crate) dev_state: Option<PathBuf>,
+
+    /// With --dev: address of the control interface, JSON-RPC with Bitcoin Core's names; this machine
+    /// only [default: 127.0.0.1:18443]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Development")]
+    pub(crate) dev_rpc_addr: Option<String>,
+
+    /// With --dev: mine a block every so often, for example 10s or 500ms [default: only when asked]
+    #[arg(long, value_name = "TIME", help_heading = "Development")]
+    pub(crate) block_time: Option<Interval>,
 
     /// Configuration file, read besides those above and winning over them
     #[arg(long, value_name = "FILE")]

@@ -56,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) rpc_timeout: Duration,
     pub(crate) log_filters: Option<String>,
     pub(crate) log_timestamps: bool,
+    /// Serves a chain of its own.
+    pub(crate) dev: Option<DevConfig>,
     /// What deserves a line in the log, at the given weight.
     pub(crate) warnings: Vec<String>,
     pub(crate) notes: Vec<String>,
@@ -72,7 +74,15 @@ impl Config {
             options,
             remarks: mut warnings,
         } = layered;
-        let NetworkName(network) = options.network.unwrap_or(NetworkName(Network::Bitcoin));
+        let dev = DevConfig::new(&options)?;
+        let default = match dev {
+            Some(_) => Network::Regtest,
+            None => Network::Bitcoin,
+        };
+        let NetworkName(network) = options.network.unwrap_or(NetworkName(default));
+        if dev.is_some() && network != Network::Regtest {
+            bail!("--dev is a chain of its own on regtest, not {network}");
+        }
         let ports = Ports::of(network);
         let notes = options
             .without_effect()
@@ -82,7 +92,11 @@ impl Config {
         if let Some(address) = &options.monitoring_addr {
             check_address("monitoring-addr", address)?;
         }
-        let auth = auth(&options, network, home)?;
+        let auth = match dev {
+            // There is no node to be asked.
+            Some(_) => Auth::Cookie(PathBuf::new()),
+            None => auth(&options, network, home)?,
+        };
         if matches!(auth, Auth::UserPassword { .. }) && options.auth.is_none() {
             warnings.push(
                 "the node's password is on the command line, where every user of this machine can \
@@ -129,9 +143,44 @@ impl Config {
                 .clone()
                 .or_else(|| verbosity(options.verbose)),
             log_timestamps: options.log_timestamps.unwrap_or(true),
+            dev,
             warnings,
             notes,
         })
+    }
+}
+
+/// What `--dev` runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DevConfig {
+    /// Where the chain is kept between runs.
+    pub(crate) state: Option<PathBuf>,
+    /// `HOST:PORT` of the control interface.
+    pub(crate) rpc_addr: String,
+    pub(crate) block_time: Option<Duration>,
+}
+
+impl DevConfig {
+    fn new(options: &Options) -> anyhow::Result<Option<Self>> {
+        let only_with_dev = [
+            ("dev-state", options.dev_state.is_some()),
+            ("dev-rpc-addr", options.dev_rpc_addr.is_some()),
+            ("block-time", options.block_time.is_some()),
+        ];
+        if options.dev != Some(true) {
+            return match only_with_dev.iter().find(|(_, given)| *given) {
+                Some((name, _)) => bail!("--{name} means something with --dev only"),
+                None => Ok(None),
+            };
+        }
+        let rpc_addr = options.dev_rpc_addr.clone();
+        let rpc_addr = rpc_addr.unwrap_or_else(|| local(Ports::of(Network::Regtest).rpc));
+        check_address("dev-rpc-addr", &rpc_addr)?;
+        Ok(Some(Self {
+            state: options.dev_state.clone(),
+            rpc_addr,
+            block_time: options.block_time.map(|interval| interval.0),
+        }))
     }
 }
 
@@ -267,11 +316,7 @@ mod tests {
     fn defaults_follow_the_network() {
         let check = |network: &str, electrum: &str, rpc: &str, cookie: &str, db: &str| {
             let config = config(&format!("x --network {network}")).unwrap();
-            let lines = Place::Net {
-                address: format!("127.0.0.1:{electrum}"),
-                tls: false,
-                websocket: false,
-            };
+            let lines = Place::lines(format!("127.0.0.1:{electrum}"));
             assert_eq!(config.serving.places, [lines]);
             assert_eq!(config.daemon_rpc_addr, format!("127.0.0.1:{rpc}"));
             assert_eq!(
@@ -306,6 +351,19 @@ mod tests {
         check("x --cookie nocolon", "must be written USER:PASSWORD");
         check("x --cookie a:b --cookie-file c", "remove one");
         check("x --wait-duration-secs 0", "at least 1");
+        check("x --dev --network bitcoin", "regtest, not bitcoin");
+        check("x --block-time 10s", "with --dev only");
+    }
+
+    #[test]
+    fn a_chain_of_its_own_is_regtest() {
+        let config = config("x --dev --block-time 10s").unwrap();
+        assert_eq!(config.network, Network::Regtest);
+        let lines = Place::lines("127.0.0.1:60401".to_owned());
+        assert_eq!(config.serving.places, [lines]);
+        let dev = config.dev.unwrap();
+        assert_eq!(dev.rpc_addr, "127.0.0.1:18443");
+        assert_eq!(dev.block_time, Some(Duration::from_secs(10)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod blocks;
 mod cli;
 mod config;
+#[cfg(feature = "dev")]
+mod dev;
 mod layers;
 mod listen;
 mod logging;
@@ -50,12 +52,28 @@ fn main() -> ExitCode {
         .iter()
         .for_each(|warning| warn!("{warning}"));
     config.notes.iter().for_each(|note| debug!("{note}"));
-    match run::run(&config, &console) {
+    match run(&config, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(feature = "dev")]
+fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    match &config.dev {
+        Some(settings) => dev::run(config, settings),
+        None => run::run(config, console),
+    }
+}
+
+#[cfg(not(feature = "dev"))]
+fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
+    match &config.dev {
+        Some(_) => anyhow::bail!("this program was built without --dev (the feature `dev`)"),
+        None => run::run(config, console),
     }
 }
 

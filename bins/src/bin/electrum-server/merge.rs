@@ -64,6 +64,10 @@ impl Options {
                 log_filters
                 log_timestamps
                 monitoring_addr
+                dev
+                dev_state
+                dev_rpc_addr
+                block_time
                 conf
                 conf_dir
                 skip_default_conf_files

@@ -8,6 +8,7 @@ use bitcoin::{BlockHash, Network, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::method::transaction::MempoolVerdict;
 use electrum_server_core::chain::{Node, NodeError, PackageOutcome};
 use electrum_server_core::personal::{Unwatched, Wallet, WalletSet};
 
@@ -72,10 +73,7 @@ impl Personal {
 
     /// Returns the wallets that are shown wherever nothing else is said.
     pub(crate) fn shown_everywhere(&self) -> WalletSet {
-        if self.entries.iter().all(|entry| entry.listen.is_empty()) {
-            return WalletSet::ALL;
-        }
-        WalletSet::of(self.names(|entry| entry.listen.is_empty()))
+        WalletSet::Except(self.names(|entry| !entry.listen.is_empty()))
     }
 
     /// Returns the addresses where some wallets are shown and no others.
@@ -91,9 +89,14 @@ impl Personal {
             .into_iter()
             .map(|address| {
                 let there = self.names(|entry| entry.listen.contains(address));
-                (address.clone(), WalletSet::of(there))
+                (address.clone(), WalletSet::Only(there))
             })
             .collect()
+    }
+
+    /// Whether wallets are shown in the same places as `other` says.
+    pub(crate) fn is_shown_as(&self, other: &Self) -> bool {
+        self.shown_everywhere() == other.shown_everywhere() && self.separate() == other.separate()
     }
 
     /// The names of some wallets, which say what is shown also after a reload.
@@ -142,6 +145,10 @@ impl Node for BroadcastBy {
 
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
         self.node.submit_package(raw_txs)
+    }
+
+    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
+        self.node.test_mempool_accept(raw_txs)
     }
 
     fn estimate_fee(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bitcoin::constants::genesis_block;
 use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::chain::blockfiles::FilesFirst;
@@ -13,7 +13,7 @@ use electrum_server_core::metrics::Metrics;
 use electrum_server_core::net::{self, Peers};
 use electrum_server_core::notify::Published;
 use electrum_server_core::personal::WalletSet;
-use electrum_server_core::session::{About, Services};
+use electrum_server_core::session::{About, Limits, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
 use tokio::sync::{Notify, watch};
@@ -24,9 +24,9 @@ use crate::config::Config;
 use crate::logging::Console;
 use crate::monitor::{self, Status};
 use crate::personal::{BroadcastBy, Personal};
-use crate::serving::Place;
+use crate::serving::{Banner, Place};
 use crate::signals::{Signals, Wish};
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Upkeep, fill};
 use crate::writer::Writer;
 use crate::{blocks, listen, node};
 
@@ -152,7 +152,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
                 Wish::Reload => {
-                    reload_wallets(&writer);
+                    reload_wallets(config, &writer);
                     reload.notify_one();
                 }
                 Wish::Stop(signal) => {
@@ -177,12 +177,17 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
 }
 
 /// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
-fn reload_wallets(writer: &Writer) {
-    let Some(handle) = &writer.personal else {
+fn reload_wallets(started: &Config, writer: &Writer) {
+    let (Some(handle), Some(shown)) = (&writer.personal, &started.personal) else {
         return;
     };
     let wallets = crate::read_config().and_then(|config| {
         let personal = config.personal.context("there are no wallets any more")?;
+        if !personal.is_shown_as(shown) {
+            bail!(
+                "where a wallet is shown (`listen`) is read at the start only: restart the server"
+            );
+        }
         personal.wallets(config.network)
     });
     match wallets {
@@ -198,7 +203,7 @@ fn reload_wallets(writer: &Writer) {
 fn places(config: &Config) -> Vec<(Vec<Place>, WalletSet)> {
     let mut places = Vec::new();
     let personal = config.personal.as_ref();
-    let everywhere = personal.map_or(WalletSet::ALL, Personal::shown_everywhere);
+    let everywhere = personal.map_or(WalletSet::All, Personal::shown_everywhere);
     places.push((config.serving.places.clone(), everywhere));
     let separate = personal.map(Personal::separate).unwrap_or_default();
     places.extend(
@@ -274,14 +279,29 @@ fn services(
     node: Arc<dyn Node>,
     writer: SyncHandle,
 ) -> Services {
-    let about = About {
-        donation_address: config.serving.donation_address.clone(),
-        hosts: config.serving.hosts.clone(),
-        ..About::default()
-    };
     let refresh = Box::new(move || {
         writer.refresh(REFRESH_TIMEOUT);
     });
-    let limits = config.serving.limits.clone();
-    Services::new(published, node, refresh, about, limits)
+    Services::new(published, node, refresh, about(config), limits(config))
+}
+
+/// What the server says about itself.
+pub(crate) fn about(config: &Config) -> About {
+    let serving = &config.serving;
+    let banner = match &serving.banner {
+        Banner::Text(text) => fill(text, "", &serving.donation_address),
+        // It is read before anybody is served.
+        Banner::File(_) => String::new(),
+    };
+    About {
+        banner,
+        donation_address: serving.donation_address.clone(),
+        hosts: serving.hosts.clone(),
+        ..About::default()
+    }
+}
+
+/// What a client may cost.
+pub(crate) fn limits(config: &Config) -> Limits {
+    config.serving.limits.clone()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bitcoin::Network;
 use serde::{Deserialize, Deserializer};
@@ -33,6 +34,35 @@ impl TryFrom<String> for NetworkName {
 
     fn try_from(name: String) -> Result<Self, String> {
         name.parse()
+    }
+}
+
+/// A span of time, written with its unit: `500ms`, `10s`, `2m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Interval(pub(crate) Duration);
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+        let millis = units.iter().find_map(|(unit, millis)| {
+            let count: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            count.checked_mul(*millis)
+        });
+        match millis {
+            Some(millis) if millis > 0 => Ok(Self(Duration::from_millis(millis))),
+            _ => Err(format!("`{text}` is not a time such as 500ms, 10s or 2m")),
+        }
+    }
+}
+
+impl TryFrom<String> for Interval {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 
@@ -91,6 +121,17 @@ pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let parse = |text: &str| text.parse::<Interval>().map(|interval| interval.0);
+        assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "10", "s", "0s", "-1s", "99999999999999999999h"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn networks_have_several_names() {

@@ -16,7 +16,7 @@ pub(crate) fn run(
     protocol: Option<ProtocolVersion>,
 ) -> Result<Report, Failure> {
     // What is wrong with the question is said before anybody is asked.
-    let versions = protocol.map_or(VersionRange::SPOKEN, VersionRange::exactly);
+    let versions = protocol.map_or(VersionRange::WALLETS, VersionRange::exactly);
     let known = Method::from_name(method)
         .ok_or_else(|| Failure::Usage(format!("unknown method `{method}`; {}", methods())))?;
     let params = match params {

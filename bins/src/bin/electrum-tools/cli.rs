@@ -61,6 +61,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "VERSION")]
         protocol: Option<ProtocolVersion>,
     },
+    /// Mine, pay and more on the chain of an `electrum-server --dev`
+    Dev(crate::dev::Dev),
     /// Whether a server answers, what it is and how fast
     Ping {
         #[command(flatten)]

@@ -4,6 +4,7 @@ mod address;
 mod call;
 mod cli;
 mod connection;
+mod dev;
 mod input;
 mod network;
 mod pages;
@@ -50,6 +51,7 @@ fn run(command: &Command, as_json: bool) -> Result<ExitCode, Failure> {
             params,
             protocol,
         } => call::run(server, method, params, *protocol).map(print),
+        Command::Dev(dev) => dev::run(dev).map(print),
         Command::Ping { server } => ping::run(server).map(print),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

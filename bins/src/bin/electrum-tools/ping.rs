@@ -13,10 +13,10 @@ use crate::report::{Failure, Report};
 pub(crate) fn run(server: &Server) -> Result<Report, Failure> {
     let start = Instant::now();
     let mut connection = Connection::open(&server.address, server.timeout())?;
-    let introduction = connection.introduce(VersionRange::SPOKEN)?;
+    let introduction = connection.introduce(VersionRange::WALLETS)?;
     let connected = start.elapsed();
     let start = Instant::now();
-    connection.ask(Ping.into())?;
+    connection.ask(Ping::default().into())?;
     let answered = start.elapsed();
     let (software, version) = (introduction.software, introduction.protocol_version);
     Ok(Report {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bitcoin::hex::{DisplayHex, FromHex};
-use bitcoin::{BlockHash, Txid};
+use bitcoin::{BlockHash, Txid, Wtxid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
 use electrum_protocol::method::mempool::MempoolFees;
-use electrum_protocol::method::transaction::PackageError;
+use electrum_protocol::method::transaction::{MempoolVerdict, PackageError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -29,6 +29,12 @@ impl Node for Bitcoind {
         let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
         let json = self.pass_through(method, &[json!(hex)])?;
         package_outcome(json).map_err(|error| NodeError::Unavailable(malformed(method, error)))
+    }
+
+    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
+        let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
+        let verdicts: Vec<Verdict> = self.shared.rpc.call("testmempoolaccept", &[json!(hex)])?;
+        Ok(verdicts.into_iter().map(MempoolVerdict::from).collect())
     }
 
     fn estimate_fee(
@@ -167,6 +173,35 @@ fn package_outcome(json: RawJson) -> Result<PackageOutcome, serde_json::Error> {
     })
 }
 
+/// One element of what `testmempoolaccept` answers.
+#[derive(Deserialize)]
+struct Verdict {
+    txid: Txid,
+    wtxid: Wtxid,
+    #[serde(default)]
+    allowed: Option<bool>,
+    /// Concerns all transactions together.
+    #[serde(rename = "package-error", default)]
+    package_error: Option<String>,
+    #[serde(rename = "reject-reason", default)]
+    reject_reason: Option<String>,
+    /// The reason, and more; since Bitcoin Core 29.
+    #[serde(rename = "reject-details", default)]
+    reject_details: Option<String>,
+}
+
+impl From<Verdict> for MempoolVerdict {
+    fn from(verdict: Verdict) -> Self {
+        let own = verdict.reject_details.or(verdict.reject_reason);
+        Self {
+            txid: verdict.txid,
+            wtxid: verdict.wtxid,
+            allowed: verdict.allowed,
+            reason: verdict.package_error.or(own),
+        }
+    }
+}
+
 fn lookup(txid: &Txid, verbose: bool, block: Option<&BlockHash>) -> Vec<Value> {
     let mut params = vec![json!(txid), json!(verbose)];
     params.extend(block.map(|hash| json!(hash)));
@@ -197,5 +232,31 @@ mod tests {
                 error
             }]
         );
+    }
+
+    /// The shapes that the help of `testmempoolaccept` describes.
+    #[test]
+    fn verdicts_give_the_most_telling_reason() {
+        let id = "11".repeat(32);
+        let json = format!(
+            r#"[{{"txid": "{id}", "wtxid": "{id}", "allowed": true, "vsize": 100}},
+                {{"txid": "{id}", "wtxid": "{id}", "allowed": false, "reject-reason": "a"}},
+                {{"txid": "{id}", "wtxid": "{id}", "allowed": false, "reject-reason": "a", "reject-details": "a, b"}},
+                {{"txid": "{id}", "wtxid": "{id}", "package-error": "package-too-many"}}]"#
+        );
+        let verdicts: Vec<Verdict> = serde_json::from_str(&json).unwrap();
+        let told: Vec<_> = verdicts
+            .into_iter()
+            .map(MempoolVerdict::from)
+            .map(|verdict| (verdict.allowed, verdict.reason))
+            .collect();
+        let reason = |text: &str| Some(text.to_owned());
+        let expected = [
+            (Some(true), None),
+            (Some(false), reason("a")),
+            (Some(false), reason("a, b")),
+            (None, reason("package-too-many")),
+        ];
+        assert_eq!(told, expected);
     }
 }

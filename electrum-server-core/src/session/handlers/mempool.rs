@@ -1,6 +1,6 @@
 //! `mempool.*`
 
-use electrum_protocol::method::mempool::{FeeBin, MempoolFees};
+use electrum_protocol::method::mempool::{FeeBin, MempoolFees, RecentTransaction};
 
 use super::{MethodError, Turn};
 
@@ -13,4 +13,18 @@ pub(super) fn info(turn: &Turn<'_>) -> Result<MempoolFees, MethodError> {
     Ok(services
         .fees
         .mempool(services.node.as_ref(), turn.view.sequence())?)
+}
+
+/// How many transactions `mempool.recent` tells.
+const RECENT: usize = 10;
+
+pub(super) fn recent(turn: &Turn<'_>) -> Vec<RecentTransaction> {
+    let newest = turn.view.newest_transactions().take(RECENT);
+    newest
+        .map(|entry| RecentTransaction {
+            txid: entry.txid,
+            fee: entry.fee,
+            vsize: entry.vsize,
+        })
+        .collect()
 }

@@ -1,65 +1,75 @@
-//! `blockchain.scripthash.*`
+//! `blockchain.scripthash.*`, and the same questions about scripts that go by another name.
 
-use electrum_protocol::method::scripthash::{
-    GetBalance, GetHistory, GetMempool, ListUnspent, Subscribe, Unsubscribe,
-};
-use electrum_protocol::{Balance, HistoryEntry, Status, Unspent};
+use electrum_protocol::method::scripthash::{FirstUse, HeightRange};
+use electrum_protocol::{Balance, HistoryEntry, ScriptHash, Status, Unspent};
 
 use super::{MethodError, Turn};
 
-pub(super) fn get_balance(turn: &Turn<'_>, params: GetBalance) -> Result<Balance, MethodError> {
+pub(super) fn get_balance(
+    turn: &Turn<'_>,
+    script_hash: &ScriptHash,
+) -> Result<Balance, MethodError> {
     Ok(turn
         .view
-        .balance(&params.script_hash, turn.services.limits.max_history)?)
+        .balance(script_hash, turn.services.limits.max_history)?)
 }
 
 pub(super) fn get_history(
     turn: &Turn<'_>,
-    params: GetHistory,
+    script_hash: &ScriptHash,
+    heights: HeightRange,
 ) -> Result<Vec<HistoryEntry>, MethodError> {
-    Ok(turn
-        .view
-        .history(&params.script_hash, turn.services.limits.max_history)?)
+    let limit = turn.services.limits.max_history;
+    Ok(turn.view.history_between(script_hash, heights, limit)?)
 }
 
-pub(super) fn get_mempool(
-    turn: &Turn<'_>,
-    params: GetMempool,
-) -> Result<Vec<HistoryEntry>, MethodError> {
-    Ok(turn.view.mempool_history(&params.script_hash))
+pub(super) fn get_mempool(turn: &Turn<'_>, script_hash: &ScriptHash) -> Vec<HistoryEntry> {
+    turn.view.mempool_history(script_hash)
 }
 
 pub(super) fn list_unspent(
     turn: &Turn<'_>,
-    params: ListUnspent,
+    script_hash: &ScriptHash,
 ) -> Result<Vec<Unspent>, MethodError> {
     Ok(turn
         .view
-        .unspent(&params.script_hash, turn.services.limits.max_history)?)
+        .unspent(script_hash, turn.services.limits.max_history)?)
+}
+
+pub(super) fn get_first_use(
+    turn: &Turn<'_>,
+    script_hash: &ScriptHash,
+) -> Result<Option<FirstUse>, MethodError> {
+    Ok(turn.view.first_use(script_hash)?)
+}
+
+pub(super) fn get_status(
+    turn: &Turn<'_>,
+    script_hash: ScriptHash,
+) -> Result<Option<Status>, MethodError> {
+    let (answers, sequence) = (turn.services.answers(), turn.view.sequence());
+    if let Some(status) = answers.status(&script_hash, sequence) {
+        return Ok(status);
+    }
+    let limit = turn.services.limits.max_history;
+    let status = turn.view.status(&script_hash, limit)?;
+    answers.keep_status(script_hash, sequence, status);
+    Ok(status)
 }
 
 /// Subscribes, and records the status as sent: the answer and the record are made in one step, so the first
 /// notification is about a change since this answer.
 pub(super) fn subscribe(
     turn: &mut Turn<'_>,
-    params: Subscribe,
+    script_hash: ScriptHash,
 ) -> Result<Option<Status>, MethodError> {
-    let Subscribe { script_hash } = params;
-    let limits = &turn.services.limits;
-    turn.subscriptions.admit(&script_hash, limits)?;
-    let (answers, sequence) = (turn.services.answers(), turn.view.sequence());
-    let status = match answers.status(&script_hash, sequence) {
-        Some(status) => status,
-        None => {
-            let status = turn.view.status(&script_hash, limits.max_history)?;
-            answers.keep_status(script_hash, sequence, status);
-            status
-        }
-    };
+    let is_there = turn.subscriptions.has_script(&script_hash);
+    turn.admit(is_there)?;
+    let status = get_status(turn, script_hash)?;
     turn.subscriptions.subscribe(script_hash, status);
     Ok(status)
 }
 
-pub(super) fn unsubscribe(turn: &mut Turn<'_>, params: Unsubscribe) -> bool {
-    turn.subscriptions.unsubscribe(&params.script_hash)
+pub(super) fn unsubscribe(turn: &mut Turn<'_>, script_hash: &ScriptHash) -> bool {
+    turn.subscriptions.unsubscribe(script_hash)
 }

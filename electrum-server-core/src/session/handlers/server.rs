@@ -1,11 +1,15 @@
 //! `server.*`
 
+use std::collections::BTreeMap;
+
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
-use electrum_protocol::method::server::{AddPeer, Peer, ServerFeatures};
+use electrum_protocol::Method;
+use electrum_protocol::method::EXTENDED_PARAMETERS;
+use electrum_protocol::method::server::{AddPeer, Peer, Ping, Pong, ServerFeatures};
 
-use super::Turn;
-use crate::session::Services;
+use super::{MethodError, Turn};
+use crate::session::{Limits, Services};
 use crate::view::View;
 
 pub(in crate::session) fn features(services: &Services, view: &View) -> ServerFeatures {
@@ -19,6 +23,42 @@ pub(in crate::session) fn features(services: &Services, view: &View) -> ServerFe
         protocol_min: about.versions.min,
         protocol_max: about.versions.max,
         pruning: None,
+        extensions: extensions(),
+        limits: limits(&services.limits),
+    }
+}
+
+/// Names what the server has at every version, although no version of the specification has it.
+fn extensions() -> Vec<String> {
+    let methods = Method::ALL.iter().filter(|method| method.is_extension());
+    let methods = methods.map(|method| method.name());
+    methods
+        .chain(EXTENDED_PARAMETERS)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Names the limits that a client may run into.
+fn limits(limits: &Limits) -> BTreeMap<String, u64> {
+    let max_history = limits.max_history.map(|max| ("max_history", max));
+    [
+        ("max_line", limits.max_line),
+        ("max_response", limits.max_response),
+        ("max_batch", limits.max_batch),
+        ("max_subscriptions", limits.max_subscriptions),
+    ]
+    .into_iter()
+    .chain(max_history)
+    .map(|(name, limit)| (name.to_owned(), limit as u64))
+    .collect()
+}
+
+/// Answers with as much data as was asked for.
+pub(super) fn ping(turn: &Turn<'_>, params: Ping) -> Result<Pong, MethodError> {
+    let data_len = params.pong_len;
+    match usize::try_from(data_len).is_ok_and(|len| len <= turn.services.limits.max_response) {
+        true => Ok(Pong { data_len }),
+        false => Err(MethodError::PongTooLong),
     }
 }
 

@@ -1,24 +1,35 @@
 //! `blockchain.transaction.*`
 
-use bitcoin::Txid;
 use bitcoin::consensus::encode;
 use bitcoin::hex::DisplayHex;
+use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 use electrum_protocol::method::transaction::{
-    Broadcast, BroadcastPackage, BroadcastPackageResponse, Get, GetMerkle, GetResponse, IdFromPos,
-    IdFromPosResponse, MerkleResponse,
+    Broadcast, BroadcastPackage, BroadcastPackageResponse, BroadcastResponse, ConfirmedBlockhash,
+    Get, GetConfirmedBlockhash, GetMerkle, GetResponse, IdFromPos, IdFromPosResponse,
+    MempoolVerdict, MerkleResponse, TestMempoolAccept, TransactionHeight,
 };
+use electrum_protocol::{Notification, ProtocolVersion};
 
-use super::{MethodError, Turn};
+use super::{MethodError, Services, Turn};
 use crate::chain::{Node, NodeError, txid_of};
-use crate::view::{Position, View};
+use crate::session::subscriptions::Others;
+use crate::view::{Position, QueryError, View};
 
 /// Hands a transaction to the node. The view is current before the answer leaves: a client that asks for its history
 /// next finds the transaction there.
-pub(super) fn broadcast(turn: &mut Turn<'_>, params: &Broadcast) -> Result<Txid, MethodError> {
+///
+/// Before protocol 1.1 a refusal is a result.
+pub(super) fn broadcast(
+    turn: &mut Turn<'_>,
+    params: &Broadcast,
+) -> Result<BroadcastResponse, MethodError> {
     match turn.services.node.broadcast(&params.raw_tx) {
         Ok(txid) => {
             turn.refresh();
-            Ok(txid)
+            Ok(BroadcastResponse::Accepted(txid))
+        }
+        Err(NodeError::Rpc { message, .. }) if turn.version < ProtocolVersion::V1_1 => {
+            Ok(BroadcastResponse::Rejected(message))
         }
         Err(NodeError::Rpc { message, .. }) => {
             let raw_tx = params.raw_tx.to_lower_hex_string();
@@ -51,6 +62,18 @@ pub(super) fn broadcast_package(
     })
 }
 
+pub(super) fn test_mempool_accept(
+    turn: &Turn<'_>,
+    params: &TestMempoolAccept,
+) -> Result<Vec<MempoolVerdict>, MethodError> {
+    let node = &turn.services.node;
+    node.test_mempool_accept(&params.raw_txs)
+        .map_err(|error| match error {
+            NodeError::Rpc { message, .. } => MethodError::PackageRejected { message },
+            error => error.into(),
+        })
+}
+
 /// What the view knows of a transaction.
 enum Whereabouts {
     Block(Position),
@@ -65,7 +88,7 @@ pub(super) fn get(turn: &mut Turn<'_>, params: Get) -> Result<GetResponse, Metho
     let Get { txid, verbose } = params;
     let before = whereabouts(&turn.view, &txid)?;
     if let (Whereabouts::Block(position), false) = (&before, verbose)
-        && let Some(raw_tx) = cut_out(turn, &txid, position)?
+        && let Some(raw_tx) = cut_out(turn.services, &turn.view, &txid, position)?
     {
         return Ok(GetResponse::Raw(raw_tx));
     }
@@ -112,15 +135,16 @@ fn whereabouts(view: &View, txid: &Txid) -> Result<Whereabouts, MethodError> {
 /// Takes a transaction out of the bytes of its block, which is much cheaper than having the node look for it; nothing
 /// when these are not to be had.
 fn cut_out(
-    turn: &Turn<'_>,
+    services: &Services,
+    view: &View,
     txid: &Txid,
     position: &Position,
 ) -> Result<Option<Vec<u8>>, MethodError> {
-    if let Some(kept) = turn.view.kept_transaction(position)? {
+    if let Some(kept) = view.kept_transaction(position)? {
         return Ok(Some(kept));
     }
-    let extent = turn.view.extent(position)?;
-    let part = turn.services.block_part(&position.block_hash, extent);
+    let extent = view.extent(position)?;
+    let part = services.block_part(&position.block_hash, extent);
     // Whatever is wrong: when the node is asked for the transaction, it has its own words for it.
     let part = part.ok().flatten();
     Ok(part.filter(|part| txid_of(part).as_ref() == Some(txid)))
@@ -145,15 +169,113 @@ fn ask(
     }
 }
 
+/// Returns an output, spent or not, of a transaction that the view has; nothing when there is no such output.
+pub(super) fn output(
+    services: &Services,
+    view: &View,
+    outpoint: &OutPoint,
+) -> Result<Option<TxOut>, MethodError> {
+    let OutPoint { txid, vout } = outpoint;
+    if let Some(entry) = view.mempool().get(txid) {
+        return Ok(entry.tx.output.get(*vout as usize).cloned());
+    }
+    let Some(position) = view.position(txid)? else {
+        return Ok(None);
+    };
+    let raw_tx = match cut_out(services, view, txid, &position)? {
+        Some(raw_tx) => raw_tx,
+        None => match services
+            .node
+            .raw_transaction(txid, Some(&position.block_hash))
+        {
+            Ok(raw_tx) => raw_tx,
+            // The coinbase of the genesis block, which nobody can spend.
+            Err(NodeError::Rpc { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let tx: Option<Transaction> = encode::deserialize(&raw_tx).ok();
+    Ok(tx.and_then(|tx| tx.output.get(*vout as usize).cloned()))
+}
+
 pub(super) fn get_merkle(view: &View, params: GetMerkle) -> Result<MerkleResponse, MethodError> {
-    let GetMerkle { txid, height } = params;
-    let missing = MethodError::NotInBlock { txid, height };
+    let txid = params.txid;
+    let (height, missing) = match params.height {
+        Some(height) => (height, MethodError::NotInBlock { txid, height }),
+        None => match view.position(&txid)? {
+            Some(position) => (position.height, MethodError::NotConfirmed),
+            None => return Err(MethodError::NotConfirmed),
+        },
+    };
     let (merkle, pos) = view.merkle_branch(&txid, height)?.ok_or(missing)?;
     Ok(MerkleResponse {
         block_height: height,
         merkle,
         pos,
     })
+}
+
+pub(super) fn get_height(turn: &Turn<'_>, txid: &Txid) -> Result<TransactionHeight, MethodError> {
+    Ok(turn.view.transaction_height(txid)?)
+}
+
+pub(super) fn get_confirmed_blockhash(
+    view: &View,
+    params: GetConfirmedBlockhash,
+) -> Result<ConfirmedBlockhash, MethodError> {
+    let position = view.position(&params.txid)?;
+    let position = position.ok_or(MethodError::NotConfirmed)?;
+    Ok(ConfirmedBlockhash {
+        block_hash: position.block_hash,
+        block_height: position.height,
+        block_header: match params.include_header {
+            true => view.header(position.height),
+            false => None,
+        },
+    })
+}
+
+pub(super) fn subscribe(turn: &mut Turn<'_>, txid: Txid) -> Result<TransactionHeight, MethodError> {
+    let others = turn.subscriptions.existing_others();
+    let is_there = others.is_some_and(|others| others.has_transaction(&txid));
+    turn.admit(is_there)?;
+    let height = turn.view.transaction_height(&txid)?;
+    let tip = turn.view.tip_hash();
+    turn.subscriptions
+        .others()
+        .subscribe_transaction(txid, height, tip);
+    Ok(height)
+}
+
+pub(super) fn unsubscribe(turn: &mut Turn<'_>, txid: &Txid) -> bool {
+    let others = turn.subscriptions.existing_others();
+    others.is_some_and(|others| others.unsubscribe_transaction(txid))
+}
+
+/// Says where some watched transactions stand, where that changed.
+pub(super) fn news(
+    others: &mut Others,
+    view: &View,
+    count: usize,
+) -> Result<Vec<Notification>, QueryError> {
+    let tip = view.tip_hash();
+    let mut notifications = Vec::new();
+    for (txid, last, at_this_tip) in others.take_transactions(count, tip) {
+        let height = match last {
+            TransactionHeight::Unknown | TransactionHeight::Mempool if at_this_tip => {
+                // It was in no block of this chain.
+                match view.mempool().get(&txid) {
+                    Some(_) => TransactionHeight::Mempool,
+                    None => TransactionHeight::Unknown,
+                }
+            }
+            _ => view.transaction_height(&txid)?,
+        };
+        if others.is_transaction_change(txid, height, tip) {
+            notifications.push(Notification::Transaction { txid, height });
+        }
+    }
+    Ok(notifications)
 }
 
 pub(super) fn id_from_pos(

@@ -51,8 +51,8 @@ fn the_server_says_what_it_is() {
     let genesis = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206";
     assert_eq!(features.genesis_hash.to_string(), genesis);
     assert_eq!(features.hash_function, "sha256");
-    assert_eq!(features.protocol_min, ProtocolVersion::V1_4);
-    assert_eq!(features.protocol_max, ProtocolVersion::V1_6);
+    assert_eq!(features.protocol_min, ProtocolVersion::V0_10);
+    assert_eq!(features.protocol_max, ProtocolVersion::V1_7);
     assert_eq!(features.pruning, None);
     assert!(features.server_version.starts_with("electrum-server "));
     assert!(
@@ -63,14 +63,14 @@ fn the_server_says_what_it_is() {
     assert_eq!(talk.ask(server::DonationAddress).unwrap(), "bc1qthanks");
     assert_eq!(talk.ask(server::PeersSubscribe).unwrap(), []);
     assert!(!talk.ask(server::AddPeer { features }).unwrap());
-    talk.ask(server::Ping).unwrap();
+    talk.ask(server::Ping::default()).unwrap();
 }
 
 #[test]
 fn headers_by_height() {
     let stage = stage();
     let mut talk = stage.talk();
-    let tip = talk.ask(headers::Subscribe).unwrap();
+    let tip = talk.ask(headers::Subscribe::RAW).unwrap().tip();
     assert_eq!(
         (tip.height, tip.header),
         (12, stage.chain.blocks[12].header)
@@ -220,7 +220,8 @@ fn scripts() {
         }
         expected.extend_from_slice(&mempool);
         assert_eq!(
-            talk.ask(scripthash::GetHistory { script_hash }).unwrap(),
+            talk.ask(scripthash::GetHistory::whole(script_hash))
+                .unwrap(),
             expected,
             "{n}"
         );
@@ -279,6 +280,7 @@ fn too_much_is_an_error() {
     let large = error(ErrorCode::HISTORY_TOO_LARGE, "history too large");
     // Script 1 has twelve transactions, script 3 has three.
     let params = scripthash::GetHistory {
+        heights: scripthash::HeightRange::ALL,
         script_hash: script_hash(1),
     };
     assert_eq!(talk.ask(params), Err(large.clone()));

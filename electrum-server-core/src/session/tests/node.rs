@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitcoin::{Amount, BlockHash, Transaction, Txid, consensus};
 use electrum_protocol::method::mempool::MempoolFees;
+use electrum_protocol::method::transaction::MempoolVerdict;
 use electrum_protocol::{EstimateMode, FeePerKvb, RawJson};
 
 use crate::chain::{Node, NodeError, PackageOutcome, SourceError};
@@ -78,6 +79,24 @@ impl Node for TestNode {
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
         self.ask(format!("package of {}", raw_txs.len()))?;
         self.package.lock().unwrap().take().unwrap()
+    }
+
+    /// Takes what is not empty.
+    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
+        self.ask(format!("test {}", raw_txs.len()))?;
+        let verdict = |raw_tx: &Vec<u8>| {
+            let tx: Transaction = consensus::deserialize(raw_tx).map_err(|_| NodeError::Rpc {
+                code: -22,
+                message: "TX decode failed".to_owned(),
+            })?;
+            Ok(MempoolVerdict {
+                txid: tx.compute_txid(),
+                wtxid: tx.compute_wtxid(),
+                allowed: Some(true),
+                reason: None,
+            })
+        };
+        raw_txs.iter().map(verdict).collect()
     }
 
     /// Estimates one satoshi per target, and nothing for more than 100 blocks.

@@ -1,6 +1,7 @@
 //! What is said before what.
 
 use bitcoin::OutPoint;
+use electrum_protocol::method::headers::TipResponse;
 use electrum_protocol::{Notification, Status};
 
 use super::super::{Next, Place};
@@ -10,7 +11,7 @@ use super::talk::{Talk, line};
 use crate::notify::Touched;
 
 fn headers(stage: &Stage) -> String {
-    line(Notification::Headers(stage.view().tip()))
+    line(Notification::Headers(TipResponse::Raw(stage.view().tip())))
 }
 
 fn status(stage: &Stage, n: u8) -> Option<Status> {

@@ -1,6 +1,7 @@
 //! Clients that do not read, and clients that do not behave.
 
 use electrum_protocol::Notification;
+use electrum_protocol::method::headers::TipResponse;
 use electrum_protocol::method::{headers, scripthash};
 
 use super::super::{About, Limits, Next, Place};
@@ -70,7 +71,7 @@ fn requests_are_not_handled_while_nobody_reads_the_answers() {
 fn changes_that_nobody_reads_cost_nothing_more() {
     let mut stage = narrow();
     let mut talk = stage.talk();
-    talk.ask(headers::Subscribe).unwrap();
+    talk.ask(headers::Subscribe::RAW).unwrap();
     talk.ask(scripthash::Subscribe {
         script_hash: script_hash(1),
     })
@@ -90,7 +91,7 @@ fn changes_that_nobody_reads_cost_nothing_more() {
     let script_hash = script_hash(1);
     let status = stage.view().status(&script_hash, None).unwrap();
     let expected = [
-        Notification::Headers(tip),
+        Notification::Headers(TipResponse::Raw(tip)),
         Notification::ScriptHash {
             script_hash,
             status,
@@ -139,7 +140,7 @@ fn who_sends_only_nonsense_is_told_so_and_left() {
 fn a_version_that_nobody_speaks_ends_the_session() {
     let stage = Stage::new();
     let mut talk = stage.talk();
-    let lines = talk.say("{\"id\":1,\"method\":\"server.version\",\"params\":[\"\",\"0.9\"]}\n");
+    let lines = talk.say("{\"id\":1,\"method\":\"server.version\",\"params\":[\"\",\"1.8\"]}\n");
     assert_eq!(lines.len(), 1);
     assert!(
         lines[0].contains("unsupported protocol version"),

@@ -115,7 +115,19 @@ impl Stage {
         txid
     }
 
-    /// The same, but published only when a session asks for the newest.
+    /// Drops a transaction from the mempool, and publishes that.
+    pub(crate) fn evict(&mut self, txid: Txid) {
+        let touched = self.mempool.apply(Delta {
+            added: Vec::new(),
+            removed: vec![txid],
+            ..Delta::default()
+        });
+        self.note(touched);
+        let touched = &self.last_update().touched;
+        self.published.publish(self.newest(), touched);
+    }
+
+    /// The same as [`receive`](Self::receive), but published only when a session asks for the newest.
     pub(crate) fn receive_on_refresh(&mut self, tx: Transaction) {
         self.accept(tx);
         *self.held_back.lock().unwrap() = Some(self.newest());

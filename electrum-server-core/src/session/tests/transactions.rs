@@ -68,7 +68,7 @@ fn a_transaction_is_not_told_before_the_histories_have_it() {
     stage.receive_on_refresh(tx.clone());
     let mut talk = stage.talk();
     assert_eq!(
-        talk.ask(scripthash::GetHistory { script_hash })
+        talk.ask(scripthash::GetHistory::whole(script_hash))
             .unwrap()
             .len(),
         0
@@ -80,7 +80,7 @@ fn a_transaction_is_not_told_before_the_histories_have_it() {
     assert_eq!(answer, Ok(GetResponse::Raw(consensus::serialize(&tx))));
     assert_eq!(stage.refreshes(), 1);
     assert_eq!(
-        talk.ask(scripthash::GetHistory { script_hash })
+        talk.ask(scripthash::GetHistory::whole(script_hash))
             .unwrap()
             .len(),
         1
@@ -134,12 +134,12 @@ fn unknown_transactions_and_absent_nodes() {
     // What the view knows is served all the same.
     let script_hash = script_hash(1);
     assert_eq!(
-        talk.ask(scripthash::GetHistory { script_hash })
+        talk.ask(scripthash::GetHistory::whole(script_hash))
             .unwrap()
             .len(),
         stage.chain.history(1).len()
     );
-    talk.ask(headers::Subscribe).unwrap();
+    talk.ask(headers::Subscribe::RAW).unwrap();
     talk.ask(mempool::GetFeeHistogram).unwrap();
 }
 
@@ -150,7 +150,12 @@ fn proofs_of_transactions() {
     for (height, block) in (0..).zip(&stage.chain.blocks) {
         for (pos, tx) in (0..).zip(&block.txdata) {
             let txid = tx.compute_txid();
-            let proof = talk.ask(transaction::GetMerkle { txid, height }).unwrap();
+            let proof = talk
+                .ask(transaction::GetMerkle {
+                    txid,
+                    height: Some(height),
+                })
+                .unwrap();
             assert_eq!((proof.block_height, proof.pos), (height, pos));
             let leaf = sha256d::Hash::from_byte_array(txid.to_byte_array());
             let root = block.header.merkle_root.to_byte_array();
@@ -181,7 +186,10 @@ fn proofs_of_transactions() {
         let message = format!("tx {txid} not in block at height {shown}");
         let expected = error(ErrorCode::BAD_REQUEST, message);
         assert_eq!(
-            talk.ask(transaction::GetMerkle { txid, height }),
+            talk.ask(transaction::GetMerkle {
+                txid,
+                height: Some(height)
+            }),
             Err(expected)
         );
     }

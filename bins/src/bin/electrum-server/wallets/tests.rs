@@ -43,6 +43,20 @@ fn a_zpub_is_the_wallet_of_bip_84() {
 }
 
 #[test]
+fn a_taproot_descriptor_is_the_wallet_of_bip_86() {
+    let xpub = "xpub6BgBgsespWvERF3LHQu6CnqdvfEvtMcQjYrcRzx53QJjSxarj2afYWcLteoGVky7D3UKDP9QyrLprQ3VCECoY49yfdDEHGCtMMj92pReUsQ";
+    let addresses = [
+        "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr",
+        "bc1p3qkhfews2uk44qtvauqyr2ttdsw7svhkl9nkm9s9c3x4ax5h60wqwruhk7",
+    ];
+    assert_eq!(first(&format!("tr({xpub}/<0;1>/*)")), addresses);
+    assert_eq!(
+        first(&format!("tr([73c5da0a/86'/0'/0']{xpub}/0/*)")),
+        addresses[..1]
+    );
+}
+
+#[test]
 fn single_scripts_and_old_keys_are_watched() {
     let address = "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu";
     assert_eq!(first(address), [address]);

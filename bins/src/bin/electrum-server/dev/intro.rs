@@ -1,0 +1,106 @@
+//! What to type next.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use bitcoin::bip32::{DerivationPath, Xpriv};
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Amount, CompressedPublicKey, NetworkKind, ScriptBuf};
+use electrum_server_core::regtest::RegtestNode;
+
+/// The demo wallet is made of this: anybody may have its coins.
+const SEED: &[u8] = b"electrum-server --dev, demo coins";
+const PATH: &str = "84h/1h/0h";
+/// What the demo wallet has.
+const FUNDS: Amount = Amount::from_int_btc(1);
+
+/// Pays into the demo wallet's first address, and confirms it.
+pub(crate) fn fund_demo(node: &RegtestNode) -> anyhow::Result<()> {
+    node.fund(&demo_script()?, FUNDS)
+        .context("cannot fund the demo wallet")?;
+    node.mine_to_faucet(1);
+    Ok(())
+}
+
+fn master() -> anyhow::Result<Xpriv> {
+    Xpriv::new_master(NetworkKind::Test, SEED).context("the demo wallet's key")
+}
+
+fn demo_script() -> anyhow::Result<ScriptBuf> {
+    let secp = Secp256k1::new();
+    let path: DerivationPath = format!("m/{PATH}/0/0").parse()?;
+    let key = master()?.derive_priv(&secp, &path)?.private_key;
+    let public = CompressedPublicKey(key.public_key(&secp));
+    Ok(ScriptBuf::new_p2wpkh(&public.wpubkey_hash()))
+}
+
+/// Says what there is and what can be done with it.
+pub(crate) fn print(
+    node: &RegtestNode,
+    server: SocketAddr,
+    rpc: SocketAddr,
+    is_new: bool,
+) -> anyhow::Result<()> {
+    let (height, faucet) = (node.height(), node.faucet_balance());
+    let begins = if is_new {
+        "a new chain"
+    } else {
+        "the chain of last time"
+    };
+    let rpc_option = match rpc.port() {
+        18443 => String::new(),
+        _ => format!(" --rpc {rpc}"),
+    };
+    let text = format!(
+        "\
+A regtest chain of its own: {begins}, {height} blocks, {faucet} in the faucet.
+
+  connect a wallet   electrum --regtest --oneserver --server {server}:t
+  pay from faucet    electrum-tools dev{rpc_option} fund ADDRESS 0.5
+  mine a block       electrum-tools dev{rpc_option} mine 1
+  funded wallet      wpkh({master}/{PATH}/0/*)
+                     {FUNDS} at its first address when the chain began
+  anything else      electrum-tools dev{rpc_option} call help
+                     bitcoin-cli -regtest -rpcport={port} getblockcount
+
+Ctrl-C ends it.
+",
+        master = master()?,
+        port = rpc.port(),
+    );
+    // Nobody reads it when standard output is closed.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Address, Network};
+    use electrum_server_core::regtest::RegtestNode;
+
+    use super::*;
+
+    /// The address is the one that BDK derives from the descriptor.
+    #[test]
+    fn the_funded_wallet_is_the_one_that_is_told() {
+        let descriptor = format!("wpkh({}/{PATH}/0/*)", master().unwrap());
+        assert_eq!(
+            descriptor,
+            "wpkh(tprv8ZgxMBicQKsPd7sVMQBb516ZT1d9SxYmN4Nt5muFEtExeTosajJo4qi6r6Z7puQcZkC1RcezzreVxzcdqanw8MQfwpMdhGEBYxr24F96VLK/84h/1h/0h/0/*)"
+        );
+        let address = Address::from_script(&demo_script().unwrap(), Network::Regtest).unwrap();
+        assert_eq!(
+            address.to_string(),
+            "bcrt1qm3herkay2p024sruzsk2xz7w7h46c65eerl0f9"
+        );
+        let node = RegtestNode::default();
+        fund_demo(&node).unwrap();
+        let block = node.get_block(&node.best_block().hash).unwrap();
+        let paid = &block.txdata[1].output[0];
+        assert_eq!(
+            (paid.value, &paid.script_pubkey),
+            (FUNDS, &demo_script().unwrap())
+        );
+    }
+}

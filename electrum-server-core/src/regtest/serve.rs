@@ -1,0 +1,297 @@
+//! A whole server in this process, on a node of its own: for tests of wallets.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bitcoin::block::Header;
+use bitcoin::constants::genesis_block;
+use bitcoin::{BlockHash, Network, OutPoint, Transaction, TxOut, Txid};
+use tokio::sync::oneshot;
+
+use super::RegtestNode;
+use crate::chain::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};
+use crate::index::{Index, OpenError};
+use crate::net;
+use crate::session::{About, Limits, Services};
+use crate::store::MemoryStore;
+use crate::sync::{Sync, SyncError, SyncEvent, SyncHandle, SyncOptions};
+
+/// How long a change of the node waits until the server has followed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The server is told of every change: looking for changes is for the case that something goes wrong.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// An Electrum server on a [`RegtestNode`], on a port of 127.0.0.1, with its index in memory. It ends when dropped.
+///
+/// It follows before the node's methods return: whoever mines, pays or reorganizes and then asks a wallet to
+/// synchronize finds the new state, without waiting.
+///
+/// ```
+/// use bitcoin::{Address, Amount, Network};
+/// use electrum_server_core::bitcoin;
+/// use electrum_server_core::regtest::TestServer;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = TestServer::start()?;
+/// let url = server.url(); // tcp://127.0.0.1:…, for electrum-client, bdk_electrum or a wallet
+/// let address: Address<_> = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080".parse()?;
+/// let script = address.require_network(Network::Regtest)?.script_pubkey();
+/// server.node().fund(&script, Amount::from_sat(50_000))?;
+/// server.node().mine_to_faucet(1);
+/// # let _ = url;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TestServer {
+    node: RegtestNode,
+    address: SocketAddr,
+    writer: SyncHandle,
+    followed: Arc<Followed>,
+    stop: Option<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How a [`TestServer`] begins.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where it listens; port 0 means any that is free.
+    pub address: SocketAddr,
+    /// What it says about itself.
+    pub about: About,
+    /// What a client may cost.
+    pub limits: Limits,
+}
+
+impl Default for ServeOptions {
+    /// Any free port of 127.0.0.1, and what every server says and allows.
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            about: About::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system has no thread or no sockets for it.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// The index could not be made.
+    #[error(transparent)]
+    Index(#[from] OpenError),
+    /// The node's chain could not be indexed.
+    #[error("cannot index the chain: {0}")]
+    Sync(#[from] SyncError),
+}
+
+impl TestServer {
+    /// Starts a server on a new node with 101 blocks and a faucet.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn start() -> Result<Self, StartError> {
+        Self::start_on(RegtestNode::default(), ServeOptions::default())
+    }
+
+    /// Starts a server on this node.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn start_on(node: RegtestNode, options: ServeOptions) -> Result<Self, StartError> {
+        let ServeOptions {
+            address,
+            about,
+            limits,
+        } = options;
+        let listen = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+
+        let index = Index::open(
+            Arc::new(MemoryStore::default()),
+            genesis_block(Network::Regtest).block_hash(),
+        )?;
+        let followed = Arc::new(Followed {
+            node: node.clone(),
+            closed: AtomicBool::new(false),
+        });
+        let sync_options = SyncOptions {
+            threads: 1,
+            mempool_interval: LOOK,
+            full_interval: LOOK,
+            ..SyncOptions::default()
+        };
+        let sync = Sync::new(index, followed.clone(), sync_options);
+        let writer = sync.handle();
+        let updates = net::updates();
+        let (ready, first_view) = mpsc::channel();
+        let told = updates.clone();
+        let writing = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let ended = sync.run(&mut |event| match event {
+                    SyncEvent::Ready(published) => drop(ready.send(Ok(published.clone()))),
+                    // Without a client nobody listens.
+                    SyncEvent::Update(update) => drop(told.send(Arc::new(update))),
+                    _ => {}
+                });
+                if let Err(error) = ended {
+                    // Before there was a view somebody waits for it.
+                    drop(ready.send(Err(error)));
+                }
+            })?;
+        let mut server = Self {
+            node,
+            address,
+            writer,
+            followed,
+            stop: None,
+            threads: vec![writing],
+        };
+        // A writer that ends without a word was stopped, and nobody does that here.
+        let stopped = || io::Error::other("the writer has ended");
+        let published = first_view.recv().map_err(|_| stopped())??;
+
+        let writer = server.writer.clone();
+        let refresh = move || {
+            writer.refresh(PATIENCE);
+        };
+        server.node.on_change(refresh.clone());
+        let services = Services::new(
+            published,
+            Arc::new(server.node.clone()),
+            Box::new(refresh),
+            about,
+            limits,
+        );
+        let (stop, stopped) = oneshot::channel();
+        server.stop = Some(stop);
+        let serve = async move {
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+                return;
+            };
+            // Who is still connected when a test ends is a client that the test has forgotten.
+            let serve = net::serve(
+                vec![listener.into()],
+                Arc::new(services),
+                updates,
+                std::future::pending(),
+            );
+            tokio::select! {
+                () = serve => {}
+                _ = stopped => {}
+            }
+        };
+        let serving = thread::Builder::new()
+            .name("server".to_owned())
+            .spawn(move || {
+                runtime.block_on(serve);
+                runtime.shutdown_background();
+            })?;
+        server.threads.push(serving);
+        Ok(server)
+    }
+
+    /// Returns the node, to mine, to pay from the faucet, and for all else.
+    pub fn node(&self) -> &RegtestNode {
+        &self.node
+    }
+
+    /// Returns where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns where the server listens as wallets' libraries want it: `tcp://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("tcp://{}", self.address)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.writer.stop();
+        self.followed.closed.store(true, Ordering::Relaxed);
+        self.node.wake();
+        for thread in self.threads.drain(..) {
+            // What made a thread panic has been printed.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A node as one server sees it: nobody waits for the node's next block when the server has ended.
+#[derive(Debug)]
+struct Followed {
+    node: RegtestNode,
+    closed: AtomicBool,
+}
+
+impl ChainSource for Followed {
+    fn tip(&self) -> Result<BlockId, SourceError> {
+        self.node.tip()
+    }
+
+    fn headers(&self, start_height: u32, count: u32) -> Result<Vec<Header>, SourceError> {
+        self.node.headers(start_height, count)
+    }
+
+    fn block(&self, hash: &BlockHash) -> Result<BlockWithSpent, SourceError> {
+        self.node.block(hash)
+    }
+
+    fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError> {
+        self.node.mempool_txids()
+    }
+
+    fn mempool_transactions(
+        &self,
+        txids: &[Txid],
+    ) -> Result<Vec<Option<Transaction>>, SourceError> {
+        self.node.mempool_transactions(txids)
+    }
+
+    fn unspent_outputs(&self, outpoints: &[OutPoint]) -> Result<Vec<Option<TxOut>>, SourceError> {
+        self.node.unspent_outputs(outpoints)
+    }
+
+    fn wait_for_change(
+        &self,
+        known_tip: BlockHash,
+        timeout: Duration,
+    ) -> Result<bool, SourceError> {
+        let closed = || self.closed.load(Ordering::Relaxed);
+        let moved = self
+            .node
+            .wait(timeout, |state| closed() || state.chain.tip() != known_tip);
+        Ok(moved && !closed())
+    }
+
+    fn mempool_fingerprint(&self) -> Result<MempoolFingerprint, SourceError> {
+        self.node.mempool_fingerprint()
+    }
+}

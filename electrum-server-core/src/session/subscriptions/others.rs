@@ -1,0 +1,202 @@
+//! What few clients subscribe to: addresses, outpoints, transactions.
+
+use std::collections::{HashMap, HashSet};
+
+use bitcoin::{BlockHash, OutPoint, Txid};
+use electrum_protocol::ScriptHash;
+use electrum_protocol::method::outpoint::OutpointStatus;
+use electrum_protocol::method::transaction::TransactionHeight;
+
+use super::watch::Watch;
+
+/// The rarer subscriptions of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    /// The scripts that were subscribed to by address.
+    names: HashMap<ScriptHash, Names>,
+    addresses: usize,
+    outpoints: Watch<OutPoint, OutpointStatus>,
+    /// What is known of each outpoint besides.
+    outputs: HashMap<OutPoint, Output>,
+    transactions: Watch<Txid, TransactionHeight>,
+    /// At which tip each transaction was looked for in blocks.
+    looked_at: HashMap<Txid, BlockHash>,
+}
+
+/// The names that a script was subscribed to by.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// As the client wrote them. A script has one address, but there may be two ways to write that.
+    pub(super) addresses: Vec<String>,
+    /// Whether the script was subscribed to by its hash as well.
+    pub(super) by_hash: bool,
+}
+
+/// What is known of an output that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// It pays to this script, so whatever becomes of it touches that.
+    Of(ScriptHash),
+    /// Nobody has seen it, or nobody can spend it. Its transaction was last looked for in blocks at this tip.
+    LookedForAt(BlockHash),
+}
+
+impl Others {
+    pub(super) fn len(&self) -> usize {
+        // Those of addresses count as scripts once; what is more is other ways to write them.
+        self.addresses - self.names.len() + self.outpoints.len() + self.transactions.len()
+    }
+
+    pub(super) fn names(&self, script_hash: &ScriptHash) -> Option<&Names> {
+        self.names.get(script_hash)
+    }
+
+    pub(super) fn name_by_hash(&mut self, script_hash: &ScriptHash) {
+        if let Some(names) = self.names.get_mut(script_hash) {
+            names.by_hash = true;
+        }
+    }
+
+    pub(super) fn add_address(&mut self, address: String, script_hash: ScriptHash, by_hash: bool) {
+        let names = self.names.entry(script_hash).or_insert_with(|| Names {
+            addresses: Vec::with_capacity(1),
+            by_hash,
+        });
+        if !names.addresses.contains(&address) {
+            names.addresses.push(address);
+            self.addresses += 1;
+        }
+    }
+
+    /// Whether an outpoint is subscribed to.
+    pub(crate) fn has_outpoint(&self, outpoint: &OutPoint) -> bool {
+        self.outpoints.contains(outpoint)
+    }
+
+    /// Subscribes to an outpoint; `status` is what the client is told now.
+    pub(crate) fn subscribe_outpoint(
+        &mut self,
+        outpoint: OutPoint,
+        output: Output,
+        status: OutpointStatus,
+    ) {
+        self.outputs.insert(outpoint, output);
+        self.outpoints.insert(outpoint, status);
+    }
+
+    /// Ends a subscription; returns whether there was one.
+    pub(crate) fn unsubscribe_outpoint(&mut self, outpoint: &OutPoint) -> bool {
+        self.outputs.remove(outpoint);
+        self.outpoints.remove(outpoint)
+    }
+
+    /// Whether a transaction is subscribed to.
+    pub(crate) fn has_transaction(&self, txid: &Txid) -> bool {
+        self.transactions.contains(txid)
+    }
+
+    /// Subscribes to a transaction; `height` is what the client is told now, at the tip `tip`.
+    pub(crate) fn subscribe_transaction(
+        &mut self,
+        txid: Txid,
+        height: TransactionHeight,
+        tip: BlockHash,
+    ) {
+        self.looked_at.insert(txid, tip);
+        self.transactions.insert(txid, height);
+    }
+
+    /// Ends a subscription; returns whether there was one.
+    pub(crate) fn unsubscribe_transaction(&mut self, txid: &Txid) -> bool {
+        self.looked_at.remove(txid);
+        self.transactions.remove(txid)
+    }
+
+    pub(super) fn touch(&mut self, touched: &HashSet<ScriptHash>) {
+        let outputs = &self.outputs;
+        self.outpoints
+            .mark_where(|outpoint, _| match outputs.get(outpoint) {
+                Some(Output::Of(script_hash)) => touched.contains(script_hash),
+                Some(Output::LookedForAt(_)) | None => true,
+            });
+        // What is in a block stays there, unless blocks are undone.
+        self.transactions
+            .mark_where(|_, height| !matches!(height, TransactionHeight::Block(_)));
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.outpoints.mark_all();
+        self.transactions.mark_all();
+    }
+
+    /// Returns whether anything here is marked.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.outpoints.has_marks() || self.transactions.has_marks()
+    }
+
+    /// Takes up to `count` marks of outpoints away and returns those: what is known of each, and what was said of it
+    /// last.
+    pub(crate) fn take_outpoints(
+        &mut self,
+        count: usize,
+    ) -> Vec<(OutPoint, Output, OutpointStatus)> {
+        let marked = self.outpoints.take_marks(count).into_iter();
+        marked
+            .filter_map(|outpoint| {
+                let output = *self.outputs.get(&outpoint)?;
+                Some((outpoint, output, *self.outpoints.last(&outpoint)?))
+            })
+            .collect()
+    }
+
+    /// Whether the script of any watched outpoint is not known.
+    pub(crate) fn looks_for_outputs(&self) -> bool {
+        self.outpoints.has_marks()
+            && self
+                .outputs
+                .values()
+                .any(|output| matches!(output, Output::LookedForAt(_)))
+    }
+
+    /// Records `status` as sent. Returns whether it differs from the one that was sent last.
+    pub(crate) fn is_outpoint_change(
+        &mut self,
+        outpoint: OutPoint,
+        output: Output,
+        status: OutpointStatus,
+    ) -> bool {
+        if let Some(known) = self.outputs.get_mut(&outpoint) {
+            *known = output;
+        }
+        self.outpoints.is_change(&outpoint, status)
+    }
+
+    /// Takes up to `count` marks of transactions away and returns those: what was said of each last, and whether that
+    /// was at the tip `tip`.
+    pub(crate) fn take_transactions(
+        &mut self,
+        count: usize,
+        tip: BlockHash,
+    ) -> Vec<(Txid, TransactionHeight, bool)> {
+        let marked = self.transactions.take_marks(count).into_iter();
+        marked
+            .filter_map(|txid| {
+                let height = *self.transactions.last(&txid)?;
+                Some((txid, height, self.looked_at.get(&txid) == Some(&tip)))
+            })
+            .collect()
+    }
+
+    /// Records `height` as sent, at the tip `tip`. Returns whether it differs from the one that was sent last.
+    pub(crate) fn is_transaction_change(
+        &mut self,
+        txid: Txid,
+        height: TransactionHeight,
+        tip: BlockHash,
+    ) -> bool {
+        if let Some(looked_at) = self.looked_at.get_mut(&txid) {
+            *looked_at = tip;
+        }
+        self.transactions.is_change(&txid, height)
+    }
+}
