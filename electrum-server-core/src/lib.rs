@@ -5,6 +5,7 @@ pub mod chain;
 pub mod index;
 mod leb128;
 pub mod mempool;
+pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod notify;
@@ -14,6 +15,7 @@ mod read_at;
 pub mod regtest;
 pub mod session;
 pub mod store;
+pub mod subnet;
 pub mod sync;
 pub mod view;
 

@@ -186,7 +186,7 @@ fn the_arguments_of_test_suites_start_us() {
         .args(["--electrum-rpc-addr", &format!("0.0.0.0:{port}")])
         .args([
             "--monitoring-addr",
-            "0.0.0.0:1",
+            &format!("0.0.0.0:{}", free_port()),
             "--http-addr",
             "0.0.0.0:2",
             "-vvv",

@@ -21,9 +21,11 @@ mod bad_input;
 mod bulk;
 mod command_line;
 mod dev;
+mod idle;
 mod notify_latency;
 mod personal;
 mod regtest;
+mod transports;
 mod wallet;
 
 use std::time::{Duration, Instant};

@@ -87,6 +87,11 @@ impl Server {
         });
     }
 
+    /// The folder of all networks' indexes.
+    pub(crate) fn db_dir(&self) -> PathBuf {
+        self.dir.path().join("db")
+    }
+
     fn log_file(&self) -> PathBuf {
         self.dir.path().join("server.log")
     }

@@ -132,13 +132,21 @@ pub(crate) fn electrum() -> Option<Vec<PathBuf>> {
 pub(crate) struct Wallet {
     program: Vec<PathBuf>,
     daemon: Option<Child>,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
+    /// `HOST:PORT:t`, or `s` for TLS; once there is one.
+    server: String,
 }
 
 impl Wallet {
     pub(crate) fn start(program: Vec<PathBuf>, port: u16) -> Self {
+        Self::start_at(program, &format!("127.0.0.1:{port}:t"))
+    }
+
+    /// Connects to `HOST:PORT:t`, or `HOST:PORT:s` for TLS.
+    pub(crate) fn start_at(program: Vec<PathBuf>, server: &str) -> Self {
         let mut wallet = Self::offline(program, &["create"]);
-        wallet.connect(port);
+        wallet.server = server.to_owned();
+        wallet.spawn();
         wallet
     }
 
@@ -148,6 +156,7 @@ impl Wallet {
             program,
             daemon: None,
             dir: TempDir::new().unwrap(),
+            server: String::new(),
         };
         wallet.run(&[&["--offline"], make].concat());
         wallet
@@ -155,15 +164,33 @@ impl Wallet {
 
     /// Starts the wallet's daemon with one server, and no other.
     pub(crate) fn connect(&mut self, port: u16) {
-        let log = File::create(self.dir.path().join("daemon.log")).unwrap();
+        self.server = format!("127.0.0.1:{port}:t");
+        self.spawn();
+    }
+
+    fn spawn(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("daemon.log"))
+            .unwrap();
         let daemon = command(&self.program, &self.dir)
-            .args(["-v", "daemon", "-s", &format!("127.0.0.1:{port}:t"), "-1"])
+            .args(["-v", "daemon", "-s", &self.server, "-1"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.daemon = Some(daemon);
+    }
+
+    /// Ends the daemon and starts another one on the same folder.
+    pub(crate) fn restart(&mut self) {
+        self.run(&["stop"]);
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.wait().unwrap();
+        }
+        self.spawn();
     }
 
     /// Runs one of the wallet's commands; what it printed.

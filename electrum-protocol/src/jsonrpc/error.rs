@@ -71,6 +71,13 @@ impl ErrorObject {
         }
     }
 
+    /// Says when it may be tried again: `"data": {"retry_after": 30}`, in seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.data = RawJson::parse(&format!("{{\"retry_after\":{seconds}}}")).ok();
+        self
+    }
+
     /// Appends the error as JSON.
     pub fn encode(&self, out: &mut Vec<u8>) {
         // Errors look the same in every version.

@@ -6,20 +6,32 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+use super::admission::{Buffer, Guest, Verdict, excessive};
+use super::listener::Shared;
+use super::origin::Origin;
+use super::padding::pad;
+use super::transport::AnyStream;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
+use crate::metrics::Rejection;
 use crate::notify::Update;
-use crate::session::{Next, Place, Services, Session};
+use crate::session::{Next, Place, Services, Session, price};
 
 /// A connected client.
-pub(super) struct Connection<S> {
-    wire: Wire<S>,
+pub(super) struct Connection {
+    wire: Wire<AnyStream>,
+    origin: Origin,
+    /// Whether what is sent is padded: all of it, or each line for itself.
+    padding: Option<Padding>,
+    guest: Guest,
+    buffer: Buffer,
     services: Arc<Services>,
     workers: Arc<Workers>,
     updates: broadcast::Receiver<Arc<Update>>,
@@ -28,6 +40,15 @@ pub(super) struct Connection<S> {
     drain_until: Option<Instant>,
     /// When the client last sent something.
     heard: Instant,
+    /// When the line began to arrive that is not complete.
+    line_since: Option<Instant>,
+    /// Until when the client gets nothing, because it costs much.
+    rest_until: Option<Instant>,
+    /// The bytes that were received, and those that were sent, and are not paid for.
+    received: usize,
+    sent: usize,
+    /// How much of a line there was when the account was settled last.
+    partial: usize,
     /// Whether the client may still send something.
     open: bool,
     /// Whether more updates may come.
@@ -36,12 +57,21 @@ pub(super) struct Connection<S> {
     first_byte: Option<u8>,
 }
 
+/// What is padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Padding {
+    Stream,
+    Lines,
+}
+
 /// Why a connection ended.
 pub(super) enum End {
     /// The client closed it, and has its answers.
     Client,
     /// The client sent nothing for too long.
     Idle,
+    /// The client took too long to send a line.
+    Slow,
     /// The client read nothing for too long.
     Stalled,
     /// The server shuts down.
@@ -61,6 +91,7 @@ impl fmt::Display for End {
         match self {
             Self::Client => f.write_str("closed by the client"),
             Self::Idle => f.write_str("the client sent nothing for too long"),
+            Self::Slow => f.write_str("the client took too long to send a line"),
             Self::Stalled => f.write_str("the client read nothing for too long"),
             Self::Shutdown => f.write_str("shutting down"),
             Self::Tls => f.write_str("the client speaks TLS"),
@@ -77,51 +108,85 @@ impl From<io::Error> for End {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl Connection {
     /// Begins a connection. Updates that are sent from here on reach it.
-    pub(super) fn new(
-        stream: S,
-        services: Arc<Services>,
-        workers: Arc<Workers>,
-        updates: broadcast::Receiver<Arc<Update>>,
-        closing: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(stream: AnyStream, shared: &Shared, origin: Origin, guest: Guest) -> Self {
         Self {
+            origin,
+            padding: None,
             wire: Wire::new(stream),
-            services,
-            workers,
-            updates,
-            closing,
+            guest,
+            buffer: shared.admission.buffer(),
+            services: shared.services.clone(),
+            workers: shared.workers.clone(),
+            updates: shared.updates.subscribe(),
+            closing: shared.closing.clone(),
             drain_until: None,
             heard: Instant::now(),
+            line_since: None,
+            rest_until: None,
+            received: 0,
+            sent: 0,
+            partial: 0,
             open: true,
             published: true,
             first_byte: None,
         }
     }
 
+    /// Pads what is sent, each line for itself if those are messages.
+    pub(super) fn padded(mut self, messages: bool) -> Self {
+        self.padding = Some(match messages {
+            true => Padding::Lines,
+            false => Padding::Stream,
+        });
+        self
+    }
+
     /// Serves the client until the end, and closes the connection.
     pub(super) async fn run(mut self) -> End {
-        let session = Session::new(&self.services);
+        let session = Session::new(&self.services)
+            .with_quota(self.guest.quota())
+            .with_client(self.origin.ip());
+        // It moves between threads, and futures keep room for everything that moves through them.
+        let session = Box::new(session);
         let end = match self.converse(session).await {
             Ok(end) | Err(end) => end,
         };
+        let metrics = &self.services.metrics;
         match end {
-            End::Client | End::Idle | End::Shutdown | End::Session(_) => self.wire.close().await,
+            End::Idle | End::Slow => metrics.reject(Rejection::Idle),
+            End::Stalled => metrics.reject(Rejection::Stalled),
+            _ => {}
+        }
+        match end {
+            End::Client | End::Idle | End::Slow | End::Shutdown | End::Session(_) => {
+                self.wire.close().await;
+            }
             End::Stalled | End::Tls | End::Io(_) | End::Internal => {}
         }
         end
     }
 
-    async fn converse(&mut self, mut session: Session) -> Result<End, End> {
+    async fn converse(&mut self, mut session: Box<Session>) -> Result<End, End> {
         loop {
             let mut next = Next::Output;
+            if self.rest_until.is_some() {
+                self.rest(&mut session).await?;
+            }
             if self.drain_until.is_none() {
                 next = session.run(Place::Reactor, &self.services, self.wire.unsent());
                 if let Next::Needs(place) = next {
                     (session, next) = self.work(session, place).await?;
                 }
-                self.wire.send(session.take_output());
+                let over = matches!(next, Next::Close(_));
+                self.send(&mut session);
+                // A refusal becomes the last thing that is sent.
+                if !over && self.settle(&mut session) {
+                    continue;
+                }
+                // A client that never lets us wait must not keep others waiting.
+                yield_now().await;
             }
             if self.wire.unsent() == 0 {
                 match next {
@@ -131,7 +196,94 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Next::Input | Next::Output | Next::Pause | Next::Needs(_) => {}
                 }
             }
-            self.wait(&mut session, &next).await?;
+            if self.rest_until.is_none() {
+                self.wait(&mut session, &next).await?;
+            }
+        }
+    }
+
+    /// Hands what the session has to say to the wire.
+    fn send(&mut self, session: &mut Session) {
+        let mut output = session.take_output();
+        if let Some(padding) = self.padding {
+            let max = self.services.limits.max_response;
+            output = pad(output, padding == Padding::Lines, max);
+        }
+        self.sent += output.len();
+        self.wire.send(output);
+    }
+
+    /// Settles what the client costs. Returns whether the session has to say something about it.
+    fn settle(&mut self, session: &mut Session) -> bool {
+        let now = Instant::now();
+        let received = std::mem::take(&mut self.received);
+        let sent = std::mem::take(&mut self.sent);
+        let metrics = &self.services.metrics;
+        metrics.received_bytes.add(received as u64);
+        metrics.sent_bytes.add(sent as u64);
+        let bytes = received + sent;
+        let cost = session.take_cost() + bytes as f64 * price::BYTE;
+        match self.guest.charge(cost, now) {
+            Verdict::Go => {}
+            Verdict::Wait(delay) => self.rest_until = now.checked_add(delay),
+            Verdict::Leave(seconds) => {
+                self.services.metrics.reject(Rejection::Cost);
+                session.end(&excessive(seconds));
+                return true;
+            }
+        }
+        let partial = session.pending_input();
+        if partial < self.partial + received {
+            // A line was completed.
+            self.line_since = None;
+        }
+        self.partial = partial;
+        if partial > 0 && self.line_since.is_none() {
+            self.line_since = Some(now);
+        }
+        if self.buffer.set(partial + self.wire.unsent()) {
+            self.services.metrics.reject(Rejection::Buffers);
+            let message = "the server has no memory left for so much unread data";
+            session
+                .end(&ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60));
+            return true;
+        }
+        false
+    }
+
+    /// Lets a client wait that costs much, while what is ready to be sent is sent.
+    async fn rest(&mut self, session: &mut Session) -> Result<(), End> {
+        while let Some(until) = self.rest_until {
+            tokio::select! {
+                biased;
+                () = passed(Some(until)) => self.rest_until = None,
+                () = passed(self.patience(None)) => return Err(self.overdue()),
+                () = told(&mut self.closing), if self.drain_until.is_none() => {
+                    self.drain();
+                    self.rest_until = None;
+                }
+                update = self.updates.recv(), if self.published => self.note(update, session),
+                moved = self.wire.step(None) => {
+                    moved?;
+                }
+            }
+        }
+        self.excuse();
+        Ok(())
+    }
+
+    /// Forgives a silence that was ours: nothing was read for a while.
+    fn excuse(&mut self) {
+        let now = Instant::now();
+        self.heard = now;
+        self.line_since = self.line_since.map(|_| now);
+    }
+
+    fn note(&mut self, update: Result<Arc<Update>, RecvError>, session: &mut Session) {
+        match update {
+            Ok(update) => session.on_update(&update),
+            Err(RecvError::Lagged(_)) => session.on_missed_updates(),
+            Err(RecvError::Closed) => self.published = false,
         }
     }
 
@@ -144,9 +296,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Next::Needs(_) => return Ok(()),
             Next::Output | Next::Close(_) => (false, false),
         };
+        if !reading {
+            self.line_since = self.line_since.map(|_| Instant::now());
+        }
         let deadline = self.patience(Some(self.heard));
         let first_byte = &mut self.first_byte;
+        let mut count = 0;
         let mut receive = |bytes: &[u8]| {
+            count += bytes.len();
             if first_byte.is_none() {
                 *first_byte = bytes.first().copied();
             }
@@ -157,14 +314,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             biased;
             () = passed(deadline) => return Err(self.overdue()),
             () = told(&mut self.closing), if self.drain_until.is_none() => self.drain(),
-            update = self.updates.recv(), if self.published => match update {
-                Ok(update) => session.on_update(&update),
-                Err(RecvError::Lagged(_)) => session.on_missed_updates(),
-                Err(RecvError::Closed) => self.published = false,
-            },
+            update = self.updates.recv(), if self.published => self.note(update, session),
             moved = self.wire.step(sink) => match moved? {
                 Moved::Read => {
                     self.heard = Instant::now();
+                    self.received += count;
                     if self.first_byte == Some(TLS_HANDSHAKE) {
                         info!("a client speaks TLS to a port that does not; it was told the wrong port or transport");
                         return Err(End::Tls);
@@ -179,13 +333,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Lets the session work where it may block, while what is ready to be sent is sent.
-    async fn work(&mut self, mut session: Session, place: Place) -> Result<(Session, Next), End> {
+    async fn work(
+        &mut self,
+        mut session: Box<Session>,
+        place: Place,
+    ) -> Result<(Box<Session>, Next), End> {
         let unsent = self.wire.unsent();
         let services = self.services.clone();
         let workers = self.workers.clone();
         let mut work = pin!(workers.run(place, move || {
+            let begun = Instant::now();
             let next = session.run(place, &services, unsent);
-            (session, next)
+            (session, next, begun.elapsed())
         }));
         let done = loop {
             // The client may be silent for as long as it waits for us.
@@ -200,11 +359,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         };
-        self.heard = Instant::now();
-        done.map_err(|error| {
+        self.excuse();
+        let (mut session, next, took) = done.map_err(|error| {
             error!(%error, "a session failed");
             End::Internal
-        })
+        })?;
+        self.services.metrics.worked(place, took);
+        if place == Place::Store {
+            session.add_cost(took.as_secs_f64() * price::STORE_SECOND);
+        }
+        Ok((session, next))
     }
 
     /// From here on the client only gets what it has not read yet.
@@ -224,7 +388,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .wire
             .waiting_since()
             .and_then(|since| since.checked_add(limits.write_timeout));
-        [idle, stalled, self.drain_until]
+        let slow = self
+            .line_since
+            .filter(|_| heard.is_some())
+            .and_then(|since| since.checked_add(limits.line_timeout));
+        [idle, slow, stalled, self.drain_until]
             .into_iter()
             .flatten()
             .min()
@@ -232,10 +400,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Says what patience has ended for.
     fn overdue(&self) -> End {
+        let limits = &self.services.limits;
         if self.drain_until.is_some() {
             End::Shutdown
-        } else if self.wire.waiting_since().is_some() {
+        } else if self
+            .wire
+            .waiting_since()
+            .is_some_and(|since| since.elapsed() >= limits.write_timeout)
+        {
             End::Stalled
+        } else if self
+            .line_since
+            .is_some_and(|since| since.elapsed() >= limits.line_timeout)
+        {
+            End::Slow
         } else {
             End::Idle
         }

@@ -1,4 +1,4 @@
-//! TCP: listeners, and one task per connection.
+//! Listeners (TCP, TLS, WebSocket, unix sockets, the PROXY protocol), and one task per connection.
 //!
 //! The only asynchronous code of the crate, and the only code that looks at a clock. Bytes enter, bytes leave; what they
 //! mean is the business of the [session](crate::session), which is synchronous. A session is on the task of its
@@ -6,23 +6,32 @@
 //!
 //! There is no "still syncing": whoever calls [`serve`] has a view to serve. See `docs/adr/0007`.
 
+mod admission;
 mod connection;
 mod listener;
+mod origin;
+mod padding;
+mod peers;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod wire;
 mod workers;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use listener::Listener;
+pub use peers::{PeerOptions, Peers};
+pub use transport::{Certificate, CertificateError, Trusted};
+
 use crate::notify::Update;
 use crate::session::Services;
-use listener::Listener;
+use admission::Admission;
+use listener::{FAREWELLS, Shared};
 use workers::Workers;
 
 /// How many updates a connection may be behind; one that is further behind compares all its subscriptions.
@@ -44,7 +53,7 @@ pub fn updates() -> broadcast::Sender<Arc<Update>> {
 /// The listeners are bound by the caller, so binding to port 0 and sockets that were inherited work alike. Must be
 /// called within a tokio runtime that has its I/O and time drivers enabled.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     services: Arc<Services>,
     updates: broadcast::Sender<Arc<Update>>,
     shutdown: impl Future<Output = ()>,
@@ -52,23 +61,23 @@ pub async fn serve(
     let (closing, is_closing) = watch::channel(false);
     // Every connection holds a sender; when the last one is gone, the receiver hears that nobody is left.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let max_connections = services.limits.max_connections.min(Semaphore::MAX_PERMITS);
-    let slots = Arc::new(Semaphore::new(max_connections));
-    let workers = Arc::new(Workers::new());
+    let shared = Shared {
+        admission: Arc::new(Admission::new(
+            services.limits.clone(),
+            services.metrics.clone(),
+        )),
+        services,
+        workers: Arc::new(Workers::new()),
+        updates,
+        closing: is_closing,
+        farewells: Arc::new(Semaphore::new(FAREWELLS)),
+        alive,
+    };
     let mut accepting = JoinSet::new();
-    for tcp in listeners {
-        let listener = Listener {
-            tcp,
-            services: services.clone(),
-            workers: workers.clone(),
-            updates: updates.clone(),
-            closing: is_closing.clone(),
-            slots: slots.clone(),
-            alive: alive.clone(),
-        };
-        accepting.spawn(listener.run());
+    for listener in listeners {
+        accepting.spawn(listener::run(listener, shared.clone()));
     }
-    drop(alive);
+    drop(shared);
     shutdown.await;
     accepting.shutdown().await;
     // Nobody listens when there is no connection.

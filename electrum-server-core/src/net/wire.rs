@@ -19,6 +19,8 @@ pub(super) struct Wire<S> {
     outbound: Vec<u8>,
     /// How much of `outbound` the peer has taken.
     taken: usize,
+    /// Whether a layer below may hold back what was written.
+    unflushed: bool,
     /// When the peer last took something, or when the first byte began to wait.
     progress: Instant,
 }
@@ -43,6 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             stream,
             outbound: Vec::new(),
             taken: 0,
+            unflushed: false,
             progress: Instant::now(),
         }
     }
@@ -54,7 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Returns since when the peer has taken nothing although there was something to take.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        (self.unsent() > 0).then_some(self.progress)
+        (self.unsent() > 0 || self.unflushed).then_some(self.progress)
     }
 
     /// Queues bytes.
@@ -62,7 +65,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if self.unsent() == 0 {
             self.outbound = bytes;
             self.taken = 0;
-            self.progress = Instant::now();
+            if !self.unflushed {
+                self.progress = Instant::now();
+            }
         } else if !bytes.is_empty() {
             self.outbound.drain(..self.taken);
             self.taken = 0;
@@ -80,6 +85,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             {
                 return Poll::Ready(result.map(|()| Moved::Wrote));
             }
+            if self.unsent() == 0
+                && self.unflushed
+                && let Poll::Ready(result) = Pin::new(&mut self.stream).poll_flush(cx)
+            {
+                self.unflushed = false;
+                return Poll::Ready(result.map(|()| Moved::Wrote));
+            }
             match &mut sink {
                 Some(sink) => self.poll_read(cx, sink),
                 None => Poll::Pending,
@@ -95,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.taken += written;
+        self.unflushed = true;
         self.progress = Instant::now();
         if self.unsent() == 0 {
             // Gives the memory of a large answer back.
@@ -135,8 +148,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// How much is read at a time. Lives on the stack while it is read, and never longer.
-const READ_SIZE: usize = 32 * 1024;
+/// How much is read at a time, and so how much one client may have done before others get their turn. Lives on the stack
+/// while it is read, and never longer.
+const READ_SIZE: usize = 16 * 1024;
 
 /// How long, and how much, is read after the goodbye.
 const LINGER: Duration = Duration::from_secs(1);

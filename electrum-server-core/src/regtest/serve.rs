@@ -195,7 +195,7 @@ impl TestServer {
             };
             // Who is still connected when a test ends is a client that the test has forgotten.
             let serve = net::serve(
-                vec![listener],
+                vec![listener.into()],
                 Arc::new(services),
                 updates,
                 std::future::pending(),

@@ -1,11 +1,21 @@
-//! What one session may cost, and where each request is handled.
+//! What clients may cost: every limit with its default, the price of every request, and where it is handled.
+//!
+//! There are two kinds of limits. *Caps* bound memory and handles: they hold for everybody, some of them per subnet.
+//! *Costs* bound work, after ElectrumX: whatever a client makes the server do adds to what its subnet owes, and is
+//! forgiven with time. Who owes much is served slowly, who owes too much is sent away and told when to come back.
 
 use std::time::Duration;
 
+use electrum_protocol::ErrorCode;
 use electrum_protocol::method::{Request, outpoint};
 
-/// The limits of the sessions of a server; the default suits a public one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use crate::subnet::Subnet;
+
+/// The limits of a server; the default suits a public one.
+///
+/// Whoever comes from an [`exempt`](Self::exempt) address or through a unix socket is counted, but is in no subnet and
+/// owes nothing.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// The longest line that is read, in bytes. A longer one is refused and skipped.
     pub max_line: usize,
@@ -22,10 +32,36 @@ pub struct Limits {
     pub max_history: Option<usize>,
     /// The most subscriptions of a session: scripts, addresses, outpoints and transactions together.
     pub max_subscriptions: usize,
+    /// The most subscriptions of the sessions of a subnet together.
+    pub max_subnet_subscriptions: usize,
+    /// The most subscriptions of all sessions together; one takes some 150 bytes.
+    pub max_total_subscriptions: usize,
     /// How many refused messages, less the accepted ones, end a session.
     pub max_refusals: u32,
-    /// The most connections at a time; more are closed at once.
+    /// The most connections at a time; more are turned away.
     pub max_connections: usize,
+    /// The most connections of a subnet at a time.
+    pub max_subnet_connections: usize,
+    /// How many bytes may be buffered for all clients together, of lines that are not complete and of answers that are
+    /// not read. Beyond it, clients for whom more than [`FAIR_BUFFER`] is buffered are closed.
+    pub max_buffered: usize,
+    /// How many leading bits make a subnet of an IPv4 address.
+    pub subnet_bits_v4: u8,
+    /// How many leading bits make a subnet of an IPv6 address.
+    pub subnet_bits_v6: u8,
+    /// Addresses without a subnet: neither caps per subnet nor costs apply.
+    pub exempt: Vec<Subnet>,
+    /// What a subnet may owe before its requests are delayed. Nothing is charged when [`cost_hard`](Self::cost_hard)
+    /// is zero.
+    pub cost_soft: f64,
+    /// What a subnet may owe before its clients are sent away. A five-thousandth of it is forgiven every second.
+    pub cost_hard: f64,
+    /// The longest delay of a group of requests, just below the hard limit.
+    pub cost_delay: Duration,
+    /// A client must be done with the handshakes of TLS, WebSocket and the PROXY protocol after so long.
+    pub handshake_timeout: Duration,
+    /// A line must be complete so long after its first byte.
+    pub line_timeout: Duration,
     /// A client that has been silent for so long is closed.
     pub idle_timeout: Duration,
     /// A client that reads nothing for so long, although there is something to read, is closed.
@@ -44,8 +80,20 @@ impl Default for Limits {
             output_ceiling: 1 << 20,
             max_history: Some((MAX_RESPONSE - 100) / HISTORY_ENTRY_SIZE),
             max_subscriptions: 100_000,
+            max_subnet_subscriptions: 200_000,
+            max_total_subscriptions: 5_000_000,
             max_refusals: 100,
             max_connections: 1000,
+            max_subnet_connections: 50,
+            max_buffered: 256 << 20,
+            subnet_bits_v4: 24,
+            subnet_bits_v6: 48,
+            exempt: Subnet::loopback().to_vec(),
+            cost_soft: 1000.0,
+            cost_hard: 10_000.0,
+            cost_delay: Duration::from_millis(2500),
+            handshake_timeout: Duration::from_secs(10),
+            line_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(600),
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(5),
@@ -64,6 +112,9 @@ impl Limits {
         }
     }
 }
+
+/// What may be buffered for a client whatever others do, in bytes.
+pub const FAIR_BUFFER: usize = 64 * 1024;
 
 /// The longest line that Electrum reads.
 const MAX_RESPONSE: usize = 8_100_000;
@@ -151,6 +202,59 @@ pub(super) fn place(request: &Request) -> Place {
         | Request::UtxoGetInfo(_)
         | Request::TransactionGet(_)
         | Request::MempoolGetInfo(_) => Place::Node,
+    }
+}
+
+/// What things cost, in the unit of ElectrumX: about a hundredth of what one client may do in a minute and a half.
+pub(crate) mod price {
+    /// A connection.
+    pub(crate) const CONNECTION: f64 = 5.0;
+    /// A byte that was received or sent.
+    pub(crate) const BYTE: f64 = 1.0 / 5000.0;
+    /// A second of a thread that reads the store: ten such threads for a minute and a half exhaust a subnet.
+    pub(crate) const STORE_SECOND: f64 = 10.0;
+    /// A message that was refused.
+    pub(super) const REFUSAL: f64 = 100.0;
+    /// A message that is not JSON.
+    pub(super) const NOT_JSON: f64 = 1000.0;
+}
+
+/// Returns what a request costs besides its bytes and the time that the store takes.
+pub(super) fn price_of(request: &Request) -> f64 {
+    match request {
+        Request::ServerAddPeer(_) => 100.0,
+        Request::ServerFeatures(_) => 0.2,
+        Request::ServerBanner(_) => 0.5,
+        Request::ServerDonationAddress(_) | Request::ServerPing(_) => 0.1,
+        Request::HeadersSubscribe(_) => 0.25,
+        Request::BlockHeader(params) if params.cp_height == 0 => 0.25,
+        Request::BlockHeader(_) => 1.25,
+        Request::ScripthashSubscribe(_)
+        | Request::ScripthashUnsubscribe(_)
+        | Request::ScriptpubkeySubscribe(_)
+        | Request::ScriptpubkeyUnsubscribe(_)
+        | Request::OutpointUnsubscribe(_)
+        | Request::TransactionUnsubscribe(_)
+        | Request::AddressSubscribe(_) => 0.1,
+        Request::ScripthashGetHistory(_)
+        | Request::ScripthashGetMempool(_)
+        | Request::ScriptpubkeyGetHistory(_)
+        | Request::ScriptpubkeyGetMempool(_)
+        | Request::AddressGetHistory(_)
+        | Request::AddressGetMempool(_) => 0.25,
+        Request::TransactionBroadcast(_) | Request::TransactionBroadcastPackage(_) => 0.25,
+        Request::TransactionGetMerkle(_) | Request::TransactionIdFromPos(_) => 0.25,
+        Request::EstimateFee(_) => 0.1,
+        // Whatever has no price of its own.
+        _ => 1.0,
+    }
+}
+
+/// Returns what a refused message costs.
+pub(super) fn price_of_refusal(code: ErrorCode) -> f64 {
+    match code {
+        ErrorCode::PARSE_ERROR => price::NOT_JSON,
+        _ => price::REFUSAL,
     }
 }
 

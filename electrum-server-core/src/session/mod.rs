@@ -12,6 +12,7 @@
 mod fees;
 mod handlers;
 mod limits;
+mod quota;
 mod reply;
 mod services;
 mod subscriptions;
@@ -19,20 +20,23 @@ mod subscriptions;
 pub(crate) mod tests;
 mod wallets;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use electrum_protocol::server::{Event, Token};
 use electrum_protocol::{ErrorCode, ErrorObject, Request, ScriptHash, Server};
 use tracing::{debug, error};
 
-pub use limits::{Limits, Place};
-pub use services::{About, Refresh, Services};
+pub(crate) use limits::price;
+pub use limits::{FAIR_BUFFER, Limits, Place};
+pub use quota::{Quota, Tally};
+pub use services::{About, PeerBook, Refresh, Services};
 
 use crate::answers::Question;
 use crate::notify::Update;
 use crate::view::{QueryError, View};
 use handlers::Turn;
-use limits::Conduct;
+use limits::{Conduct, price_of, price_of_refusal};
 use subscriptions::Subscriptions;
 
 /// The server's side of one client.
@@ -51,6 +55,10 @@ pub struct Session {
     output: Vec<u8>,
     /// Why the conversation is over, once it is.
     over: Option<String>,
+    /// What the requests cost that were handled since somebody asked.
+    cost: f64,
+    /// Where the client comes from.
+    client: Option<IpAddr>,
     /// Whether it was told of a script of no wallet.
     has_logged: bool,
 }
@@ -87,8 +95,24 @@ impl Session {
             news: false,
             output: Vec::new(),
             over: None,
+            cost: 0.0,
+            client: None,
             has_logged: false,
         }
+    }
+
+    /// Says where the client comes from, unless it is a unix socket.
+    #[must_use]
+    pub fn with_client(mut self, client: Option<IpAddr>) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// Counts the session's subscriptions where those of others are counted.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.subscriptions.count_in(quota);
+        self
     }
 
     /// Takes bytes from the client, in any portions. They are acted upon by [`run`](Self::run).
@@ -117,6 +141,28 @@ impl Session {
         let mut all = std::mem::take(&mut self.output);
         all.extend_from_slice(&output);
         all
+    }
+
+    /// Takes what was done since this was asked last, in the unit of [`Limits::cost_hard`].
+    pub fn take_cost(&mut self) -> f64 {
+        std::mem::take(&mut self.cost)
+    }
+
+    /// Adds what else the requests cost.
+    pub fn add_cost(&mut self, cost: f64) {
+        self.cost += cost;
+    }
+
+    /// Returns how many bytes were received that are no whole line yet.
+    pub fn pending_input(&self) -> usize {
+        self.server.pending_input()
+    }
+
+    /// Ends the conversation with an error; [`run`](Self::run) then says so.
+    pub fn end(&mut self, error: &ErrorObject) {
+        self.server.close(error);
+        self.held = None;
+        self.over = Some(error.message.clone());
     }
 
     /// Acts on what was received, as far as that is possible here and now.
@@ -153,6 +199,7 @@ impl Session {
                 if let Some(question) = &question
                     && let Some(result) = self.known(question, services)
                 {
+                    services.metrics.answered(request.method(), true);
                     self.server.reply_encoded(token, &result);
                     continue;
                 }
@@ -187,6 +234,7 @@ impl Session {
         match event {
             Event::Request { token, request } => {
                 self.conduct.accepted();
+                self.cost += price_of(&request);
                 self.held = Some((token, request));
             }
             Event::Negotiated {
@@ -196,6 +244,8 @@ impl Session {
                 debug!(client_name, %version, "negotiated");
             }
             Event::Refused { code } => {
+                services.metrics.refused.add(1);
+                self.cost += price_of_refusal(code);
                 if self.conduct.refused(&services.limits) {
                     let reason = "too many invalid messages";
                     debug!(%code, reason);
@@ -239,6 +289,7 @@ impl Session {
         question: Option<Question>,
         services: &Services,
     ) {
+        let method = request.method();
         let view = self.view(services);
         let sequence = view.sequence();
         let version = token.version();
@@ -247,9 +298,12 @@ impl Session {
             version,
             view,
             subscriptions: &mut self.subscriptions,
+            client: self.client,
         };
         let result = handlers::handle(request, &mut turn);
+        services.metrics.answered(method, result.is_ok());
         let view = turn.view;
+        self.subscriptions.settle();
         let now = view.sequence();
         if let Ok(response) = &result
             && let Some(question) = question
@@ -323,6 +377,7 @@ impl Session {
                             answers.keep_status(script_hash, view.sequence(), status);
                         }
                         for notification in self.subscriptions.news_of_script(script_hash, status) {
+                            services.metrics.notifications.add(1);
                             self.server.notify(&notification);
                         }
                     }

@@ -39,6 +39,10 @@ pub(super) enum MethodError {
     PongTooLong,
     #[error("Subscription limit reached: {max} subscriptions")]
     TooManySubscriptions { max: usize },
+    #[error("Subscription limit reached: {max} scripts for all clients of your subnet")]
+    TooManySubscriptionsOfSubnet { max: usize },
+    #[error("Subscription limit reached: the server has no room for more")]
+    TooManySubscriptionsOfAll,
     #[error("the transaction was rejected by network rules.\n\n{message}\n[{raw_tx}]")]
     Rejected { message: String, raw_tx: String },
     #[error("the tx package was rejected by network rules.\n\n{message}.")]
@@ -71,8 +75,10 @@ pub(super) fn to_wire(error: &MethodError, version: ProtocolVersion) -> ErrorObj
         | MethodError::PongTooLong
         | MethodError::Rejected { .. }
         | MethodError::PackageRejected { .. } => (ErrorCode::BAD_REQUEST, error.to_string()),
+        MethodError::TooManySubscriptions { .. }
+        | MethodError::TooManySubscriptionsOfSubnet { .. }
+        | MethodError::TooManySubscriptionsOfAll => (ErrorCode::LIMIT_EXCEEDED, error.to_string()),
         MethodError::Scanning { .. } => (ErrorCode::SERVER_BUSY, error.to_string()),
-        MethodError::TooManySubscriptions { .. } => (ErrorCode::LIMIT_EXCEEDED, error.to_string()),
         MethodError::Query(QueryError::TooLong { .. }) => {
             (ErrorCode::HISTORY_TOO_LARGE, "history too large".to_owned())
         }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use electrum_protocol::method::server::HostPorts;
+use arc_swap::ArcSwap;
+use electrum_protocol::method::server::{HostPorts, Peer, ServerFeatures};
 use electrum_protocol::{ServerConfig, VersionRange};
 
 use super::fees::Fees;
@@ -15,6 +17,7 @@ use bitcoin::BlockHash;
 
 use crate::chain::blockfiles::BlockFiles;
 use crate::chain::{Node, NodeError};
+use crate::metrics::Metrics;
 use crate::notify::Published;
 use crate::personal::{Unwatched, WalletSet};
 use crate::sync::PersonalHandle;
@@ -31,7 +34,7 @@ pub struct About {
     ///
     /// Protocol 1.6 demands it, but clients exist that never do.
     pub version_first: bool,
-    /// The text that wallets show to their users.
+    /// The text that wallets show to their users; [`Services::set_banner`] replaces it.
     pub banner: String,
     /// Where to say thanks; may be empty.
     pub donation_address: String,
@@ -56,6 +59,15 @@ impl Default for About {
 /// Makes the published view current with the node; returns when it is, or when that takes too long.
 pub type Refresh = Box<dyn Fn() + Send + Sync>;
 
+/// Other servers that clients may be told of.
+pub trait PeerBook: Send + Sync {
+    /// Returns those to name to a client at this address.
+    fn peers(&self, client: Option<IpAddr>) -> Vec<Peer>;
+
+    /// Takes note of a client that says it is a server; returns whether it will be looked at.
+    fn propose(&self, features: &ServerFeatures, client: Option<IpAddr>) -> bool;
+}
+
 /// Which wallets sessions may see.
 #[derive(Debug)]
 pub(super) struct Wallets {
@@ -68,11 +80,15 @@ pub(super) struct Wallets {
 pub struct Services {
     /// What the server says about itself.
     pub about: About,
+    banner: ArcSwap<String>,
     /// What a session may cost.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) node: Arc<dyn Node>,
     block_files: Option<Arc<BlockFiles>>,
+    pub(super) peers: Option<Arc<dyn PeerBook>>,
     pub(super) wallets: Option<Wallets>,
     pub(super) fees: Fees,
     published: Arc<Published>,
@@ -97,16 +113,28 @@ impl Services {
             max_batch: limits.max_batch,
         });
         Self {
+            banner: ArcSwap::from_pointee(about.banner.clone()),
             about,
             limits,
+            metrics: Arc::default(),
             protocol,
             node,
             block_files: None,
+            peers: None,
             wallets: None,
             fees: Fees::default(),
             published,
             refresh,
         }
+    }
+
+    /// Replaces the text that wallets show; clients that ask from here on get it.
+    pub fn set_banner(&self, banner: String) {
+        self.banner.store(Arc::new(banner));
+    }
+
+    pub(super) fn banner(&self) -> String {
+        self.banner.load().as_ref().clone()
     }
 
     /// Answers for some wallets only: those of `allowed`, whatever others there are.
@@ -125,11 +153,30 @@ impl Services {
         self
     }
 
+    /// Counts where others count as well: limits of all clients hold for those of all servers that share this.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Takes raw transactions from these files where they have them.
     #[must_use]
     pub fn with_block_files(mut self, files: Arc<BlockFiles>) -> Self {
         self.block_files = Some(files);
         self
+    }
+
+    /// Names these servers to clients, and lets clients that are servers name themselves.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Arc<dyn PeerBook>) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
+    /// Returns what the server says about itself.
+    pub(crate) fn features(&self, view: &View) -> ServerFeatures {
+        super::handlers::features(self, view)
     }
 
     /// Returns some bytes of a block, which nobody has checked, if they are to be had at little cost.
@@ -154,7 +201,7 @@ impl Services {
     }
 
     /// Returns the newest view.
-    pub(super) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         self.published.view()
     }
 

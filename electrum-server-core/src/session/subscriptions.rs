@@ -12,6 +12,8 @@ use electrum_protocol::{Notification, ScriptHash, Status};
 pub(super) use others::{Others, Output};
 use watch::Watch;
 
+use super::limits::Limits;
+use super::quota::Quota;
 use super::reply::MethodError;
 use crate::notify::Touched;
 
@@ -26,6 +28,9 @@ pub(super) struct Subscriptions {
     scripts: Watch<ScriptHash, Option<Status>>,
     /// What few clients subscribe to.
     others: Option<Box<Others>>,
+    quota: Quota,
+    /// How many of them are counted there.
+    counted: usize,
 }
 
 /// How a client wants headers.
@@ -74,10 +79,27 @@ impl Subscriptions {
     }
 
     /// Checks that there may be one more, unless it is there already.
-    pub(super) fn admit(&self, is_there: bool, max: usize) -> Result<(), MethodError> {
-        match is_there || self.len() < max {
-            true => Ok(()),
+    pub(super) fn admit(&self, is_there: bool, limits: &Limits) -> Result<(), MethodError> {
+        let max = limits.max_subscriptions;
+        match self.len() < max {
+            _ if is_there => Ok(()),
+            true => self.quota.admit(limits),
             false => Err(MethodError::TooManySubscriptions { max }),
+        }
+    }
+
+    /// Says where subscriptions are counted with those of others. Must be called before there are any.
+    pub(super) fn count_in(&mut self, quota: Quota) {
+        self.quota = quota;
+    }
+
+    /// Counts with those of others what has come and gone since this was called last.
+    pub(super) fn settle(&mut self) {
+        let now = self.len();
+        let before = std::mem::replace(&mut self.counted, now);
+        match now.checked_sub(before) {
+            Some(more) => self.quota.take(more),
+            None => self.quota.give_back(before - now),
         }
     }
 
@@ -183,5 +205,11 @@ impl Subscriptions {
                     .collect()
             }
         }
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.quota.give_back(self.counted);
     }
 }

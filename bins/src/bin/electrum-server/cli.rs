@@ -22,7 +22,8 @@ winning: ./electrum-server.toml, ~/.electrum-server/config.toml, /etc/electrum-s
 A user and password for the node (`auth = \"USER:PASSWORD\"`) are taken from a file or from
 ELECTRUM_SERVER_AUTH only: a command line can be read by every user of the machine.
 
-Signals: SIGUSR1 looks at the node now; SIGHUP reads the wallets again; SIGINT and SIGTERM stop cleanly.
+Signals: SIGUSR1 looks at the node now; SIGHUP reads the wallets, the certificate and the banner again;
+SIGINT and SIGTERM stop cleanly.
 Exit status: 0 stopped as asked, 1 failure, 2 wrong options or configuration.";
 
 /// An Electrum server for your own Bitcoin Core
@@ -119,6 +120,41 @@ pub(crate) struct Options {
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) electrum_rpc_addr: Vec<String>,
 
+    /// Address for clients that speak TLS; repeatable [default: none]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) electrum_tls_addr: Vec<String>,
+
+    /// Address for clients that speak WebSocket; repeatable [default: none]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) ws_addr: Vec<String>,
+
+    /// Address for clients that speak WebSocket within TLS; repeatable [default: none]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) wss_addr: Vec<String>,
+
+    /// Unix socket for clients on this machine; repeatable [default: none]
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) unix_socket: Vec<String>,
+
+    /// Certificate for TLS (PEM), with --tls-key; read again on SIGHUP and when it changes [default: one
+    /// that is made once and kept in the folder `tls` beside the index]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Private key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Proxies that begin every connection with a header of the PROXY protocol (1 or 2): an address, a
+    /// subnet, or `unix` for the unix sockets; repeatable [default: none]
+    #[arg(long, value_name = "SUBNET")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) proxy_protocol_from: Vec<String>,
+
     /// Index and follow the chain, but serve nobody
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
         hide_possible_values = true, value_parser = BoolishValueParser::new())]
@@ -147,6 +183,61 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_connections: Option<usize>,
 
+    /// Most clients of a subnet at a time [default: 50]
+    #[arg(long, alias = "max-clients-per-ip", value_name = "COUNT")]
+    #[serde(alias = "max_clients_per_ip")]
+    pub(crate) max_clients_per_subnet: Option<usize>,
+
+    /// Most subscriptions of a subnet [default: 200000]
+    #[arg(long, alias = "max-subs-per-ip", value_name = "COUNT")]
+    #[serde(alias = "max_subs_per_ip")]
+    pub(crate) max_subs_per_subnet: Option<usize>,
+
+    /// Most subscriptions of all clients together; each takes some 150 bytes [default: 5000000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_subs: Option<usize>,
+
+    /// Most requests in a batch [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_batch: Option<usize>,
+
+    /// Longest line that is read, in bytes [default: 2000000]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_recv: Option<usize>,
+
+    /// Most memory for lines and answers that wait for clients, in MiB [default: 256]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) max_buffers_mib: Option<u32>,
+
+    /// What a subnet may owe before its requests are delayed, in ElectrumX's unit [default: 1000]
+    #[arg(long, value_name = "COST")]
+    pub(crate) cost_soft_limit: Option<u32>,
+
+    /// What a subnet may owe before its clients are sent away (0: nothing is charged) [default: 10000]
+    #[arg(long, value_name = "COST")]
+    pub(crate) cost_hard_limit: Option<u32>,
+
+    /// Addresses and subnets, besides this machine's own, that pay nothing and count in no subnet;
+    /// repeatable [default: none]
+    #[arg(
+        long,
+        alias = "subnets-to-exclude-from-per-ip-limits",
+        value_name = "SUBNET"
+    )]
+    #[serde(
+        alias = "subnets_to_exclude_from_per_ip_limits",
+        deserialize_with = "one_or_many"
+    )]
+    pub(crate) exempt_subnets: Vec<String>,
+
+    /// Seconds until a silent client is closed [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) session_timeout: Option<u64>,
+
+    /// Seconds until a client must be done with its handshakes [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) handshake_timeout: Option<u64>,
+
     /// Seconds between two looks at the node when it announces nothing by itself [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) wait_duration_secs: Option<u64>,
@@ -155,13 +246,52 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) jsonrpc_timeout_secs: Option<u64>,
 
-    /// Text that wallets show in their console when they connect
+    /// Text that wallets show in their console when they connect; $SERVER_VERSION, $SERVER_SUBVERSION,
+    /// $DAEMON_VERSION, $DAEMON_SUBVERSION and $DONATION_ADDRESS are replaced
     #[arg(long, value_name = "TEXT")]
     pub(crate) server_banner: Option<String>,
 
+    /// File with such a text instead; read again on SIGHUP and when it changes
+    #[arg(long, alias = "banner", value_name = "FILE")]
+    #[serde(alias = "banner")]
+    pub(crate) banner_file: Option<PathBuf>,
+
     /// Address for donations that wallets may show [default: none]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, alias = "donation", value_name = "ADDRESS")]
+    #[serde(alias = "donation")]
     pub(crate) donation_address: Option<String>,
+
+    /// Pad what is sent, so that its length says little about what it is; costs traffic
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) pad_responses: Option<bool>,
+
+    /// Look for other servers and name them to clients
+    #[arg(long, alias = "peer-discovery", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    #[serde(alias = "peer_discovery")]
+    pub(crate) peering: Option<bool>,
+
+    /// Name this server to the others, as --report-services says [default: true]
+    #[arg(long, alias = "peer-announce", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    #[serde(alias = "peer_announce")]
+    pub(crate) announce: Option<bool>,
+
+    /// Under which name this server can be reached: `ssl://example.org:50002`, or tcp, ws, wss;
+    /// repeatable [default: none]
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) report_services: Vec<String>,
+
+    /// A server to begin with when looking for others: `ssl://example.org:50002`; repeatable
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) peer: Vec<String>,
+
+    /// SOCKS5 proxy that leads to onion services [default: none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) tor_proxy: Option<String>,
 
     /// What to log, for example `info` or `info,electrum_server_core::net=debug`; wins over RUST_LOG
     /// [default: info]
@@ -173,8 +303,7 @@ pub(crate) struct Options {
         hide_possible_values = true, value_parser = BoolishValueParser::new())]
     pub(crate) log_timestamps: Option<bool>,
 
-    /// Accepted so that electrs' configurations work, but nothing listens there: this program has no
-    /// metrics endpoint yet
+    /// Address of the metrics for Prometheus (/metrics), and of /healthz and /readyz [default: none]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) monitoring_addr: Option<String>,
 
@@ -263,98 +392,6 @@ pub(crate) struct Options {
     pub(crate) signet_magic: Option<String>,
 }
 
-impl Options {
-    /// Fills what is absent here with what `lower` says.
-    pub(crate) fn or(self, lower: Self) -> Self {
-        Self {
-            network: self.network.or(lower.network),
-            db_dir: self.db_dir.or(lower.db_dir),
-            db_mem_mib: self.db_mem_mib.or(lower.db_mem_mib),
-            daemon_dir: self.daemon_dir.or(lower.daemon_dir),
-            blocks_dir: self.blocks_dir.or(lower.blocks_dir),
-            daemon_rpc_addr: self.daemon_rpc_addr.or(lower.daemon_rpc_addr),
-            cookie_file: self.cookie_file.or(lower.cookie_file),
-            wallet: match self.wallet.is_empty() {
-                true => lower.wallet,
-                false => self.wallet,
-            },
-            eps_config: self.eps_config.or(lower.eps_config),
-            bwt_env: self.bwt_env.or(lower.bwt_env),
-            wallet_birth: self.wallet_birth.or(lower.wallet_birth),
-            gap_limit: self.gap_limit.or(lower.gap_limit),
-            unwatched: self.unwatched.or(lower.unwatched),
-            fetch_pruned_blocks: self.fetch_pruned_blocks.or(lower.fetch_pruned_blocks),
-            broadcast_command: self.broadcast_command.or(lower.broadcast_command),
-            auth: self.auth.or(lower.auth),
-            cookie: self.cookie.or(lower.cookie),
-            electrum_rpc_addr: match self.electrum_rpc_addr.is_empty() {
-                true => lower.electrum_rpc_addr,
-                false => self.electrum_rpc_addr,
-            },
-            disable_electrum_rpc: self.disable_electrum_rpc.or(lower.disable_electrum_rpc),
-            sync_once: self.sync_once.or(lower.sync_once),
-            ignore_mempool: self.ignore_mempool.or(lower.ignore_mempool),
-            index_lookup_limit: self.index_lookup_limit.or(lower.index_lookup_limit),
-            max_response_bytes: self.max_response_bytes.or(lower.max_response_bytes),
-            max_connections: self.max_connections.or(lower.max_connections),
-            wait_duration_secs: self.wait_duration_secs.or(lower.wait_duration_secs),
-            jsonrpc_timeout_secs: self.jsonrpc_timeout_secs.or(lower.jsonrpc_timeout_secs),
-            server_banner: self.server_banner.or(lower.server_banner),
-            donation_address: self.donation_address.or(lower.donation_address),
-            log_filters: self.log_filters.or(lower.log_filters),
-            log_timestamps: self.log_timestamps.or(lower.log_timestamps),
-            monitoring_addr: self.monitoring_addr.or(lower.monitoring_addr),
-            dev: self.dev.or(lower.dev),
-            dev_state: self.dev_state.or(lower.dev_state),
-            dev_rpc_addr: self.dev_rpc_addr.or(lower.dev_rpc_addr),
-            block_time: self.block_time.or(lower.block_time),
-            conf: self.conf.or(lower.conf),
-            conf_dir: self.conf_dir.or(lower.conf_dir),
-            skip_default_conf_files: self
-                .skip_default_conf_files
-                .or(lower.skip_default_conf_files),
-            verbose: self.verbose.max(lower.verbose),
-            timestamp: self.timestamp.or(lower.timestamp),
-            auto_reindex: self.auto_reindex.or(lower.auto_reindex),
-            skip_block_download_wait: self
-                .skip_block_download_wait
-                .or(lower.skip_block_download_wait),
-            jsonrpc_import: self.jsonrpc_import.or(lower.jsonrpc_import),
-            daemon_p2p_addr: self.daemon_p2p_addr.or(lower.daemon_p2p_addr),
-            http_addr: self.http_addr.or(lower.http_addr),
-            db_log_dir: self.db_log_dir.or(lower.db_log_dir),
-            db_parallelism: self.db_parallelism.or(lower.db_parallelism),
-            index_batch_size: self.index_batch_size.or(lower.index_batch_size),
-            reindex_last_blocks: self.reindex_last_blocks.or(lower.reindex_last_blocks),
-            signet_magic: self.signet_magic.or(lower.signet_magic),
-        }
-    }
-
-    /// Names of the options that were given although they change nothing here.
-    pub(crate) fn without_effect(&self) -> Vec<&'static str> {
-        let given = [
-            ("timestamp", self.timestamp.is_some()),
-            ("auto-reindex", self.auto_reindex.is_some()),
-            (
-                "skip-block-download-wait",
-                self.skip_block_download_wait.is_some(),
-            ),
-            ("daemon-p2p-addr", self.daemon_p2p_addr.is_some()),
-            ("http-addr", self.http_addr.is_some()),
-            ("db-log-dir", self.db_log_dir.is_some()),
-            ("db-parallelism", self.db_parallelism.is_some()),
-            ("index-batch-size", self.index_batch_size.is_some()),
-            ("reindex-last-blocks", self.reindex_last_blocks.is_some()),
-            ("signet-magic", self.signet_magic.is_some()),
-        ];
-        given
-            .iter()
-            .filter(|(_, given)| *given)
-            .map(|(name, _)| *name)
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -387,16 +424,5 @@ mod tests {
         assert_eq!(parse("x --log-timestamps --sync-once"), Some(true));
         assert_eq!(parse("x --log-timestamps false"), Some(false));
         assert_eq!(parse("x --sync-once"), None);
-    }
-
-    #[test]
-    fn what_is_absent_is_filled_from_below() {
-        let parse = |line: &str| Options::try_parse_from(line.split(' ')).unwrap();
-        let upper = parse("x --db-dir upper --electrum-rpc-addr a:1 --electrum-rpc-addr b:2");
-        let lower = parse("x --db-dir lower --server-banner lower --electrum-rpc-addr c:3");
-        let merged = upper.or(lower);
-        assert_eq!(merged.db_dir, Some(PathBuf::from("upper")));
-        assert_eq!(merged.server_banner.as_deref(), Some("lower"));
-        assert_eq!(merged.electrum_rpc_addr, ["a:1", "b:2"]);
     }
 }

@@ -11,6 +11,7 @@ use crate::blocks::BlocksDir;
 use crate::cli::Options;
 use crate::layers::Layered;
 use crate::personal::Personal;
+use crate::serving::Serving;
 use crate::value::NetworkName;
 
 /// Bitcoin Core's data folder in the user's home folder.
@@ -30,7 +31,7 @@ fn build_memory(mib: Option<u32>) -> anyhow::Result<usize> {
 }
 
 /// The whole configuration of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) network: Network,
     /// Folder of this network's index.
@@ -46,17 +47,13 @@ pub(crate) struct Config {
     /// `HOST:PORT` of the node's HTTP interface.
     pub(crate) daemon_rpc_addr: String,
     pub(crate) auth: Auth,
-    /// `HOST:PORT` of every listener; empty when nobody is served.
-    pub(crate) listen: Vec<String>,
+    pub(crate) serving: Serving,
+    /// `HOST:PORT` of the metrics.
+    pub(crate) monitoring_addr: Option<String>,
     pub(crate) sync_once: bool,
     pub(crate) ignore_mempool: bool,
-    pub(crate) history_limit: Option<usize>,
-    pub(crate) max_response: Option<usize>,
-    pub(crate) max_connections: Option<usize>,
     pub(crate) poll_interval: Duration,
     pub(crate) rpc_timeout: Duration,
-    pub(crate) banner: String,
-    pub(crate) donation_address: String,
     pub(crate) log_filters: Option<String>,
     pub(crate) log_timestamps: bool,
     /// Serves a chain of its own.
@@ -93,9 +90,7 @@ impl Config {
             .map(|name| format!("--{name} has no effect here"))
             .collect();
         if let Some(address) = &options.monitoring_addr {
-            warnings.push(format!(
-                "nothing listens on the monitoring address {address}: there is no metrics endpoint yet"
-            ));
+            check_address("monitoring-addr", address)?;
         }
         let auth = match dev {
             // There is no node to be asked.
@@ -108,14 +103,6 @@ impl Config {
                  read it; use `auth` in the configuration file or ELECTRUM_SERVER_AUTH"
                     .into(),
             );
-        }
-        let listen = match options.disable_electrum_rpc {
-            Some(true) => Vec::new(),
-            _ if options.electrum_rpc_addr.is_empty() => vec![local(ports.electrum)],
-            _ => options.electrum_rpc_addr.clone(),
-        };
-        for address in &listen {
-            check_address("electrum-rpc-addr", address)?;
         }
         let daemon_rpc_addr = match &options.daemon_rpc_addr {
             Some(address) => node_address(address)?,
@@ -141,20 +128,16 @@ impl Config {
             broadcast_command: options.broadcast_command.clone(),
             daemon_rpc_addr,
             auth,
-            listen,
+            serving: Serving::new(&options, &db_dir, local(ports.electrum), home)?,
+            monitoring_addr: options.monitoring_addr.clone(),
             sync_once: options.sync_once.unwrap_or(false),
             ignore_mempool: options.ignore_mempool.unwrap_or(false),
-            history_limit: options.index_lookup_limit.filter(|limit| *limit > 0),
-            max_response: options.max_response_bytes,
-            max_connections: options.max_connections,
             poll_interval: seconds("wait-duration-secs", options.wait_duration_secs, 10)?,
             rpc_timeout: seconds(
                 "jsonrpc-timeout-secs",
                 options.jsonrpc_timeout_secs,
                 NODE_TIMEOUT,
             )?,
-            banner: options.server_banner.clone().unwrap_or_else(default_banner),
-            donation_address: options.donation_address.clone().unwrap_or_default(),
             log_filters: options
                 .log_filters
                 .clone()
@@ -229,10 +212,6 @@ fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-fn default_banner() -> String {
-    format!("Connected to electrum-server {}", env!("CARGO_PKG_VERSION"))
-}
-
 /// Name of a network's folder under the index folder.
 fn folder_name(network: Network) -> &'static str {
     match network {
@@ -303,7 +282,8 @@ fn node_address(address: &str) -> anyhow::Result<String> {
     Ok(address.to_owned())
 }
 
-fn check_address(option: &str, address: &str) -> anyhow::Result<()> {
+/// Checks that an address is written `HOST:PORT`.
+pub(crate) fn check_address(option: &str, address: &str) -> anyhow::Result<()> {
     let good = address.rsplit_once(':').is_some_and(|(host, port)| {
         let host_is_whole = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
         !host.is_empty() && host_is_whole && port.parse::<u16>().is_ok()
@@ -319,6 +299,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::serving::Place;
 
     fn config(line: &str) -> anyhow::Result<Config> {
         let options = Options::try_parse_from(line.split_whitespace()).unwrap();
@@ -335,7 +316,8 @@ mod tests {
     fn defaults_follow_the_network() {
         let check = |network: &str, electrum: &str, rpc: &str, cookie: &str, db: &str| {
             let config = config(&format!("x --network {network}")).unwrap();
-            assert_eq!(config.listen, [format!("127.0.0.1:{electrum}")]);
+            let lines = Place::lines(format!("127.0.0.1:{electrum}"));
+            assert_eq!(config.serving.places, [lines]);
             assert_eq!(config.daemon_rpc_addr, format!("127.0.0.1:{rpc}"));
             assert_eq!(
                 config.auth,
@@ -365,6 +347,7 @@ mod tests {
         check("x --electrum-rpc-addr 50001", "`50001`: expected HOST:PORT");
         check("x --electrum-rpc-addr ::1:50001", "expected HOST:PORT");
         check("x --daemon-rpc-addr https://a:1", "plain HTTP");
+        check("x --monitoring-addr 4224", "expected HOST:PORT");
         check("x --cookie nocolon", "must be written USER:PASSWORD");
         check("x --cookie a:b --cookie-file c", "remove one");
         check("x --wait-duration-secs 0", "at least 1");
@@ -376,7 +359,8 @@ mod tests {
     fn a_chain_of_its_own_is_regtest() {
         let config = config("x --dev --block-time 10s").unwrap();
         assert_eq!(config.network, Network::Regtest);
-        assert_eq!(config.listen, ["127.0.0.1:60401"]);
+        let lines = Place::lines("127.0.0.1:60401".to_owned());
+        assert_eq!(config.serving.places, [lines]);
         let dev = config.dev.unwrap();
         assert_eq!(dev.rpc_addr, "127.0.0.1:18443");
         assert_eq!(dev.block_time, Some(Duration::from_secs(10)));
@@ -397,8 +381,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_said() {
-        let config = config("x --monitoring-addr 0.0.0.0:1 --db-parallelism 4").unwrap();
-        assert!(config.warnings.concat().contains("no metrics endpoint"));
+        let config = config("x --db-parallelism 4").unwrap();
         assert_eq!(config.notes, ["--db-parallelism has no effect here"]);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::{CommandFactory, Parser};
+use clap::{ArgAction, CommandFactory, Parser};
 
 use crate::cli::Options;
 
@@ -86,18 +86,18 @@ fn from_environment(
             .find_map(|name| variables.get(name).filter(|value| !value.is_empty()));
         known.push(ours);
         let Some(value) = value else { continue };
-        match id {
+        match argument.get_action() {
             // Keys have most other characters in them.
-            "wallet" => arguments.extend(
+            ArgAction::Append if id == "wallet" => arguments.extend(
                 value
                     .lines()
                     .filter(|wallet| !wallet.trim().is_empty())
                     .map(|wallet| format!("--{long}={}", wallet.trim()).into()),
             ),
-            "electrum_rpc_addr" => arguments.extend(
+            ArgAction::Append => arguments.extend(
                 value
                     .split(',')
-                    .map(|address| format!("--{long}={}", address.trim()).into()),
+                    .map(|one| format!("--{long}={}", one.trim()).into()),
             ),
             _ => arguments.push(format!("--{long}={value}").into()),
         }

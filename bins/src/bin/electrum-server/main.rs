@@ -6,12 +6,17 @@ mod config;
 #[cfg(feature = "dev")]
 mod dev;
 mod layers;
+mod listen;
 mod logging;
+mod merge;
+mod monitor;
 mod node;
 mod personal;
 mod progress;
 mod run;
+mod serving;
 mod signals;
+mod upkeep;
 mod value;
 mod wallets;
 mod writer;

@@ -1,7 +1,5 @@
 //! Connects the parts: node, index, writer, sessions.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,24 +9,26 @@ use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::chain::blockfiles::FilesFirst;
 use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::index::Index;
-use electrum_server_core::net;
+use electrum_server_core::metrics::Metrics;
+use electrum_server_core::net::{self, Peers};
 use electrum_server_core::notify::Published;
 use electrum_server_core::personal::WalletSet;
 use electrum_server_core::session::{About, Limits, Services};
 use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
 use electrum_server_core::sync::SyncHandle;
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::blocks;
 use crate::config::Config;
 use crate::logging::Console;
-use crate::node;
+use crate::monitor::{self, Status};
 use crate::personal::{BroadcastBy, Personal};
+use crate::serving::{Banner, Place};
 use crate::signals::{Signals, Wish};
+use crate::upkeep::{Upkeep, fill};
 use crate::writer::Writer;
+use crate::{blocks, listen, node};
 
 /// How long a client that has broadcast a transaction waits for it to be in the index.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,10 +42,7 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Whatever keeps the program from doing what it is for.
 pub(crate) fn run(config: &Config, console: &Console) -> anyhow::Result<()> {
-    let clients = config
-        .max_connections
-        .unwrap_or_else(|| Limits::default().max_connections);
-    raise_file_limit(clients);
+    raise_file_limit(config.serving.limits.max_connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -73,7 +70,16 @@ fn raise_file_limit(clients: usize) {
 async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     // A port that somebody else has is found out now, not after hours of indexing.
-    check_free(&config.listen).await?;
+    for (places, _) in places(config) {
+        listen::check_free(&places).await?;
+    }
+    let certificate = listen::certificate(&config.serving)?;
+    // Ends with this function.
+    let mut background = JoinSet::new();
+    let status = Arc::<Status>::default();
+    if let Some(address) = &config.monitoring_addr {
+        background.spawn(monitor::run(monitor::bind(address).await?, status.clone()));
+    }
     let index = open_index(config)?;
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
@@ -90,36 +96,65 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let (stop_serving, stopped) = watch::channel(());
     let mut serving = JoinSet::new();
     let mut is_ready = false;
+    let reload = Arc::new(Notify::new());
     let ended = loop {
         tokio::select! {
             ended = &mut writer.ended => break ended.context("the writer has panicked")?,
             published = &mut writer.ready, if !is_ready => {
                 is_ready = true;
                 let Ok(published) = published else { continue };
-                if config.listen.is_empty() || config.sync_once {
+                // Set once, here and below.
+                let _ = status.published.set(published.clone());
+                if config.serving.places.is_empty() || config.sync_once {
                     continue;
                 }
+                let node = node_for_clients(config, node.clone());
+                let metrics = Arc::<Metrics>::default();
+                let peers = config.serving.peering.clone();
+                let peers = peers.map(|options| Arc::new(Peers::new(options, config.serving.hosts.clone())));
                 // Where some wallets are shown and no others, nothing else is shared but the view.
-                for (addresses, allowed) in places(config) {
-                    let mut services = services(config, published.clone(), node.clone(), writer.handle.clone());
+                let mut served = Vec::new();
+                for (places, allowed) in places(config) {
+                    let mut services = services(config, published.clone(), node.clone(), writer.handle.clone())
+                        .with_metrics(metrics.clone());
                     if let Some(files) = &block_files {
                         services = services.with_block_files(files.clone());
                     }
                     if let (Some(handle), Some(personal)) = (&writer.personal, &config.personal) {
                         services = services.with_wallets(handle.clone(), allowed, personal.unwatched);
                     }
-                    let listeners = bind(&addresses).await?;
-                    for listener in &listeners {
-                        info!("serving on {}", listener.local_addr()?);
+                    if let Some(peers) = &peers {
+                        services = services.with_peers(peers.clone());
                     }
+                    served.push((places, Arc::new(services)));
+                }
+                let upkeep = Arc::new(Upkeep {
+                    serving: config.serving.clone(),
+                    certificate: certificate.clone(),
+                    services: served.iter().map(|(_, services)| services.clone()).collect(),
+                    node,
+                    now: reload.clone(),
+                });
+                upkeep.prepare().await;
+                background.spawn(upkeep.run());
+                if let (Some(peers), Some((_, services))) = (peers, served.first()) {
+                    let _ = status.peers.set(peers.clone());
+                    background.spawn(peers.run(services.clone()));
+                }
+                for (places, services) in served {
+                    let listeners = listen::listen(&places, &config.serving, certificate.as_ref()).await?;
                     let mut stopped = stopped.clone();
                     let shutdown = async move { drop(stopped.changed().await) };
-                    serving.spawn(net::serve(listeners, Arc::new(services), updates.clone(), shutdown));
+                    serving.spawn(net::serve(listeners, services, updates.clone(), shutdown));
                 }
+                let _ = status.metrics.set(metrics);
             },
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
-                Wish::Reload => reload_wallets(config, &writer),
+                Wish::Reload => {
+                    reload_wallets(config, &writer);
+                    reload.notify_one();
+                }
                 Wish::Stop(signal) => {
                     info!("{signal}: stopping");
                     break Ok(());
@@ -134,6 +169,9 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     while let Some(ended) = serving.join_next().await {
         ended.context("serving has panicked")?;
     }
+    if is_ready {
+        listen::clean_up(&config.serving.places);
+    }
     ended?;
     finish(writer).await
 }
@@ -141,7 +179,6 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
 /// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
 fn reload_wallets(started: &Config, writer: &Writer) {
     let (Some(handle), Some(shown)) = (&writer.personal, &started.personal) else {
-        info!("SIGHUP: there are no wallets to read again");
         return;
     };
     let wallets = crate::read_config().and_then(|config| {
@@ -163,16 +200,16 @@ fn reload_wallets(started: &Config, writer: &Writer) {
 }
 
 /// Where to listen, and which wallets are shown there.
-fn places(config: &Config) -> Vec<(Vec<String>, WalletSet)> {
+fn places(config: &Config) -> Vec<(Vec<Place>, WalletSet)> {
     let mut places = Vec::new();
     let personal = config.personal.as_ref();
     let everywhere = personal.map_or(WalletSet::All, Personal::shown_everywhere);
-    places.push((config.listen.clone(), everywhere));
+    places.push((config.serving.places.clone(), everywhere));
     let separate = personal.map(Personal::separate).unwrap_or_default();
     places.extend(
         separate
             .into_iter()
-            .map(|(address, allowed)| (vec![address], allowed)),
+            .map(|(address, allowed)| (vec![Place::lines(address)], allowed)),
     );
     places
 }
@@ -227,83 +264,44 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     Ok(index)
 }
 
-/// Finds out whether the addresses can be listened on, without listening: an open port means a server that can answer.
-async fn check_free(addresses: &[String]) -> anyhow::Result<()> {
-    for address in addresses {
-        let context = || format!("cannot listen on {address}");
-        // Of the several addresses that a name may have, one will do, as when it is listened on.
-        let found = lookup_host(address).await.with_context(context)?;
-        let mut attempts: Vec<io::Result<()>> = found.map(can_bind).collect();
-        if !attempts.iter().any(Result::is_ok) {
-            let nothing = || Err(io::Error::other("the name has no address"));
-            attempts
-                .pop()
-                .unwrap_or_else(nothing)
-                .with_context(context)?;
-        }
+/// The node, as clients see it.
+fn node_for_clients(config: &Config, node: Bitcoind) -> Arc<dyn Node> {
+    let node: Arc<dyn Node> = Arc::new(node);
+    match config.broadcast_command.clone() {
+        Some(command) => Arc::new(BroadcastBy { node, command }),
+        None => node,
     }
-    Ok(())
-}
-
-fn can_bind(address: SocketAddr) -> io::Result<()> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)
-}
-
-async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
 }
 
 fn services(
     config: &Config,
     published: Arc<Published>,
-    node: Bitcoind,
+    node: Arc<dyn Node>,
     writer: SyncHandle,
 ) -> Services {
     let refresh = Box::new(move || {
         writer.refresh(REFRESH_TIMEOUT);
     });
-    let mut node: Arc<dyn Node> = Arc::new(node);
-    if let Some(command) = config.broadcast_command.clone() {
-        node = Arc::new(BroadcastBy { node, command });
-    }
     Services::new(published, node, refresh, about(config), limits(config))
 }
 
 /// What the server says about itself.
 pub(crate) fn about(config: &Config) -> About {
+    let serving = &config.serving;
+    let banner = match &serving.banner {
+        Banner::Text(text) => fill(text, "", &serving.donation_address),
+        // It is read before anybody is served.
+        Banner::File(_) => String::new(),
+    };
     About {
-        banner: config.banner.clone(),
-        donation_address: config.donation_address.clone(),
+        banner,
+        donation_address: serving.donation_address.clone(),
+        hosts: serving.hosts.clone(),
         ..About::default()
     }
 }
 
 /// What a client may cost.
 pub(crate) fn limits(config: &Config) -> Limits {
-    let mut limits = match config.max_response {
-        Some(bytes) => Limits::default().with_max_response(bytes),
-        None => Limits::default(),
-    };
-    if let Some(connections) = config.max_connections {
-        limits.max_connections = connections;
-    }
-    if let Some(limit) = config.history_limit {
-        limits.max_history = limits
-            .max_history
-            .map(|fits| fits.min(limit))
-            .or(Some(limit));
-    }
-    limits
+    config.serving.limits.clone()
 }

@@ -12,12 +12,15 @@ mod scripthash;
 mod server;
 mod transaction;
 
+use std::net::IpAddr;
+
 use bitcoin::Script;
 use electrum_protocol::method::scripthash::HeightRange;
 use electrum_protocol::method::scriptpubkey::{History, Unspents};
 use electrum_protocol::{Notification, ProtocolVersion, Request, Response, ScriptHash};
 
 pub(super) use address::script_of_address;
+pub(super) use server::features;
 
 use super::Services;
 use super::reply::MethodError;
@@ -32,13 +35,14 @@ pub(super) struct Turn<'a> {
     /// The view to answer from.
     pub(super) view: View,
     pub(super) subscriptions: &'a mut Subscriptions,
+    /// Where the client comes from.
+    pub(super) client: Option<IpAddr>,
 }
 
 impl Turn<'_> {
     /// Checks that the session may have one more subscription, unless it has it already.
     fn admit(&self, is_there: bool) -> Result<(), MethodError> {
-        let max = self.services.limits.max_subscriptions;
-        self.subscriptions.admit(is_there, max)
+        self.subscriptions.admit(is_there, &self.services.limits)
     }
 
     /// Goes on with a view in which everything is that the node has now.
@@ -54,9 +58,9 @@ impl Turn<'_> {
 pub(super) fn handle(request: Request, turn: &mut Turn<'_>) -> Result<Response, MethodError> {
     use Response as R;
     Ok(match request {
-        Request::ServerFeatures(_) => R::ServerFeatures(server::features(turn)),
-        Request::ServerAddPeer(params) => R::ServerAddPeer(server::add_peer(&params)),
-        Request::ServerPeersSubscribe(_) => R::ServerPeersSubscribe(server::peers_subscribe()),
+        Request::ServerFeatures(_) => R::ServerFeatures(features(turn.services, &turn.view)),
+        Request::ServerAddPeer(params) => R::ServerAddPeer(server::add_peer(turn, &params)),
+        Request::ServerPeersSubscribe(_) => R::ServerPeersSubscribe(server::peers_subscribe(turn)),
         Request::ServerBanner(_) => R::ServerBanner(server::banner(turn)),
         Request::ServerDonationAddress(_) => {
             R::ServerDonationAddress(server::donation_address(turn))

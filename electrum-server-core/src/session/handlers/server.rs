@@ -9,21 +9,22 @@ use electrum_protocol::method::EXTENDED_PARAMETERS;
 use electrum_protocol::method::server::{AddPeer, Peer, Ping, Pong, ServerFeatures};
 
 use super::{MethodError, Turn};
-use crate::session::Limits;
+use crate::session::{Limits, Services};
+use crate::view::View;
 
-pub(super) fn features(turn: &Turn<'_>) -> ServerFeatures {
-    let about = &turn.services.about;
+pub(in crate::session) fn features(services: &Services, view: &View) -> ServerFeatures {
+    let about = &services.about;
     ServerFeatures {
         hosts: about.hosts.clone(),
         // Every chain has a block 0, so the zeros are never seen.
-        genesis_hash: turn.view.block_hash(0).unwrap_or_else(BlockHash::all_zeros),
+        genesis_hash: view.block_hash(0).unwrap_or_else(BlockHash::all_zeros),
         hash_function: "sha256".to_owned(),
         server_version: about.software.clone(),
         protocol_min: about.versions.min,
         protocol_max: about.versions.max,
         pruning: None,
         extensions: extensions(),
-        limits: limits(&turn.services.limits),
+        limits: limits(&services.limits),
     }
 }
 
@@ -61,17 +62,19 @@ pub(super) fn ping(turn: &Turn<'_>, params: Ping) -> Result<Pong, MethodError> {
     }
 }
 
-/// Refuses: this server does not keep a list of others.
-pub(super) fn add_peer(_: &AddPeer) -> bool {
-    false
+/// Takes note of a server that names itself, if others are looked for at all.
+pub(super) fn add_peer(turn: &Turn<'_>, params: &AddPeer) -> bool {
+    let book = turn.services.peers.as_ref();
+    book.is_some_and(|book| book.propose(&params.features, turn.client))
 }
 
-pub(super) fn peers_subscribe() -> Vec<Peer> {
-    Vec::new()
+pub(super) fn peers_subscribe(turn: &Turn<'_>) -> Vec<Peer> {
+    let book = turn.services.peers.as_ref();
+    book.map_or_else(Vec::new, |book| book.peers(turn.client))
 }
 
 pub(super) fn banner(turn: &Turn<'_>) -> String {
-    let mut banner = turn.services.about.banner.clone();
+    let mut banner = turn.services.banner();
     let unseen = turn
         .services
         .wallets

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, DevConfig};
 use crate::run::{about, limits};
+use crate::serving::Place;
 use crate::signals::{Signals, Wish};
 use state::StateFile;
 
@@ -46,8 +47,15 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
         intro::fund_demo(&node)?;
     }
     let control = http::bind(&settings.rpc_addr)?;
-    let [address] = config.listen.as_slice() else {
-        bail!("--dev serves on exactly one address");
+    let [
+        Place::Net {
+            address,
+            tls: false,
+            websocket: false,
+        },
+    ] = config.serving.places.as_slice()
+    else {
+        bail!("--dev serves on exactly one address, --electrum-rpc-addr");
     };
     let server = TestServer::start_on(
         node.clone(),

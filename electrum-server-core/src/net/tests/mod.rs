@@ -1,16 +1,19 @@
 //! Real sockets on free ports.
 
+mod hostile;
+mod transports;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{serve, updates};
+use super::{Listener, serve, updates};
 use crate::notify::Update;
 use crate::session::tests::{Stage, script_hash};
 use crate::session::{About, Limits};
@@ -25,13 +28,14 @@ struct Running {
 
 impl Running {
     async fn start(stage: &Stage) -> Self {
-        let mut listeners = Vec::new();
-        for _ in 0..2 {
-            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
-        }
+        let listeners = vec![free_port().await.into(), free_port().await.into()];
+        Self::on(listeners, stage)
+    }
+
+    fn on(listeners: Vec<Listener>, stage: &Stage) -> Self {
         let addresses = listeners
             .iter()
-            .map(|tcp| tcp.local_addr().unwrap())
+            .filter_map(|listener| listener.local_addr().unwrap())
             .collect();
         let updates = updates();
         let (stop, stopped) = oneshot::channel();
@@ -59,6 +63,10 @@ impl Running {
     }
 }
 
+async fn free_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
 /// No test waits for long.
 async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), future)
@@ -67,13 +75,13 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Reads until the server closes.
-async fn rest(stream: &mut TcpStream) -> String {
+async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = String::new();
     within(stream.read_to_string(&mut text)).await.unwrap();
     text
 }
 
-async fn read_line(stream: &mut TcpStream) -> String {
+async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut line = Vec::new();
     loop {
         let byte = within(stream.read_u8()).await.unwrap();
@@ -282,11 +290,12 @@ async fn silence_and_deafness_end() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed() {
+async fn one_connection_too_many_is_turned_away() {
     let stage = Stage::with(
         About::default(),
         Limits {
             max_connections: 1,
+            exempt: Vec::new(),
             ..Limits::default()
         },
     );
@@ -295,7 +304,9 @@ async fn one_connection_too_many_is_closed() {
     first.write_all(pings(1).as_bytes()).await.unwrap();
     assert_eq!(read_line(&mut first).await + "\n", pongs(1));
     let mut second = running.connect().await;
-    assert_eq!(rest(&mut second).await, "");
+    let refusal = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-102,\
+        \"message\":\"too many connections\",\"data\":{\"retry_after\":60}}}\n";
+    assert_eq!(rest(&mut second).await, refusal);
     // The first is not disturbed, and its place is free when it goes.
     first.write_all(pings(1).as_bytes()).await.unwrap();
     first.shutdown().await.unwrap();

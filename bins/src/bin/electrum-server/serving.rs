@@ -1,0 +1,409 @@
+//! How clients are served: where, through what, and within which limits.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use electrum_protocol::method::server::HostPorts;
+use electrum_server_core::net::{PeerOptions, Trusted};
+use electrum_server_core::session::Limits;
+use electrum_server_core::subnet::Subnet;
+
+use crate::cli::Options;
+use crate::config::{check_address, expand};
+
+/// Everything about serving clients.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Serving {
+    /// Where clients are awaited; empty when nobody is served.
+    pub(crate) places: Vec<Place>,
+    /// The certificate for those places that speak TLS.
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) proxies: Trusted,
+    pub(crate) limits: Limits,
+    pub(crate) banner: Banner,
+    pub(crate) donation_address: String,
+    /// Whether what is sent is padded.
+    pub(crate) padding: bool,
+    /// Under which names this server can be reached.
+    pub(crate) hosts: BTreeMap<String, HostPorts>,
+    /// How other servers are looked for, if they are.
+    pub(crate) peering: Option<PeerOptions>,
+}
+
+/// Somewhere to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `HOST:PORT`, and what is spoken there.
+    Net {
+        address: String,
+        tls: bool,
+        websocket: bool,
+    },
+    /// The file of a unix socket.
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// Lines over TCP.
+    pub(crate) fn lines(address: String) -> Self {
+        Self::Net {
+            address,
+            tls: false,
+            websocket: false,
+        }
+    }
+}
+
+/// The files of a certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Whether they are made when they are missing.
+    pub(crate) ours: bool,
+}
+
+/// Where the text comes from that wallets show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Banner {
+    Text(String),
+    File(PathBuf),
+}
+
+/// The folder beside the index for a certificate of our own.
+const TLS_DIR: &str = "tls";
+/// What wallets show when nothing else is said.
+const BANNER: &str = "Connected to $SERVER_SUBVERSION";
+
+impl Serving {
+    /// Fills in defaults and checks what belongs together. `db_dir` is the folder of all networks' indexes,
+    /// `default_address` where lines are spoken unless something else is said.
+    pub(crate) fn new(
+        options: &Options,
+        db_dir: &Path,
+        default_address: String,
+        home: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let places = match options.disable_electrum_rpc {
+            Some(true) => Vec::new(),
+            _ => places(options, default_address, home)?,
+        };
+        let speaks_tls = |place: &Place| matches!(place, Place::Net { tls: true, .. });
+        let tls = match places.iter().any(speaks_tls) {
+            true => Some(tls_files(options, db_dir, home)?),
+            false => None,
+        };
+        let banner = match (&options.server_banner, &options.banner_file) {
+            (Some(_), Some(_)) => {
+                bail!("both --server-banner and --banner-file are set; remove one")
+            }
+            (_, Some(file)) => Banner::File(expand(file, home)),
+            (Some(text), None) => Banner::Text(text.clone()),
+            (None, None) => Banner::Text(BANNER.to_owned()),
+        };
+        Ok(Self {
+            places,
+            tls,
+            proxies: proxies(&options.proxy_protocol_from)?,
+            limits: limits(options)?,
+            banner,
+            donation_address: options.donation_address.clone().unwrap_or_default(),
+            padding: options.pad_responses.unwrap_or(false),
+            hosts: services("report-services", &options.report_services)?,
+            peering: peering(options)?,
+        })
+    }
+}
+
+fn places(
+    options: &Options,
+    default_address: String,
+    home: Option<&Path>,
+) -> anyhow::Result<Vec<Place>> {
+    let kinds = [
+        (
+            "electrum-rpc-addr",
+            &options.electrum_rpc_addr,
+            false,
+            false,
+        ),
+        ("electrum-tls-addr", &options.electrum_tls_addr, true, false),
+        ("ws-addr", &options.ws_addr, false, true),
+        ("wss-addr", &options.wss_addr, true, true),
+    ];
+    let mut places = Vec::new();
+    for (name, addresses, tls, websocket) in kinds {
+        for address in addresses {
+            check_address(name, address)?;
+            places.push(Place::Net {
+                address: address.clone(),
+                tls,
+                websocket,
+            });
+        }
+    }
+    for file in &options.unix_socket {
+        places.push(Place::Unix(expand(Path::new(file), home)));
+    }
+    if places.is_empty() {
+        places.push(Place::lines(default_address));
+    }
+    Ok(places)
+}
+
+fn tls_files(options: &Options, db_dir: &Path, home: Option<&Path>) -> anyhow::Result<TlsFiles> {
+    match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Ok(TlsFiles {
+            certificate: expand(certificate, home),
+            key: expand(key, home),
+            ours: false,
+        }),
+        (None, None) => Ok(TlsFiles {
+            certificate: db_dir.join(TLS_DIR).join("cert.pem"),
+            key: db_dir.join(TLS_DIR).join("key.pem"),
+            ours: true,
+        }),
+        (Some(_), None) => bail!("--tls-cert needs --tls-key"),
+        (None, Some(_)) => bail!("--tls-key needs --tls-cert"),
+    }
+}
+
+fn peering(options: &Options) -> anyhow::Result<Option<PeerOptions>> {
+    let tor_proxy = match options.tor_proxy.as_deref() {
+        Some(proxy) => Some(proxy.parse().with_context(|| {
+            format!("--tor-proxy `{proxy}`: expected IP:PORT, for example 127.0.0.1:9050")
+        })?),
+        None => None,
+    };
+    let first = services("peer", &options.peer)?.into_iter().collect();
+    let wanted = options.peering.unwrap_or(false);
+    Ok(wanted.then(|| PeerOptions {
+        announce: options.announce.unwrap_or(true),
+        tor_proxy,
+        private_too: false,
+        first,
+    }))
+}
+
+/// Reads `ssl://example.org:50002` and its like.
+fn services(option: &str, urls: &[String]) -> anyhow::Result<BTreeMap<String, HostPorts>> {
+    let mut hosts = BTreeMap::<String, HostPorts>::new();
+    for url in urls {
+        let wrong = || format!("--{option} `{url}`: expected for example ssl://example.org:50002");
+        let (kind, address) = url.split_once("://").with_context(wrong)?;
+        let (host, port) = address.rsplit_once(':').with_context(wrong)?;
+        let port: u16 = port.parse().ok().with_context(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            bail!(wrong());
+        }
+        let ports = hosts.entry(host.to_ascii_lowercase()).or_default();
+        match kind {
+            "tcp" => ports.tcp_port = Some(port),
+            "ssl" | "tls" => ports.ssl_port = Some(port),
+            "ws" => ports.ws_port = Some(port),
+            "wss" => ports.wss_port = Some(port),
+            _ => bail!(wrong()),
+        }
+    }
+    Ok(hosts)
+}
+
+fn proxies(names: &[String]) -> anyhow::Result<Trusted> {
+    let mut trusted = Trusted::default();
+    for name in names {
+        match name.as_str() {
+            "unix" => trusted.unix = true,
+            subnet => trusted.subnets.push(
+                subnet
+                    .parse()
+                    .with_context(|| format!("--proxy-protocol-from {subnet}"))?,
+            ),
+        }
+    }
+    Ok(trusted)
+}
+
+fn limits(options: &Options) -> anyhow::Result<Limits> {
+    let mut limits = match options.max_response_bytes {
+        Some(bytes) => Limits::default().with_max_response(bytes),
+        None => Limits::default(),
+    };
+    if let Some(limit) = options.index_lookup_limit.filter(|limit| *limit > 0) {
+        let fits = limits.max_history.unwrap_or(limit);
+        limits.max_history = Some(fits.min(limit));
+    }
+    let set = |limit: &mut usize, given: Option<usize>| *limit = given.unwrap_or(*limit);
+    set(&mut limits.max_connections, options.max_connections);
+    set(
+        &mut limits.max_subnet_connections,
+        options.max_clients_per_subnet,
+    );
+    set(
+        &mut limits.max_subnet_subscriptions,
+        options.max_subs_per_subnet,
+    );
+    set(&mut limits.max_total_subscriptions, options.max_subs);
+    set(&mut limits.max_batch, options.max_batch);
+    set(&mut limits.max_line, options.max_recv);
+    if let Some(mib) = options.max_buffers_mib {
+        limits.max_buffered = usize::try_from(u64::from(mib) << 20).unwrap_or(usize::MAX);
+    }
+    let costs = [
+        (&mut limits.cost_soft, options.cost_soft_limit),
+        (&mut limits.cost_hard, options.cost_hard_limit),
+    ];
+    for (limit, given) in costs {
+        *limit = given.map_or(*limit, f64::from);
+    }
+    if limits.cost_hard > 0.0 && limits.cost_soft > limits.cost_hard {
+        bail!("--cost-soft-limit must not be above --cost-hard-limit");
+    }
+    for subnet in &options.exempt_subnets {
+        let parsed: Subnet = subnet
+            .parse()
+            .with_context(|| format!("--exempt-subnets {subnet}"))?;
+        limits.exempt.push(parsed);
+    }
+    let times = [
+        (
+            "session-timeout",
+            &mut limits.idle_timeout,
+            options.session_timeout,
+        ),
+        (
+            "handshake-timeout",
+            &mut limits.handshake_timeout,
+            options.handshake_timeout,
+        ),
+    ];
+    for (name, time, given) in times {
+        match given {
+            Some(0) => bail!("--{name} must be at least 1"),
+            Some(seconds) => *time = Duration::from_secs(seconds),
+            None => {}
+        }
+    }
+    Ok(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn serving(line: &str) -> anyhow::Result<Serving> {
+        let options = Options::try_parse_from(line.split_whitespace()).unwrap();
+        let home = Some(Path::new("/home/me"));
+        Serving::new(&options, Path::new("/db"), "127.0.0.1:50001".into(), home)
+    }
+
+    fn net(address: &str, tls: bool, websocket: bool) -> Place {
+        Place::Net {
+            address: address.into(),
+            tls,
+            websocket,
+        }
+    }
+
+    #[test]
+    fn lines_on_the_default_port_unless_something_else_is_said() {
+        let usual = serving("x").unwrap();
+        assert_eq!(usual.places, [net("127.0.0.1:50001", false, false)]);
+        assert_eq!(usual.tls, None);
+        assert_eq!(usual.limits, Limits::default());
+        assert_eq!(usual.banner, Banner::Text(BANNER.into()));
+        assert!(
+            serving("x --disable-electrum-rpc")
+                .unwrap()
+                .places
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn every_transport_on_any_number_of_addresses() {
+        let serving = serving(
+            "x --electrum-tls-addr [::]:1 --electrum-tls-addr a:2 --ws-addr b:3 --wss-addr c:4 \
+             --unix-socket ~/s --proxy-protocol-from 10.0.0.0/8 --proxy-protocol-from unix",
+        )
+        .unwrap();
+        let expected = [
+            net("[::]:1", true, false),
+            net("a:2", true, false),
+            net("b:3", false, true),
+            net("c:4", true, true),
+            Place::Unix("/home/me/s".into()),
+        ];
+        assert_eq!(serving.places, expected);
+        let tls = serving.tls.unwrap();
+        assert_eq!(tls.certificate, Path::new("/db/tls/cert.pem"));
+        assert!(tls.ours);
+        assert!(serving.proxies.unix);
+        assert_eq!(serving.proxies.subnets, ["10.0.0.0/8".parse().unwrap()]);
+    }
+
+    #[test]
+    fn limits_have_the_names_of_other_servers_too() {
+        let limits = serving(
+            "x --max-clients-per-ip 3 --max-subs-per-ip 4 --max-subs 5 --max-batch 6 --max-recv 7 \
+             --subnets-to-exclude-from-per-ip-limits 10.0.0.0/8 --cost-hard-limit 0 --session-timeout 9",
+        )
+        .unwrap()
+        .limits;
+        assert_eq!(limits.max_subnet_connections, 3);
+        assert_eq!(limits.max_subnet_subscriptions, 4);
+        assert_eq!(limits.max_total_subscriptions, 5);
+        assert_eq!(limits.max_batch, 6);
+        assert_eq!(limits.max_line, 7);
+        assert_eq!(limits.cost_hard, 0.0);
+        assert_eq!(limits.idle_timeout, Duration::from_secs(9));
+        assert_eq!(limits.exempt.len(), Limits::default().exempt.len() + 1);
+    }
+
+    #[test]
+    fn other_servers_are_looked_for_when_asked() {
+        let urls =
+            "--report-services ssl://Example.org:50002 --report-services wss://example.org:50004";
+        let quiet = serving(&format!("x {urls}")).unwrap();
+        assert_eq!(quiet.peering, None);
+        let ports = HostPorts {
+            ssl_port: Some(50002),
+            wss_port: Some(50004),
+            ..HostPorts::default()
+        };
+        assert_eq!(
+            quiet.hosts,
+            BTreeMap::from([("example.org".to_owned(), ports)])
+        );
+        let line = "x --peering --announce false --tor-proxy 127.0.0.1:9050 --peer tcp://[2001:db8::1]:50001";
+        let peering = serving(line).unwrap().peering.unwrap();
+        assert!(!peering.announce);
+        assert_eq!(peering.tor_proxy, Some("127.0.0.1:9050".parse().unwrap()));
+        assert_eq!(peering.first[0].0, "2001:db8::1");
+    }
+
+    #[test]
+    fn errors_say_what_belongs_together() {
+        let check = |line: &str, expected: &str| {
+            let error = format!("{:#}", serving(line).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        };
+        check("x --electrum-tls-addr a:1 --tls-cert c", "needs --tls-key");
+        check("x --electrum-tls-addr 1", "expected HOST:PORT");
+        check("x --server-banner a --banner-file b", "remove one");
+        check("x --proxy-protocol-from nginx", "not a subnet");
+        check("x --exempt-subnets 10.0.0.0/99", "not a subnet");
+        check(
+            "x --report-services example.org:50002",
+            "ssl://example.org:50002",
+        );
+        check("x --peer http://example.org:1", "ssl://example.org:50002");
+        check("x --tor-proxy localhost:9050", "expected IP:PORT");
+        check("x --cost-soft-limit 20000", "must not be above");
+        check("x --handshake-timeout 0", "at least 1");
+    }
+}

@@ -1,0 +1,472 @@
+//! Clients that mean harm. Each test has a healthy client beside them that must not notice, and looks at what they make
+//! the server hold.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use electrum_protocol::ErrorCode;
+use futures_util::SinkExt;
+use tokio::net::TcpSocket;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::*;
+use crate::metrics::Rejection;
+
+/// Subnets of this machine, which are not exempt here.
+const HEALTHY: [u8; 3] = [127, 0, 7];
+const HOSTILE: [u8; 3] = [127, 0, 66];
+
+fn limits() -> Limits {
+    Limits {
+        exempt: Vec::new(),
+        ..Limits::default()
+    }
+}
+
+async fn connect_from(subnet: [u8; 3], to: SocketAddr) -> TcpStream {
+    let [a, b, c] = subnet;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::new(a, b, c, 1), 0).into()).unwrap();
+    within(socket.connect(to)).await.unwrap()
+}
+
+/// A client that asks something every few milliseconds.
+struct Healthy {
+    stop: oneshot::Sender<()>,
+    times: JoinHandle<Vec<Duration>>,
+}
+
+impl Healthy {
+    async fn start(to: SocketAddr) -> Self {
+        let mut stream = connect_from(HEALTHY, to).await;
+        let (stop, mut stopped) = oneshot::channel();
+        let times = tokio::spawn(async move {
+            let mut times = Vec::new();
+            let ask = format!(
+                "{{\"id\":0,\"method\":\"blockchain.scripthash.get_balance\",\"params\":[\"{}\"]}}\n",
+                script_hash(1)
+            );
+            while stopped.try_recv().is_err() {
+                let begun = Instant::now();
+                stream.write_all(ask.as_bytes()).await.unwrap();
+                let answer = read_line(&mut stream).await;
+                assert!(answer.contains("\"confirmed\""), "{answer}");
+                times.push(begun.elapsed());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            times
+        });
+        Self { stop, times }
+    }
+
+    /// The time within which 99 of 100 answers came must be short.
+    async fn was_served_well(self) {
+        let _ = self.stop.send(());
+        let mut times = within(self.times).await.unwrap();
+        times.sort();
+        let p99 = times[times.len() * 99 / 100 - usize::from(times.len() == 1)];
+        eprintln!("p99 of {} answers: {p99:?}", times.len());
+        assert!(p99 < Duration::from_secs(1), "{p99:?}");
+    }
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn code(line: &str) -> Option<i32> {
+    let (_, rest) = line.split_once("\"code\":")?;
+    rest.split([',', '}']).next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_connections() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            max_subnet_connections: 20,
+            cost_hard: 0.0,
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(to).await;
+    let mut flood = Vec::new();
+    for _ in 0..300 {
+        flood.push(connect_from(HOSTILE, to).await);
+        assert!(metrics.connections() <= 21);
+    }
+    until("the others are turned away", || {
+        metrics.rejected(Rejection::Subnet) == 280
+    })
+    .await;
+    // Those who are told why get an error, and everybody gets an end.
+    let mut told = 0;
+    for stream in &mut flood[20..] {
+        let mut text = String::new();
+        let _ = within(stream.read_to_string(&mut text)).await;
+        if !text.is_empty() {
+            assert_eq!(code(&text), Some(ErrorCode::LIMIT_EXCEEDED.0), "{text}");
+            assert!(text.contains("\"retry_after\":60"), "{text}");
+            told += 1;
+        }
+    }
+    assert!(told > 0);
+    drop(flood);
+    until("their places are free", || metrics.connections() == 1).await;
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_do_not_end() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            handshake_timeout: Duration::from_millis(300),
+            ..limits()
+        },
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("c"), dir.path().join("k"));
+    crate::net::Certificate::make_once(&certificate, &key, Vec::new()).unwrap();
+    let certificate = Arc::new(crate::net::Certificate::load(&certificate, &key).unwrap());
+    let running = Running::on(
+        vec![
+            Listener::from(free_port().await),
+            Listener::from(free_port().await).with_tls(certificate),
+            Listener::from(free_port().await).with_websocket(),
+        ],
+        &stage,
+    );
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(running.addresses[0]).await;
+    let mut half_open = Vec::new();
+    for _ in 0..20 {
+        half_open.push(connect_from(HOSTILE, running.addresses[1]).await);
+        let mut stream = connect_from(HOSTILE, running.addresses[2]).await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            .await
+            .unwrap();
+        half_open.push(stream);
+    }
+    until("they are given up", || {
+        metrics.rejected(Rejection::Handshake) == 40
+    })
+    .await;
+    until("their places are free", || metrics.connections() == 1).await;
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_arrive_byte_by_byte() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            line_timeout: Duration::from_millis(400),
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(to).await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        let mut stream = connect_from(HOSTILE, to).await;
+        slow.push(tokio::spawn(async move {
+            // Complete lines in between do not count against the next one, only for it.
+            stream.write_all(pings(2).as_bytes()).await.unwrap();
+            while stream.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }));
+    }
+    until("they are closed", || {
+        metrics.rejected(Rejection::Idle) == 20
+    })
+    .await;
+    for task in slow {
+        within(task).await.unwrap();
+    }
+    assert_eq!(metrics.connections(), 1);
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_never_end() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            max_buffered: 5_000_000,
+            cost_hard: 0.0,
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(to).await;
+    let mut tasks = Vec::new();
+    for _ in 0..20 {
+        let mut stream = connect_from(HOSTILE, to).await;
+        tasks.push(tokio::spawn(async move {
+            let _ = stream.write_all(&vec![b'['; 1_900_000]).await;
+            let mut text = String::new();
+            let _ = stream.read_to_string(&mut text).await;
+            text
+        }));
+    }
+    until("some are sent away", || {
+        metrics.rejected(Rejection::Buffers) >= 17
+    })
+    .await;
+    // One read of each may be on top.
+    assert!(
+        metrics.buffered() <= 5_000_000 + 20 * 33_000,
+        "{}",
+        metrics.buffered()
+    );
+    for task in &tasks {
+        task.abort();
+    }
+    for task in tasks {
+        if let Ok(text) = task.await
+            && !text.is_empty()
+        {
+            assert_eq!(code(&text), Some(ErrorCode::EXCESSIVE_USAGE.0), "{text}");
+        }
+    }
+    until("nothing is left of them", || metrics.buffered() < 1000).await;
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_websocket_that_never_end() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            max_buffered: 5_000_000,
+            cost_hard: 0.0,
+            ..limits()
+        },
+    );
+    let listeners = vec![
+        Listener::from(free_port().await),
+        Listener::from(free_port().await).with_websocket(),
+    ];
+    let running = Running::on(listeners, &stage);
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(running.addresses[0]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        let stream = connect_from(HOSTILE, running.addresses[1]).await;
+        let (mut socket, _) = within(client_async("ws://x/", stream)).await.unwrap();
+        // The first part of a message, of which no other comes.
+        let part = Frame::message(vec![b' '; 1_500_000], OpCode::Data(Data::Text), false);
+        let _ = within(socket.send(Message::Frame(part))).await;
+        assert!(metrics.buffered() <= 5_000_000 + 8 * 33_000);
+        sockets.push(socket);
+    }
+    until("some are sent away", || metrics.connections() <= 5).await;
+    drop(sockets);
+    until("nothing is left of them", || metrics.buffered() < 1000).await;
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_read() {
+    let ceiling = 100_000;
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            output_ceiling: ceiling,
+            write_timeout: Duration::from_millis(500),
+            cost_hard: 0.0,
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(to).await;
+    let ask = "{\"id\":0,\"method\":\"server.features\"}\n".repeat(1000);
+    let mut floods = Vec::new();
+    for _ in 0..10 {
+        let mut stream = connect_from(HOSTILE, to).await;
+        let ask = ask.clone();
+        floods.push(tokio::spawn(async move {
+            while stream.write_all(ask.as_bytes()).await.is_ok() {}
+        }));
+    }
+    let mut most = 0;
+    until("they are closed", || {
+        most = most.max(metrics.buffered());
+        metrics.rejected(Rejection::Stalled) == 10
+    })
+    .await;
+    // The ceiling, one answer more, and what one read brought in.
+    assert!(most <= 10 * (ceiling + 40_000), "{most}");
+    assert!(most >= ceiling, "{most}");
+    for flood in floods {
+        within(flood).await.unwrap();
+    }
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+fn subscribe(id: usize) -> String {
+    format!(
+        "{{\"id\":{id},\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{id:064x}\"]}}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_subscriptions() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            max_subscriptions: 800,
+            max_subnet_subscriptions: 1000,
+            max_total_subscriptions: 1500,
+            cost_hard: 0.0,
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(to).await;
+    let ask: String = (0..1000).map(subscribe).collect();
+    let mut streams = Vec::new();
+    // One has its share, the next has the rest of the subnet's, then another subnet what is left for all.
+    for (subnet, granted) in [(HOSTILE, 800), (HOSTILE, 200), ([127, 0, 67], 500)] {
+        let mut stream = connect_from(subnet, to).await;
+        let (mut reader, mut writer) = stream.split();
+        let send = async { writer.write_all(ask.as_bytes()).await.unwrap() };
+        let receive = async {
+            let mut count = 0;
+            for _ in 0..1000 {
+                let line = read_line(&mut reader).await;
+                match code(&line) {
+                    None => count += 1,
+                    Some(code) => assert_eq!(code, ErrorCode::LIMIT_EXCEEDED.0, "{line}"),
+                }
+            }
+            count
+        };
+        let ((), count) = tokio::join!(send, receive);
+        assert_eq!(count, granted);
+        streams.push(stream);
+    }
+    assert_eq!(metrics.subscriptions(), 1500);
+    drop(streams);
+    until("they are forgotten", || metrics.subscriptions() == 0).await;
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_are_bombs() {
+    let mut stage = Stage::with(
+        About::default(),
+        Limits {
+            max_batch: 500,
+            cost_hard: 0.0,
+            ..limits().with_max_response(200_000)
+        },
+    );
+    for miner in 0..50 {
+        stage.mine(miner, &[]);
+    }
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let healthy = Healthy::start(to).await;
+    let mut stream = connect_from(HOSTILE, to).await;
+    let headers = "{\"id\":1,\"method\":\"blockchain.block.headers\",\"params\":[0,2016]}";
+    let batch = |count: usize| format!("[{}]\n", vec![headers; count].join(","));
+    stream.write_all(batch(501).as_bytes()).await.unwrap();
+    assert_eq!(code(&read_line(&mut stream).await), Some(-32600));
+    for _ in 0..20 {
+        stream.write_all(batch(500).as_bytes()).await.unwrap();
+    }
+    for _ in 0..20 {
+        let answer = read_line(&mut stream).await;
+        assert_eq!(answer.matches("\"id\":1").count(), 500);
+        assert!(answer.contains("response too large"));
+        // What is beyond are the errors, which are small.
+        assert!(answer.len() < 200_000 + 500 * 120, "{}", answer.len());
+    }
+    assert!(metrics.buffered() < 3_000_000);
+    healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_costs_too_much_is_delayed_and_then_sent_away() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            cost_soft: 50.0,
+            cost_hard: 200.0,
+            cost_delay: Duration::from_millis(100),
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let metrics = stage.services.metrics.clone();
+    let mut stream = connect_from(HOSTILE, to).await;
+    let ask = "{\"id\":0,\"method\":\"server.features\"}\n".repeat(20);
+    let mut last = String::new();
+    let begun = Instant::now();
+    let mut count = 0;
+    while !last.contains("\"code\"") {
+        if stream.write_all(ask.as_bytes()).await.is_err() {
+            break;
+        }
+        for _ in 0..20 {
+            last = read_line(&mut stream).await;
+            if last.contains("\"code\"") {
+                break;
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(code(&last), Some(ErrorCode::EXCESSIVE_USAGE.0), "{last}");
+    assert!(
+        last.contains("\"id\":null") && last.contains("\"retry_after\":"),
+        "{last}"
+    );
+    // A request and its answer cost 0.2 and some 400 bytes; the delays grow to 100 ms.
+    assert!((300..2000).contains(&count), "{count}");
+    assert!(begun.elapsed() > Duration::from_millis(500));
+    // So it is at the door, for whoever comes from there.
+    let mut again = connect_from(HOSTILE, to).await;
+    assert_eq!(
+        code(&rest(&mut again).await),
+        Some(ErrorCode::EXCESSIVE_USAGE.0)
+    );
+    assert!(metrics.rejected(Rejection::Cost) >= 2);
+    // Others pay for themselves.
+    let mut other = connect_from(HEALTHY, to).await;
+    other.write_all(pings(1).as_bytes()).await.unwrap();
+    assert_eq!(read_line(&mut other).await + "\n", pongs(1));
+    running.stop().await;
+}

@@ -1,0 +1,97 @@
+//! How bytes get from a client to a session: a socket, perhaps a proxy's word, perhaps TLS, perhaps WebSocket.
+//!
+//! Whatever the layers, a [`Connection`](super::connection::Connection) sees a stream of lines.
+
+mod proxy;
+mod socket;
+mod tls;
+mod websocket;
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub(super) use socket::Socket;
+pub use tls::{Certificate, CertificateError};
+
+use self::proxy::Proxied;
+use super::admission::Buffer;
+use super::origin::Origin;
+use crate::metrics::Transport;
+use crate::subnet::Subnet;
+
+/// What a connection speaks through.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Any stream.
+pub(super) type AnyStream = Box<dyn Stream>;
+
+/// The layers above the socket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layers {
+    pub(super) tls: Option<Arc<Certificate>>,
+    pub(super) websocket: bool,
+    pub(super) trusted: Trusted,
+    pub(super) padded: bool,
+}
+
+/// Whose word is taken for where a connection comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trusted {
+    /// Proxies that begin their connections with a PROXY header.
+    pub subnets: Vec<Subnet>,
+    /// Whether connections through unix sockets do as well.
+    pub unix: bool,
+}
+
+impl Trusted {
+    /// Tells whether a connection is one of these proxies'.
+    pub(super) fn has(&self, origin: Origin) -> bool {
+        match origin.ip() {
+            Some(ip) => self.subnets.iter().any(|subnet| subnet.contains(ip)),
+            None => self.unix,
+        }
+    }
+}
+
+impl Layers {
+    /// Returns what clients speak through, given where they come from.
+    pub(super) fn transport(&self, origin: Origin) -> Transport {
+        match (self.tls.is_some(), self.websocket) {
+            (false, false) if origin == Origin::Unix => Transport::Unix,
+            (false, false) => Transport::Tcp,
+            (true, false) => Transport::Tls,
+            (false, true) => Transport::Ws,
+            (true, true) => Transport::Wss,
+        }
+    }
+
+    /// Shakes hands in every layer. Messages of more than `max_message` bytes are refused; those that are not complete
+    /// are counted in `buffer`.
+    pub(super) async fn greet(
+        &self,
+        stream: AnyStream,
+        max_message: usize,
+        buffer: Buffer,
+    ) -> io::Result<AnyStream> {
+        let stream = match &self.tls {
+            Some(certificate) => certificate.accept(stream).await?,
+            None => stream,
+        };
+        match self.websocket {
+            true => websocket::accept(stream, max_message, buffer).await,
+            false => Ok(stream),
+        }
+    }
+}
+
+/// Asks a proxy for whom it connects. Whoever is trusted to say so must say so.
+pub(super) async fn origin_of(stream: &mut AnyStream, proxy: Origin) -> io::Result<Origin> {
+    Ok(match proxy::read(stream).await? {
+        Proxied::For(address) => Origin::Ip(address),
+        Proxied::Itself => proxy,
+    })
+}

@@ -1,0 +1,226 @@
+//! TLS, and the certificate that a server shows.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bitcoin::hashes::{Hash, sha256};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self, ServerConfig, SignatureAlgorithm};
+
+use super::AnyStream;
+
+/// The certificate that a server shows to clients of TLS, and its private key.
+///
+/// It can be replaced while it is in use: connections that are open keep theirs.
+pub struct Certificate {
+    shown: Arc<Shown>,
+    config: Arc<ServerConfig>,
+}
+
+/// Why there is no certificate to show.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {source}", path.display())]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// The file has no certificate in it.
+    #[error("{}: there is no certificate in it", path.display())]
+    Empty {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The key cannot be used, or belongs to another certificate.
+    #[error("{}: {source}", path.display())]
+    Key {
+        /// The file of the key.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+    /// A certificate cannot be made.
+    #[error("cannot make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Setup(rustls::Error),
+}
+
+impl Certificate {
+    /// Reads a certificate, followed by those that vouch for it, and its private key, both as PEM.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or the two do not belong together.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let shown = Arc::new(Shown(ArcSwap::from_pointee(read(certificate, key)?)));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(CertificateError::Setup)?
+            .with_no_client_auth()
+            .with_cert_resolver(shown.clone());
+        Ok(Self {
+            shown,
+            config: Arc::new(config),
+        })
+    }
+
+    /// Reads the files again. When that fails, the certificate of before is shown further on.
+    ///
+    /// # Errors
+    ///
+    /// As with [`load`](Self::load).
+    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), CertificateError> {
+        self.shown.0.store(Arc::new(read(certificate, key)?));
+        Ok(())
+    }
+
+    /// Makes a certificate that vouches for itself, and its private key, unless the files are there already.
+    ///
+    /// Wallets remember the certificate of a server at their first visit and refuse another one later, so it is made
+    /// once, for ever, and of a kind that all of them can read: ECDSA on P-256, its own issuer. Returns whether it was
+    /// made.
+    ///
+    /// # Errors
+    ///
+    /// The files cannot be written, or only one of them is there.
+    pub fn make_once(
+        certificate: &Path,
+        key: &Path,
+        names: Vec<String>,
+    ) -> Result<bool, CertificateError> {
+        if certificate.exists() || key.exists() {
+            return Ok(false);
+        }
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "electrum-server");
+        let made = params.self_signed(&pair)?;
+        // Were the second to fail, the next start finds one of them and says what is missing.
+        write_new(key, pair.serialize_pem().as_bytes(), PRIVATE)?;
+        write_new(certificate, made.pem().as_bytes(), PUBLIC)?;
+        Ok(true)
+    }
+
+    /// Returns the SHA-256 of the certificate, as wallets and `openssl x509 -fingerprint -sha256` show it.
+    pub fn fingerprint(&self) -> String {
+        let shown = self.shown.0.load();
+        let der = shown.cert.first().map_or(&[][..], |first| first.as_ref());
+        let pairs: Vec<String> = sha256::Hash::hash(der)
+            .to_byte_array()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        pairs.join(":")
+    }
+
+    /// Tells whether the key is Ed25519. Electrum shows such a certificate once, and fails to read it ever after.
+    pub fn is_ed25519(&self) -> bool {
+        self.shown.0.load().key.algorithm() == SignatureAlgorithm::ED25519
+    }
+
+    /// Shakes hands as a server.
+    pub(super) async fn accept(&self, stream: AnyStream) -> io::Result<AnyStream> {
+        let stream = TlsAcceptor::from(self.config.clone())
+            .accept(stream)
+            .await?;
+        Ok(Box::new(stream))
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({})", self.fingerprint())
+    }
+}
+
+/// The certificate of now.
+struct Shown(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(..)")
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
+    let text = |path: &Path| {
+        fs::read(path).map_err(|source| CertificateError::File {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let wrong = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CertificateError::Pem { path, source }
+    };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text(certificate)?)
+        .collect::<Result<_, _>>()
+        .map_err(wrong(certificate))?;
+    if chain.is_empty() {
+        let path = certificate.to_owned();
+        return Err(CertificateError::Empty { path });
+    }
+    let private = PrivateKeyDer::from_pem_slice(&text(key)?).map_err(wrong(key))?;
+    CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|source| {
+        CertificateError::Key {
+            path: key.to_owned(),
+            source,
+        }
+    })
+}
+
+const PRIVATE: u32 = 0o600;
+const PUBLIC: u32 = 0o644;
+
+/// Writes a file that does not exist yet, readable for nobody else from its first moment.
+fn write_new(path: &Path, text: &[u8], mode: u32) -> Result<(), CertificateError> {
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
+        let mut file = options.open(path)?;
+        file.write_all(text)?;
+        file.sync_all()
+    };
+    write().map_err(|source| CertificateError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
