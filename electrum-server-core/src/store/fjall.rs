@@ -63,6 +63,7 @@ impl FjallStore {
             },
         };
         check_folder(path)?;
+        begin_again(path);
         let database = Database::builder(path)
             .cache_size(options.cache)
             .max_journaling_size((4 * options.write_buffer).max(512 << 20))
@@ -127,6 +128,25 @@ fn check_folder(path: &Path) -> Result<(), OpenStoreError> {
             "the folder holds {name:?} and no database: choose an empty one"
         ))),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Takes away what a process has left that was killed while it made the database: the engine's first journal without its
+/// marker, which is written last. There is nothing in it, but the engine does not open such a folder any more.
+fn begin_again(path: &Path) {
+    let marker = path.join("version");
+    // It has its content as soon as anything else is written.
+    let is_made = std::fs::metadata(&marker).is_ok_and(|marker| marker.len() > 0);
+    let journal = path.join("0.jnl");
+    if is_made || !journal.exists() {
+        return;
+    }
+    // Whoever makes it just now has the lock.
+    let lock = std::fs::File::options().write(true).open(path.join("lock"));
+    if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+        // What cannot be deleted shows as the engine's error.
+        let _ = std::fs::remove_file(journal);
+        let _ = std::fs::remove_file(marker);
     }
 }
 

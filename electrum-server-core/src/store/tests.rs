@@ -64,7 +64,7 @@ fn keeps_its_promises(store: &dyn Store) {
     batch.put(Table::Undo, b"back", b"1");
     batch.put(Table::Undo, b"back", b"22");
     batch.delete(Table::Undo, b"never there");
-    assert_eq!(batch.size(), 34 + 6 + 5 + 4 + 4 + 5 + 6 + 11);
+    assert_eq!(batch.size(), 47 + 6 + 5 + 4 + 4 + 5 + 6 + 11);
     store.commit(batch, Durability::Disk).unwrap();
     store.commit(Batch::default(), Durability::Disk).unwrap();
     store.persist().unwrap();
@@ -166,6 +166,31 @@ mod disk {
             open(&stranger),
             Err(OpenStoreError::Unusable { .. })
         ));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_while_it_made_the_database_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("whole");
+        drop(open(&whole).unwrap());
+        // The marker is made last: it may be missing, or empty.
+        for marker in [None, Some("")] {
+            let half = folder.path().join(format!("half-{}", marker.is_some()));
+            fs::create_dir_all(half.join("keyspaces")).unwrap();
+            for name in ["lock", "0.jnl"] {
+                fs::copy(whole.join(name), half.join(name)).unwrap();
+            }
+            if let Some(marker) = marker {
+                fs::write(half.join("version"), marker).unwrap();
+            }
+            let store = open(&half).unwrap();
+            let mut batch = Batch::default();
+            batch.put(Table::Meta, b"k", b"v");
+            store.commit(batch, Durability::Disk).unwrap();
+            drop(store);
+            let row = open(&half).unwrap().snapshot().get(Table::Meta, b"k");
+            assert_eq!(row.unwrap().as_deref(), Some(&b"v"[..]));
+        }
     }
 
     /// All files below a folder.
