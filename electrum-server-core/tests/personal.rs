@@ -417,7 +417,7 @@ fn wallets_come_and_go_while_others_are_served() {
     compare("the other", &full.view(), &view, &scripts, &node);
     assert!(view.history(&of(THEIRS), None).unwrap().is_empty());
     // A script that a client wants: from now on.
-    handle.watch(of(THEIRS + 40_000));
+    handle.watch(of(THEIRS + 40_000), running.view().height() + 1);
     running.view();
     world.node.mine(1, &Script::new(THEIRS + 40_000));
     compare(

@@ -182,6 +182,12 @@ impl Wallet {
             .spawn()
             .unwrap();
         self.daemon = Some(daemon);
+        // A command that comes while the daemon writes its password makes one of its own, and is refused from then on.
+        let socket = self.dir.path().join("wallet/regtest/daemon_rpc_socket");
+        self.eventually("the daemon listens", || match socket.exists() {
+            true => Ok(()),
+            false => Err(format!("there is no {}", socket.display())),
+        });
     }
 
     /// Ends the daemon and starts another one on the same folder.

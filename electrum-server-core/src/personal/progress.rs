@@ -325,7 +325,8 @@ impl Progress {
         self.save(batch);
     }
 
-    fn save(&self, batch: &mut Batch) {
+    /// Writes down how far everything was looked for.
+    pub(crate) fn save(&self, batch: &mut Batch) {
         for chain in &self.chains {
             let mut row = chain.birth.to_be_bytes().to_vec();
             for range in &chain.ranges {

@@ -114,7 +114,9 @@ impl Session {
             Unwatched::Empty => empty(request).map(Ok),
             Unwatched::Reject => Some(Err(MethodError::NotWatched { script_hash })),
             Unwatched::Watch => {
-                handle.watch(script_hash);
+                // Also in a block that the writer is at just now.
+                let next = self.view(services).height().saturating_add(1);
+                handle.watch(script_hash, next);
                 None
             }
         }

@@ -52,7 +52,8 @@ struct Shared {
 /// What somebody wants of the writer.
 #[derive(Debug)]
 enum Wish {
-    Watch(ScriptHash),
+    /// A script, from the block at a height on.
+    Watch(ScriptHash, u32),
     Wallets(Vec<Wallet>),
 }
 
@@ -68,9 +69,9 @@ impl PersonalHandle {
         unseen.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begins to watch a script from now on. What was before is not looked for.
-    pub fn watch(&self, script_hash: ScriptHash) {
-        self.wish(Wish::Watch(script_hash));
+    /// Begins to watch a script from the block at a height on. What was before is not looked for.
+    pub fn watch(&self, script_hash: ScriptHash, height: u32) {
+        self.wish(Wish::Watch(script_hash, height));
     }
 
     /// Watches these wallets in the place of those before. What is new is looked for while the others are served; what
@@ -240,13 +241,12 @@ impl Sync {
                 return Ok(());
             };
             match personal.wishes.try_recv() {
-                Ok(Wish::Watch(script)) => {
-                    let next = self.index.headers().len();
+                Ok(Wish::Watch(script, height)) => {
+                    let next = height.min(self.index.headers().len());
                     personal.progress.want(script.to_byte_array(), next);
                     personal.foreign.clear();
                     let mut batch = Batch::default();
-                    // Nothing is at that height yet.
-                    personal.progress.advance(next, next, &mut batch);
+                    personal.progress.save(&mut batch);
                     self.index.note(batch)?;
                     self.fingerprint = None;
                 }
