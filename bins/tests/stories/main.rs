@@ -24,6 +24,7 @@ mod dev;
 mod idle;
 mod notify_latency;
 mod personal;
+mod personal_bdk;
 mod regtest;
 mod transports;
 mod wallet;
