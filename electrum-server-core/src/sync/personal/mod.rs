@@ -4,10 +4,12 @@
 //! behind is made up for, with the node's filters where it has them, before the view is published. So a block that comes,
 //! a server that was off for a year, a wallet that is new, and scripts beyond the gap limit are all the same work.
 
+mod handle;
+mod unseen;
+
 use std::collections::{BTreeMap, HashSet};
-use std::ops::RangeInclusive;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -15,13 +17,17 @@ use bitcoin::BlockHash;
 use bitcoin::block::Header;
 use electrum_protocol::ScriptHash;
 
+pub use handle::PersonalHandle;
+use handle::{Shared, Wish};
+use unseen::{read_unseen, share_unseen, write_unseen};
+
 use super::blocks::in_order;
 use super::round::Outcome;
-use super::{Sync, SyncError, SyncEvent, SyncHandle, SyncOptions};
+use super::{Sync, SyncError, SyncEvent, SyncOptions};
 use crate::chain::{ChainSource, Plan, SourceError};
 use crate::index::{Admitted, Coins, Found, Index, look_for};
 use crate::mempool::{self, Fetched, Ours};
-use crate::personal::{Job, Progress, Wallet, Watched};
+use crate::personal::{Job, Progress, Wallet};
 use crate::store::{Batch, Table};
 
 /// How many blocks are looked at between two notes of how far we are.
@@ -34,58 +40,6 @@ const WORTH_FILTERS: u32 = 10;
 const FETCH_PATIENCE: Duration = Duration::from_secs(60);
 /// How often one looks whether it has come.
 const FETCH_PAUSE: Duration = Duration::from_millis(250);
-
-/// Reaches the wallets of a running [`Sync`] from sessions and programs. Clones reach the same ones.
-#[derive(Clone, Debug)]
-pub struct PersonalHandle {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    watched: ArcSwap<Watched>,
-    unseen: Mutex<Vec<RangeInclusive<u32>>>,
-    wishes: Sender<Wish>,
-    sync: SyncHandle,
-}
-
-/// What somebody wants of the writer.
-#[derive(Debug)]
-enum Wish {
-    /// A script, from the block at a height on.
-    Watch(ScriptHash, u32),
-    Wallets(Vec<Wallet>),
-}
-
-impl PersonalHandle {
-    /// Returns the scripts that are watched.
-    pub fn watched(&self) -> Arc<Watched> {
-        self.shared.watched.load_full()
-    }
-
-    /// Returns the heights of blocks that could not be looked at, because the node has pruned them, lowest first.
-    pub fn unseen(&self) -> Vec<RangeInclusive<u32>> {
-        let unseen = self.shared.unseen.lock();
-        unseen.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Begins to watch a script from the block at a height on. What was before is not looked for.
-    pub fn watch(&self, script_hash: ScriptHash, height: u32) {
-        self.wish(Wish::Watch(script_hash, height));
-    }
-
-    /// Watches these wallets in the place of those before. What is new is looked for while the others are served; what
-    /// is gone is forgotten.
-    pub fn set_wallets(&self, wallets: Vec<Wallet>) {
-        self.wish(Wish::Wallets(wallets));
-    }
-
-    fn wish(&self, wish: Wish) {
-        // A writer that has ended has no use for it.
-        let _ = self.shared.wishes.send(wish);
-        self.shared.sync.look();
-    }
-}
 
 /// What a writer of some wallets has beside the others.
 #[derive(Debug)]
@@ -108,9 +62,6 @@ pub(super) struct Personal {
 
 /// Which outputs: those of so many scripts of a generation, before the block at a height.
 type CoinsOf = (u64, usize, u32);
-
-/// The row of blocks that could not be looked at.
-const META_UNSEEN: &[u8] = b"unseen";
 
 impl Sync {
     /// Prepares to follow some wallets only. `index` must be a [personal](Index::open_personal) one. Blocks that the node
@@ -539,45 +490,4 @@ fn fetch_block(
         }
     }
     Ok(None)
-}
-
-fn read_unseen(snapshot: &dyn crate::store::Snapshot) -> Result<HashSet<u32>, SyncError> {
-    let row = snapshot.get(Table::Meta, META_UNSEEN)?.unwrap_or_default();
-    let (pairs, _) = row.as_chunks::<8>();
-    let range = |[a, b, c, d, e, f, g, h]: &[u8; 8]| {
-        u32::from_be_bytes([*a, *b, *c, *d])..=u32::from_be_bytes([*e, *f, *g, *h])
-    };
-    Ok(pairs.iter().flat_map(range).collect())
-}
-
-fn write_unseen(unseen: &HashSet<u32>, batch: &mut Batch) {
-    if !unseen.is_empty() {
-        let mut row = Vec::new();
-        for range in ranges(unseen) {
-            row.extend_from_slice(&range.start().to_be_bytes());
-            row.extend_from_slice(&range.end().to_be_bytes());
-        }
-        batch.put(Table::Meta, META_UNSEEN, row);
-    }
-}
-
-fn share_unseen(personal: &Personal) {
-    let shared = &personal.handle.shared;
-    *shared.unseen.lock().unwrap_or_else(PoisonError::into_inner) = ranges(&personal.unseen);
-}
-
-/// Neighbouring heights as ranges, lowest first.
-fn ranges(heights: &HashSet<u32>) -> Vec<RangeInclusive<u32>> {
-    let mut sorted: Vec<u32> = heights.iter().copied().collect();
-    sorted.sort_unstable();
-    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
-    for height in sorted {
-        match ranges.last_mut() {
-            Some(last) if last.end().checked_add(1) == Some(height) => {
-                *last = *last.start()..=height
-            }
-            _ => ranges.push(height..=height),
-        }
-    }
-    ranges
 }
