@@ -442,6 +442,59 @@ fn wallets_come_and_go_while_others_are_served() {
 }
 
 #[test]
+fn a_reorganization_while_it_is_off_is_followed() {
+    let mut world = World::begin(&["-rest=1"], 7);
+    let full = Running::full(&world.node);
+    let node = bitcoind(&world.node);
+    let source: Arc<dyn ChainSource> = Arc::new(bitcoind(&world.node));
+    let store = Arc::new(MemoryStore::new());
+    world.node.mine(5, &Script::new(OURS));
+    let (running, handle) = Running::personal(source.clone(), &store, vec![wallet(OURS, 8)]);
+    let wanted = Script::new(THEIRS + 40_000);
+    let script_hash = ScriptHash::from_script(&wanted.output_script());
+    handle.watch(script_hash, running.view().height() + 1);
+    running.view();
+    world.node.mine(2, &wanted);
+    let scripts = [OURS, OURS + 1, OURS + 50_000, THEIRS + 40_000];
+    compare("before", &full.view(), &running.view(), &scripts, &node);
+    running.stop();
+    // Of the new blocks, which are as high as the old ones, each has something for us.
+    let first = world.node.block_hash(world.node.height() - 5);
+    world.node.invalidate(first);
+    world.node.mine(3, &Script::new(OURS + 1));
+    world.node.mine(2, &wanted);
+    world.node.mine(3, &Script::new(OURS + 50_000));
+    world.used.clear();
+    let (running, _) = Running::personal(source, &store, vec![wallet(OURS, 8)]);
+    compare("after", &full.view(), &running.view(), &scripts, &node);
+    running.stop();
+    full.stop();
+}
+
+#[test]
+fn a_wallet_takes_the_place_of_another_of_the_same_size() {
+    let node = RegtestNode::start();
+    node.mine(3, &Script::new(OURS));
+    node.mine(4, &Script::new(THEIRS));
+    let source: Arc<dyn ChainSource> = Arc::new(bitcoind(&node));
+    let of = |number| ScriptHash::from_script(&Script::new(number).output_script());
+    let (running, handle) =
+        Running::personal(source, &Arc::new(MemoryStore::new()), vec![wallet(OURS, 8)]);
+    let before = handle.watched().len();
+    handle.set_wallets(vec![wallet(THEIRS, 8)]);
+    common::wait_for("the other wallet", || {
+        running.view();
+        handle.watched().contains(&of(THEIRS))
+    });
+    assert_eq!(handle.watched().len(), before);
+    assert!(!handle.watched().contains(&of(OURS)));
+    let view = running.view();
+    assert_eq!(view.history(&of(THEIRS), None).unwrap().len(), 4);
+    assert!(view.history(&of(OURS), None).unwrap().is_empty());
+    running.stop();
+}
+
+#[test]
 fn many_used_scripts_are_followed_beyond_the_look_ahead() {
     let mut world = World::begin(&["-rest=1"], 5);
     // Each in a block below that of the one before: the second look has to find what is further down.

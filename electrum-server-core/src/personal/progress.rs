@@ -15,6 +15,9 @@ const KEYCHAIN: u8 = b'k';
 /// The first byte of the key of a single script that a client wanted to be watched.
 const WANTED: u8 = b's';
 
+/// How many single scripts are watched because clients asked for them: anybody can ask for any.
+const MAX_WANTED: usize = 10_000;
+
 /// Scripts that were looked for equally far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
@@ -105,10 +108,15 @@ impl Progress {
             for (at, keychain) in wallet.keychains.iter().enumerate() {
                 let key = keychain.key();
                 let row = snapshot.get(Table::Wallets, &row_key(KEYCHAIN, &key))?;
-                let ranges = match row {
-                    Some(row) => decode(&row, birth)?,
-                    None => Vec::new(),
-                };
+                let mut ranges = Vec::new();
+                if let Some(row) = row {
+                    let before;
+                    (before, ranges) = decode(&row)?;
+                    // Older than was said before: everything is looked for again.
+                    if birth < before {
+                        ranges.iter_mut().for_each(|range| range.next = birth);
+                    }
+                }
                 progress.chains.push(Chain {
                     wallet: number,
                     keychain: at,
@@ -233,11 +241,17 @@ impl Progress {
     }
 
     /// Begins to watch a script of no wallet, from a height on.
+    /// Does nothing when clients have wanted too many.
     pub(crate) fn want(&mut self, script: [u8; 32], next: u32) {
-        if !self.contains(&script) {
+        if !self.contains(&script) && self.wanted.len() < MAX_WANTED {
             self.wanted.insert(script, next);
             self.generation += 1;
         }
+    }
+
+    /// Returns how many keychains were once up to date.
+    pub(crate) fn ready(&self) -> usize {
+        self.chains.iter().filter(|chain| chain.ready).count()
     }
 
     /// Returns what was looked at least far, up to where others are, or to the end of the chain.
@@ -325,14 +339,46 @@ impl Progress {
         self.save(batch);
     }
 
+    /// The same, before the wallets are known: in the rows.
+    pub(crate) fn rewind_rows(
+        snapshot: &dyn Snapshot,
+        height: u32,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        let mut damaged = false;
+        let all = [].as_slice()..=[0xff; 64].as_slice();
+        snapshot.scan(Table::Wallets, all, &mut |key, row| {
+            let row = match key.first() {
+                Some(&WANTED) => row.try_into().ok().map(|next| {
+                    let next = u32::from_be_bytes(next).min(height);
+                    next.to_be_bytes().to_vec()
+                }),
+                _ => decode(row).ok().map(|(birth, mut ranges)| {
+                    ranges
+                        .iter_mut()
+                        .for_each(|range| range.next = range.next.min(height));
+                    encode(birth.min(height), &ranges)
+                }),
+            };
+            match row {
+                Some(row) => batch.put(Table::Wallets, key, row),
+                None => damaged = true,
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        match damaged {
+            true => Err(ReadError::damaged(
+                Table::Wallets,
+                "a row has the wrong length",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Writes down how far everything was looked for.
     pub(crate) fn save(&self, batch: &mut Batch) {
         for chain in &self.chains {
-            let mut row = chain.birth.to_be_bytes().to_vec();
-            for range in &chain.ranges {
-                row.extend_from_slice(&range.end.to_be_bytes());
-                row.extend_from_slice(&range.next.to_be_bytes());
-            }
+            let row = encode(chain.birth, &chain.ranges);
             batch.put(Table::Wallets, row_key(KEYCHAIN, &chain.key), row);
         }
         for (script, next) in &self.wanted {
@@ -413,22 +459,28 @@ fn row_key(kind: u8, key: &[u8; 32]) -> Vec<u8> {
     [&[kind][..], key].concat()
 }
 
-/// Reads how far a keychain was looked for, from the birth that it had then on; anew when it is said to be older now.
-fn decode(row: &[u8], birth: u32) -> Result<Vec<Range>, ReadError> {
+fn encode(birth: u32, ranges: &[Range]) -> Vec<u8> {
+    let mut row = birth.to_be_bytes().to_vec();
+    for range in ranges {
+        row.extend_from_slice(&range.end.to_be_bytes());
+        row.extend_from_slice(&range.next.to_be_bytes());
+    }
+    row
+}
+
+/// Reads from which height on, and how far, a keychain was looked for.
+fn decode(row: &[u8]) -> Result<(u32, Vec<Range>), ReadError> {
     let damaged = || ReadError::damaged(Table::Wallets, "a row has the wrong length");
-    let (before, ranges) = row.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let (birth, ranges) = row.split_first_chunk::<4>().ok_or_else(damaged)?;
     let (ranges, []) = ranges.as_chunks::<8>() else {
         return Err(damaged());
     };
-    let older = birth < u32::from_be_bytes(*before);
-    Ok(ranges
-        .iter()
-        .map(|[a, b, c, d, e, f, g, h]| Range {
-            end: u32::from_be_bytes([*a, *b, *c, *d]),
-            next: match older {
-                true => birth,
-                false => u32::from_be_bytes([*e, *f, *g, *h]),
-            },
-        })
-        .collect())
+    let range = |[a, b, c, d, e, f, g, h]: &[u8; 8]| Range {
+        end: u32::from_be_bytes([*a, *b, *c, *d]),
+        next: u32::from_be_bytes([*e, *f, *g, *h]),
+    };
+    Ok((
+        u32::from_be_bytes(*birth),
+        ranges.iter().map(range).collect(),
+    ))
 }

@@ -58,6 +58,8 @@ pub(super) struct Personal {
     handle: PersonalHandle,
     /// Blocks that could not be looked at.
     unseen: HashSet<u32>,
+    /// Of which scripts sessions know: the generation, and how many keychains were ready.
+    told: Option<(u64, usize)>,
 }
 
 /// Which outputs: those of so many scripts of a generation, before the block at a height.
@@ -93,6 +95,7 @@ impl Sync {
             wishes,
             handle: handle.clone(),
             unseen: HashSet::new(),
+            told: None,
         });
         (sync, handle)
     }
@@ -134,8 +137,12 @@ impl Sync {
         };
         let height = self.index.headers().len().saturating_sub(1);
         let mut batch = Batch::default();
-        if personal.wallets.is_none() {
-            personal.progress.rewind(height, &mut batch);
+        match personal.wallets {
+            None => personal.progress.rewind(height, &mut batch),
+            // The node's chain has changed while we were off.
+            Some(_) => {
+                Progress::rewind_rows(self.index.snapshot().as_ref(), height, &mut batch)?;
+            }
         }
         personal.coins = None;
         personal.all_coins = None;
@@ -164,10 +171,9 @@ impl Sync {
         let settled = personal.progress.settle(end);
         let ready = personal.progress.is_ready();
         let shared = &personal.handle.shared;
-        let before = shared.watched.load();
-        let watched = personal.progress.watched();
-        if watched.len() != before.len() || watched.scanning != before.scanning {
-            shared.watched.store(Arc::new(watched));
+        let state = (personal.progress.generation(), personal.progress.ready());
+        if personal.told.replace(state) != Some(state) {
+            shared.watched.store(Arc::new(personal.progress.watched()));
         }
         // Before anything is published, everything is looked for; afterwards new wallets keep nobody waiting.
         Ok(settled && (ready || self.published.is_some()))
@@ -247,6 +253,7 @@ impl Sync {
             self.changes.note_everything();
         }
         personal.progress = progress;
+        personal.told = None;
         personal.coins = None;
         personal.all_coins = None;
         personal.foreign.clear();
