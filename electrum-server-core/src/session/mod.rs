@@ -218,7 +218,7 @@ impl Session {
         }
     }
 
-    /// Tells whether a client that reads so slowly gets no more for now.
+    /// Tells whether a client reads so slowly that it gets no more until it has read.
     fn is_full(&mut self, services: &Services, unsent: usize) -> bool {
         let ceiling = services.limits.output_ceiling;
         if unsent + self.output.len() + self.server.pending_output() < ceiling {

@@ -1,7 +1,8 @@
 //! What makes a server one of some wallets only.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bitcoin::{BlockHash, Network, Txid};
@@ -109,6 +110,11 @@ impl Personal {
     }
 }
 
+/// How long the broadcast command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often one looks whether it has ended.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A node whose transactions are broadcast by a command.
 pub(crate) struct BroadcastBy {
     pub(crate) node: Arc<dyn Node>,
@@ -121,11 +127,26 @@ impl BroadcastBy {
             bitcoin::consensus::deserialize(raw_tx).context("this is no transaction")?;
         let hex = bitcoin::consensus::encode::serialize_hex(&tx);
         // Hexadecimal digits need no quotes.
-        let output = Command::new("sh")
+        let mut child = Command::new("sh")
             .arg("-c")
             .arg(self.command.replace("%s", &hex))
-            .output()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
             .context("cannot run the broadcast command")?;
+        // A client waits for it, and so does a thread that others need.
+        let began = Instant::now();
+        while child.try_wait()?.is_none() {
+            if began.elapsed() > PATIENCE {
+                // It may have ended just now.
+                let _ = child.kill();
+                let _ = child.wait();
+                anyhow::bail!("the broadcast command has not ended after {PATIENCE:?}");
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let output = child.wait_with_output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.lines().last().unwrap_or_default().trim();

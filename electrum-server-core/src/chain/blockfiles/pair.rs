@@ -51,8 +51,13 @@ impl Records {
             if [m, n, o, p] != magic || size > MAX_RECORD {
                 break;
             }
+            let end = at + RECORD_HEAD + u64::from(size) + u64::from(CHECKSUM);
+            // What is not all there is still being written, or cut off; room for it would be made in vain.
+            if !files.read(Kind::Undo, file, &mut [0], end - 1)? {
+                break;
+            }
             records.push((at + RECORD_HEAD, size));
-            at += RECORD_HEAD + u64::from(size) + u64::from(CHECKSUM);
+            at = end;
         }
         Ok(Self {
             file,

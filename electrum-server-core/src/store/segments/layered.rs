@@ -16,7 +16,7 @@ use crate::store::{
 /// A store whose oldest rows are in files that were built in bulk.
 ///
 /// The files never change. Blocks of theirs are undone by a row of [`Table::Meta`] in the store on top, which says where
-/// their rows end for now.
+/// their rows end since then.
 #[derive(Debug)]
 pub struct LayeredStore {
     top: Arc<dyn Store>,
@@ -80,7 +80,7 @@ impl Store for LayeredStore {
     }
 }
 
-/// The row that says where the rows of the files end for now.
+/// The row that says where the rows of the files end, after blocks of theirs were undone.
 pub(crate) fn encode_end(end: End) -> Vec<u8> {
     [end.height.to_be_bytes(), end.tx_num.to_be_bytes()].concat()
 }
