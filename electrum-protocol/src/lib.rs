@@ -4,6 +4,7 @@ pub mod client;
 #[cfg(feature = "tokio")]
 pub mod codec;
 pub mod frame;
+pub mod header_chain;
 mod hex;
 mod json;
 pub mod jsonrpc;
@@ -24,6 +25,7 @@ pub use client::Client;
 pub use json::DecodeError;
 pub use jsonrpc::{ErrorCode, ErrorObject};
 pub use merkle::CheckpointProof;
+pub use header_chain::{HeaderChain, HeaderSync};
 pub use method::fee::{EstimateMode, FeePerKvb};
 pub use method::headers::Tip;
 pub use method::scripthash::{Balance, HistoryEntry, Unspent};
