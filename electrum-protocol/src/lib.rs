@@ -22,10 +22,10 @@ pub use bitcoin;
 pub use serde_json;
 
 pub use client::Client;
+pub use header_chain::{HeaderChain, HeaderSync};
 pub use json::DecodeError;
 pub use jsonrpc::{ErrorCode, ErrorObject};
 pub use merkle::CheckpointProof;
-pub use header_chain::{HeaderChain, HeaderSync};
 pub use method::fee::{EstimateMode, FeePerKvb};
 pub use method::headers::Tip;
 pub use method::scripthash::{Balance, HistoryEntry, Unspent};

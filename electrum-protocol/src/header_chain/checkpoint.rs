@@ -106,7 +106,11 @@ impl Checkpoint {
         height: u32,
         response: &block::HeaderResponse,
     ) -> Result<(), CheckpointError> {
-        self.verify(height, response.header.block_hash(), response.proof.as_ref())
+        self.verify(
+            height,
+            response.header.block_hash(),
+            response.proof.as_ref(),
+        )
     }
 
     fn verify(

@@ -12,6 +12,7 @@
 //! protected, and [`Limits::max_height`] ends what even then grows. With a clock, a chain cannot lead into the future.
 
 mod checkpoint;
+mod follow;
 mod proof;
 mod rules;
 mod sync;
@@ -22,9 +23,10 @@ use bitcoin::{BlockHash, Network, Txid, Work, constants};
 use crate::method::transaction::MerkleResponse;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use follow::{FollowError, Limits};
 pub use proof::{ProofError, verify_transaction};
 pub use rules::{HeaderError, HeaderFault, MAX_FUTURE, PERIOD};
-pub use sync::{FollowError, HeaderSync, Limits};
+pub use sync::HeaderSync;
 
 use rules::Ancestors;
 
@@ -168,7 +170,7 @@ impl HeaderChain {
         now: Option<u32>,
     ) -> Result<(), HeaderError> {
         let trunk = self.trunk(fork);
-        let mut previous = match branch.last().or(trunk.last()) {
+        let mut previous = match branch.last().or_else(|| trunk.last()) {
             Some(last) => last.block_hash(),
             None => self.tip_hash,
         };
@@ -222,6 +224,3 @@ fn work(headers: &[Header]) -> Work {
             sum + header.work()
         })
 }
-
-#[cfg(test)]
-mod tests {}

@@ -53,7 +53,7 @@ pub enum HeaderFault {
         /// The bits that it has.
         found: CompactTarget,
     },
-    /// Its hash is above its target.
+    /// Its hash is above its target; all else is as it should be.
     #[error("its hash does not meet its target")]
     NoProofOfWork,
     /// Its time is not after the median of the eleven headers before it.
@@ -161,15 +161,18 @@ fn verdict(
             found: header.bits,
         });
     }
-    if !header.target().is_met_by(*hash) {
-        return Err(HeaderFault::NoProofOfWork);
-    }
     check_time(network, ancestors, height, header.time, now)?;
-    let (version, required) = (header.version.to_consensus(), lowest_version(network, height));
+    let (version, required) = (
+        header.version.to_consensus(),
+        lowest_version(network, height),
+    );
     if version < required {
         return Err(HeaderFault::OldVersion { version, required });
     }
-    Ok(())
+    match header.target().is_met_by(*hash) {
+        true => Ok(()),
+        false => Err(HeaderFault::NoProofOfWork),
+    }
 }
 
 /// Computes the bits of the header at `height` with the time `time`.
