@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the format crates for the web: with everything, and without the standard library for a target that
-# has none. Their libsecp256k1 is C, which clang builds for both.
+# Builds the libraries for the web: the format crates with everything, and without the standard library for a target
+# that has none; the protocol without sockets, which are the caller's. Their libsecp256k1 is C, which clang builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,8 @@ if command -v rustup >/dev/null; then
 fi
 cargo build --locked --target wasm32-unknown-unknown --all-features \
     -p electrum-seed -p electrum-slip132 -p electrum-psbt-legacy
+cargo build --locked --target wasm32-unknown-unknown -p electrum-protocol
+cargo build --locked --target wasm32-unknown-unknown -p electrum-protocol --features tokio
 
 # One by one: features of one would be those of all.
 bare() {

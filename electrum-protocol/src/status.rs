@@ -155,6 +155,22 @@ pub fn status(history: &[HistoryEntry]) -> Option<Status> {
     hasher.finish()
 }
 
+/// Tells whether a history is the one that a server has told the status of; nothing for a script without history.
+///
+/// The order is that of the history as it came, and where that does not match, the canonical one. Before protocol 1.6
+/// the order in the mempool was each server's own; wallets hash the answer of `get_history` as it is, so a server that
+/// uses one order for both is understood. A server that uses two is, when the status has the canonical one.
+///
+/// A history that does not match is no lie yet: it may have changed between the two, and then another status follows.
+pub fn matches(history: &[HistoryEntry], told: Option<Status>) -> bool {
+    if status(history) == told {
+        return true;
+    }
+    let mut canonical = history.to_vec();
+    canonical.sort_by(mempool_order);
+    canonical != history && status(&canonical) == told
+}
+
 /// Compares two mempool entries in the order that protocol 1.6 prescribes for histories and statuses.
 ///
 /// First those of height 0 (all parents confirmed), then those of height -1; within each, by transaction hash *as
@@ -235,6 +251,25 @@ mod tests {
     #[test]
     fn no_history_has_no_status() {
         assert_eq!(status(&[]), None);
+    }
+
+    #[test]
+    fn a_told_status_matches_in_two_orders() {
+        let canonical = example();
+        let told = status(&canonical);
+        assert!(matches(&canonical, told));
+        assert!(matches(&[], None));
+        assert!(!matches(&[], told));
+        assert!(!matches(&canonical, None));
+        assert!(!matches(&canonical[..5], told));
+        // A server with an order of its own, for both or for the history alone.
+        let mut own = canonical.clone();
+        own.swap(3, 5);
+        assert!(matches(&own, status(&own)));
+        assert!(matches(&own, told));
+        // The order within a block is never another.
+        own.swap(1, 2);
+        assert!(!matches(&own, told));
     }
 
     /// Sorting any arrangement of the mempool part yields the order of the example.

@@ -9,7 +9,7 @@
 mod chain;
 
 use electrum_protocol::HeaderChain;
-use electrum_protocol::bitcoin::block::Header;
+use electrum_protocol::bitcoin::block::{Header, Version};
 use electrum_protocol::bitcoin::consensus::encode;
 use electrum_protocol::bitcoin::hashes::Hash;
 use electrum_protocol::bitcoin::{BlockHash, CompactTarget, Network};
@@ -267,63 +267,39 @@ fn timewarp_on_testnet4() {
     }
 }
 
-/// The median is that of eleven, not of all and not of ten.
-#[test]
-fn median_time_of_eleven() {
-    let mut headers: Vec<Header> = Vec::new();
-    for index in 0..PERIOD {
-        let previous = headers
-            .last()
-            .map_or_else(BlockHash::all_zeros, Header::block_hash);
-        // The last eleven have the times 1000, 900, … 0; the median of them is 500, of ten 400 or 500, of twelve more.
-        let time = match (PERIOD - 1 - index) * 100 {
-            late @ ..=1_000 => START + late,
-            _ => START + 50_000,
-        };
-        headers.push(chain::header(previous, time, HARD));
-    }
-    let chain = HeaderChain::from_headers(Network::Bitcoin, 2 * PERIOD - 2, headers);
-    // One header more than a start at that height needs.
-    let error = chain.unwrap_err().to_string();
-    assert_eq!(error, "a start at height 4030 needs 2015 headers, not 2016");
-    let headers = (0..PERIOD - 1).scan(BlockHash::all_zeros(), |previous, index| {
-        let time = match (PERIOD - 2 - index) * 100 {
-            late @ ..=1_000 => START + late,
-            _ => START + 50_000,
-        };
-        let header = chain::header(*previous, time, HARD);
+/// A run of linked headers with these times, up to and with that at `height`.
+fn run(height: u32, times: impl Fn(u32) -> u32) -> HeaderChain {
+    let first = (height - height % PERIOD).min(height - 10);
+    let headers = (first..=height).scan(BlockHash::all_zeros(), |previous, height| {
+        let header = chain::header(*previous, times(height), HARD);
         *previous = header.block_hash();
         Some(header)
     });
-    let chain =
-        HeaderChain::from_headers(Network::Bitcoin, 2 * PERIOD - 2, headers.collect()).unwrap();
+    HeaderChain::from_headers(Network::Bitcoin, height, headers.collect()).unwrap()
+}
+
+/// The last eleven have the times 1000, 900 … 0, those before are later than all of them: the median of eleven is 500,
+/// that of ten 400, that of twelve 600.
+#[test]
+fn median_time_of_eleven() {
+    let height = 2 * PERIOD - 2;
+    let chain = run(height, |at| match (height - at) * 100 {
+        late @ ..=1_000 => START + late,
+        _ => START + 50_000,
+    });
     let at = |time| fault(&chain, chain::header(chain.tip_hash(), time, HARD), None);
-    let median = START + 500;
-    assert_eq!(
-        at(median),
-        Some(HeaderFault::TimeTooOld {
-            time: median,
-            median
-        })
-    );
-    assert_eq!(at(median + 1), Some(HeaderFault::NoProofOfWork));
+    let (time, median) = (START + 500, START + 500);
+    assert_eq!(at(time), Some(HeaderFault::TimeTooOld { time, median }));
+    assert_eq!(at(time + 1), Some(HeaderFault::NoProofOfWork));
 }
 
 /// BIP 34, 65 and 66 with the heights of mainnet.
 #[test]
 fn versions_of_mainnet() {
     let check = |height: u32, version: i32, required: Option<i32>| {
-        // A start just below; the rules look back to the beginning of the period and eleven headers.
-        let below = height - 1;
-        let first = (below - below % PERIOD).min(below - 10);
-        let headers = (first..height).scan(BlockHash::all_zeros(), |previous, height| {
-            let header = chain::header(*previous, START + height, HARD);
-            *previous = header.block_hash();
-            Some(header)
-        });
-        let chain = HeaderChain::from_headers(Network::Bitcoin, below, headers.collect()).unwrap();
+        let chain = run(height - 1, |at| START + at);
         let mut header = chain::header(chain.tip_hash(), START + height, HARD);
-        header.version = electrum_protocol::bitcoin::block::Version::from_consensus(version);
+        header.version = Version::from_consensus(version);
         let expected = match required {
             Some(required) => HeaderFault::OldVersion { version, required },
             None => HeaderFault::NoProofOfWork,
