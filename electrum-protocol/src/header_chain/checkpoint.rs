@@ -199,7 +199,7 @@ impl HeaderChain {
 
 /// Returns the lowest height that the rules for a header above `height` look at: the beginning of its period, or ten
 /// blocks below it. From there to `height` are at most 2016 headers, which a server gives in one answer.
-pub(super) fn context_start(height: u32) -> u32 {
+pub fn context_start(height: u32) -> u32 {
     let period = height - height % PERIOD;
     period.min(height.saturating_sub(MEDIAN_BLOCKS - 1))
 }

@@ -23,7 +23,8 @@ impl Default for Limits {
 
 /// Why a server cannot be followed to the tip that it announced.
 ///
-/// The chain stays as it was, or as it was after the last [`Change`]. What came before the error is forgotten: another
+/// The chain stays as it was, or as it was after the last
+/// [`Change`](super::Change). What came before the error is forgotten: another
 /// server, or another tip, begins anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -22,7 +22,7 @@ use bitcoin::{BlockHash, Network, Txid, Work, constants};
 
 use crate::method::transaction::MerkleResponse;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, context_start};
 pub use follow::{FollowError, Limits};
 pub use proof::{ProofError, verify_transaction};
 pub use rules::{HeaderError, HeaderFault, MAX_FUTURE, PERIOD};
