@@ -19,9 +19,10 @@ pub(crate) struct Truth {
 /// What one script has.
 #[derive(Default)]
 pub(crate) struct Account {
-    history: Vec<Value>,
-    balance: (i64, i64),
-    unspent: Vec<Value>,
+    pub(crate) history: Vec<Value>,
+    /// Confirmed and unconfirmed, in sats.
+    pub(crate) balance: (i64, i64),
+    pub(crate) unspent: Vec<Value>,
 }
 
 impl Account {
