@@ -14,6 +14,10 @@ test *arguments:
 differential:
     contrib/differential.sh
 
+# Other people's clients before our server, with a table of what passed (installs them: some seconds).
+clients *arguments:
+    contrib/clients.sh {{arguments}}
+
 # Seeds of ours opened by a real Electrum wallet, and its seeds by us: many of every kind.
 interop *arguments:
     contrib/interop.sh {{arguments}}

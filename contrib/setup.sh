@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests need: what builds Bitcoin Core, and the Electrum wallet
-# (without its graphical interface). Does nothing when all of them are present. Uses sudo unless run
-# as root.
+# (without its graphical interface), and those that the arguments name. Does nothing when all of them
+# are present. Uses sudo unless run as root.
 set -euo pipefail
 
 packages=(clang cmake g++ pkg-config libboost-dev libevent-dev libsqlite3-dev electrum)
 
-missing=()
+# A node, or a wallet, that the environment names needs nothing from here.
+wanted=("$@")
 for package in "${packages[@]}"; do
-    # A node, or a wallet, that the environment names needs nothing from here.
     case "$package" in
         electrum) [ -z "${ELECTRUM_EXE:-}" ] || continue ;;
         *) [ -z "${BITCOIND_EXE:-}" ] || continue ;;
     esac
+    wanted+=("$package")
+done
+missing=()
+for package in "${wanted[@]}"; do
     status="$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)"
     [ "$status" = installed ] || missing+=("$package")
 done

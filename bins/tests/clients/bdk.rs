@@ -16,44 +16,58 @@ const GAP: usize = 10;
 const BATCH: usize = 5;
 
 #[test]
-fn bdk_electrum_over_tcp_and_tls() {
-    let _report = Report::of_crate("bdk_electrum", "TCP, TLS");
+fn bdk_electrum_over_tcp() {
+    let _report = Report::of_crate("bdk_electrum", "TCP");
     let mut stage = Stage::start();
-    let tcp = format!("tcp://127.0.0.1:{}", stage.server.port);
-    let tls = format!("ssl://localhost:{}", stage.tls);
+    let url = stage.tcp_url();
+    story(&mut stage, &url);
+}
+
+#[test]
+#[ignore = "contrib/clients.sh builds the client with TLS, and runs this"]
+fn bdk_electrum_over_tls() {
+    let _report = Report::of_crate("bdk_electrum", "TLS");
+    let mut stage = Stage::start();
+    let url = stage.tls_url();
+    story(&mut stage, &url);
+}
+
+fn story(stage: &mut Stage, url: &str) {
     let mut owner = Owner::new(1);
     // Some of it came long ago, to an address that is not the first.
-    let address = owner.wallet.peek_address(KeychainKind::External, GAP as u32 - 1);
+    let address = owner
+        .wallet
+        .peek_address(KeychainKind::External, GAP as u32 - 1);
     let first = stage.pay(&address.script_pubkey());
     stage.mine();
-    owner.look(&tcp);
+    owner.look(url);
     assert_eq!(owner.wallet.balance().confirmed, sats(AMOUNT));
     assert_eq!(owner.height(first.compute_txid()), Some(132));
 
     let address = owner.wallet.reveal_next_address(KeychainKind::External);
     let second = stage.pay(&address.script_pubkey());
-    owner.follow(&tls);
+    owner.follow(url);
     assert_eq!(owner.wallet.balance().untrusted_pending, sats(AMOUNT));
     assert_eq!(owner.height(second.compute_txid()), None);
     stage.mine();
     eventually("the payment is confirmed", || {
-        owner.follow(&tls);
+        owner.follow(url);
         match owner.wallet.balance().confirmed {
             confirmed if confirmed == sats(2 * AMOUNT) => Ok(()),
             other => Err(other.to_string()),
         }
     });
 
-    let payment = owner.pay(&tls, sats(AMOUNT + AMOUNT / 2));
+    let payment = owner.pay(url, sats(AMOUNT + AMOUNT / 2));
     let txid = payment.compute_txid();
     assert_eq!(stage.node.mempool(), [txid]);
     let fee = owner.wallet.calculate_fee(&payment).unwrap();
     let left = sats(AMOUNT / 2) - fee;
-    owner.follow(&tls);
+    owner.follow(url);
     assert_eq!(owner.wallet.balance().trusted_pending, left);
     let block = stage.mine();
     eventually("the payment is confirmed", || {
-        owner.follow(&tls);
+        owner.follow(url);
         owner.height(txid).map(drop).ok_or_else(String::new)
     });
     assert_eq!(owner.wallet.balance().confirmed, left);
@@ -65,15 +79,18 @@ fn bdk_electrum_over_tcp_and_tls() {
     stage.node.mine_exactly(&[], &Script::new(4));
     stage.server.resume();
     stage.server.wait_until_ready();
-    owner.follow(&tcp);
+    owner.follow(url);
     assert_eq!(owner.height(txid), None);
-    assert_eq!(owner.wallet.latest_checkpoint().hash(), stage.node.tip_hash());
+    assert_eq!(
+        owner.wallet.latest_checkpoint().hash(),
+        stage.node.tip_hash()
+    );
     stage.mine();
 
     // Whoever has the keys finds everything again.
     let mut other = Owner::new(1);
     eventually("all is found", || {
-        other.look(&tls);
+        other.look(url);
         match other.wallet.balance().confirmed {
             confirmed if confirmed == left => Ok(()),
             other => Err(other.to_string()),

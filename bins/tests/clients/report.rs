@@ -40,7 +40,11 @@ impl Drop for Report {
         let (client, version, transports) = (&self.client, &self.version, self.transports);
         println!("{client} {version} over {transports}: {result}");
         if let Some(path) = std::env::var_os("CLIENTS_REPORT") {
-            let mut report = File::options().append(true).create(true).open(path).unwrap();
+            let mut report = File::options()
+                .append(true)
+                .create(true)
+                .open(path)
+                .unwrap();
             writeln!(report, "{client}|{version}|{transports}|{result}").unwrap();
         }
     }

@@ -67,6 +67,16 @@ impl Stage {
         stage
     }
 
+    /// Where Rust clients connect.
+    pub(crate) fn tcp_url(&self) -> String {
+        format!("tcp://127.0.0.1:{}", self.server.port)
+    }
+
+    /// The same over TLS, by the name in the certificate.
+    pub(crate) fn tls_url(&self) -> String {
+        format!("ssl://localhost:{}", self.tls)
+    }
+
     /// Blocks full of payments, so that the node can tell what a payment costs.
     pub(crate) fn teach_fees(&mut self) {
         const BLOCKS: usize = 20;
@@ -82,7 +92,8 @@ impl Stage {
         for _ in 0..BLOCKS {
             for coin in parts.by_ref().take(EACH) {
                 let paid = coin.value - Amount::from_sat(3_000);
-                self.node.send(&spend(&[coin], &[(miner.output_script(), paid)]));
+                self.node
+                    .send(&spend(&[coin], &[(miner.output_script(), paid)]));
             }
             self.mine();
         }

@@ -40,7 +40,9 @@ fn electrum_streaming_client_blocking_over_tcp() {
     assert_eq!(stage.node.mempool(), [txid]);
     let mut other = payment;
     other.output[0].value -= Amount::from_sat(1);
-    let error = client.send_request(request::BroadcastTx(other)).unwrap_err();
+    let error = client
+        .send_request(request::BroadcastTx(other))
+        .unwrap_err();
     assert!(error.to_string().contains("insufficient fee"), "{error}");
 
     // A batch with something wrong in it: that is an error, and everything else is answered.
@@ -75,7 +77,9 @@ fn connect(stage: &Stage) -> (BlockingClient, Receiver<Event>) {
 fn follow(stage: &mut Stage, client: &BlockingClient, events: &Receiver<Event>) {
     let alice = script(ALICE);
     let next = || events.recv_timeout(PATIENCE).unwrap();
-    client.send_event_request(request::HeadersSubscribe).unwrap();
+    client
+        .send_event_request(request::HeadersSubscribe)
+        .unwrap();
     match next() {
         Event::Response(SatisfiedRequest::HeadersSubscribe { resp, .. }) => {
             assert_eq!(resp.height, stage.node.height());
@@ -174,10 +178,7 @@ fn read(stage: &mut Stage, client: &BlockingClient) {
             count: 50,
         })
         .unwrap();
-    assert_eq!(
-        headers.headers[49].block_hash(),
-        stage.node.block_hash(50)
-    );
+    assert_eq!(headers.headers[49].block_hash(), stage.node.block_hash(50));
 
     // The old version has these, and the node does not know what a payment costs.
     let estimate = request::EstimateFee { number: 6 };
@@ -200,7 +201,7 @@ fn read(stage: &mut Stage, client: &BlockingClient) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn electrum_streaming_client_async_over_tls() {
-    let _report = Report::of_crate("electrum_streaming_client", "TLS, pinned");
+    let _report = Report::of_crate("electrum_streaming_client", "TLS (pinned)");
     let mut stage = tokio::task::block_in_place(Stage::start);
     let (client, events, task) = connect_tls(&stage).await;
     let mut batch = AsyncBatchRequest::new();
