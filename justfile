@@ -37,6 +37,10 @@ bench-servers *arguments:
 fuzz target *arguments:
     cargo +nightly fuzz run --fuzz-dir fuzz {{target}} {{arguments}}
 
+# Every fuzz target, one after the other, so many seconds altogether (installs cargo-fuzz; needs a nightly compiler).
+fuzz-all seconds="3600":
+    contrib/fuzz.sh {{seconds}}
+
 # The fuzz targets build on stable.
 fuzz-check:
     cargo check -p electrum-fuzz --all-targets
