@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod batch;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod client;
 #[cfg(feature = "tokio")]
 pub mod codec;
@@ -10,17 +13,24 @@ mod json;
 pub mod jsonrpc;
 pub mod merkle;
 pub mod method;
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+pub mod net;
 mod notification;
 mod raw_json;
+mod request_error;
 mod script_hash;
 pub mod server;
 pub mod status;
+mod subscription;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod version;
 
 pub use bitcoin;
 #[doc(no_inline)]
 pub use serde_json;
 
+pub use batch::{Batch, Place, Replies};
 pub use client::Client;
 pub use header_chain::{HeaderChain, HeaderSync};
 pub use json::DecodeError;
@@ -32,7 +42,9 @@ pub use method::scripthash::{Balance, HistoryEntry, Unspent};
 pub use method::{Call, Method, Parameters, Request, Response};
 pub use notification::Notification;
 pub use raw_json::{ParseJsonError, RawJson};
+pub use request_error::RequestError;
 pub use script_hash::{ParseScriptHashError, ScriptHash};
 pub use server::{Server, ServerConfig};
 pub use status::{Confirmation, Status, StatusHasher};
+pub use subscription::{Subscribe, Topic};
 pub use version::{ParseVersionError, ProtocolVersion, VersionRange};

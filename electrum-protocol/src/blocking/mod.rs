@@ -1,0 +1,424 @@
+//! A client that waits: one connection, no runtime, no threads.
+//!
+//! ```no_run
+//! use electrum_protocol::blocking;
+//! use electrum_protocol::method::{headers, scripthash};
+//! use electrum_protocol::net::Config;
+//! use electrum_protocol::{Batch, ScriptHash};
+//!
+//! let config = Config::new("tcp://127.0.0.1:50001".parse()?);
+//! let mut client = blocking::connect(&config)?;
+//! let tip = client.subscribe(headers::Subscribe::RAW)?;
+//! println!("{} speaks {}, at height {}", client.software(), client.version(), tip.height);
+//!
+//! let script_hash = ScriptHash::from_byte_array([0; 32]);
+//! let balance = client.request(scripthash::GetBalance { script_hash })?;
+//! println!("{} confirmed", balance.confirmed);
+//!
+//! while let Some(news) = client.wait(std::time::Duration::from_secs(3600))? {
+//!     println!("{news:?}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod dial;
+mod wire;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::batch::{Batch, Replies};
+use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
+use crate::method::server::VersionResponse;
+use crate::method::{Call, Request, Response};
+use crate::net::{Config, ConnectError, alive};
+use crate::notification::Notification;
+use crate::request_error::RequestError;
+use crate::subscription::{Subscribe, Topic};
+use crate::version::ProtocolVersion;
+use wire::Wire;
+
+/// Connects to a server and negotiates a version.
+///
+/// # Errors
+///
+/// When there is no way to the server, or none in which both can speak; [`ConnectError::is_transient`] says whether it is
+/// worth another try.
+pub fn connect(config: &Config) -> Result<Client, ConnectError> {
+    let deadline = Instant::now() + config.connect_timeout;
+    let wire = dial::dial(config, deadline)?;
+    Client::introduce(wire, config, deadline)
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    wire: Wire,
+    protocol: crate::Client,
+    server: VersionResponse,
+    request_timeout: Duration,
+    keep_alive: Option<Duration>,
+    max_batch: usize,
+    /// When something last came.
+    heard: Instant,
+    replies: HashMap<RequestId, Result<Response, ReplyError>>,
+    topics: HashSet<Topic>,
+    news: News,
+    /// What the server last said about nothing in particular: often why it closes.
+    complaint: Option<String>,
+    lost: Option<Arc<io::Error>>,
+}
+
+impl Client {
+    /// Negotiates a version over a stream of the caller's: a unix socket, a tunnel.
+    ///
+    /// How long a read or a write may take is up to the stream. One that gives up with [`io::ErrorKind::WouldBlock`] or
+    /// [`io::ErrorKind::TimedOut`] is read again until the time of the request is over.
+    ///
+    /// # Errors
+    ///
+    /// When the stream breaks, or the server does not speak with us. The address of `config` is only for the words of
+    /// the error.
+    pub fn over(
+        stream: impl Read + Write + Send + 'static,
+        config: &Config,
+    ) -> Result<Self, ConnectError> {
+        let deadline = Instant::now() + config.connect_timeout;
+        Self::introduce(Wire::lines(Box::new(stream), None), config, deadline)
+    }
+
+    fn introduce(wire: Wire, config: &Config, deadline: Instant) -> Result<Self, ConnectError> {
+        let mut client = Self {
+            wire,
+            protocol: crate::Client::new(config.max_line),
+            server: VersionResponse {
+                software: String::new(),
+                protocol_version: ProtocolVersion::V1_4,
+            },
+            request_timeout: config.request_timeout,
+            keep_alive: config.keep_alive,
+            max_batch: config.max_batch.max(1),
+            heard: Instant::now(),
+            replies: HashMap::new(),
+            topics: HashSet::new(),
+            news: News::default(),
+            complaint: None,
+            lost: None,
+        };
+        let address = || config.address.to_string();
+        let (_, bytes) = client
+            .protocol
+            .introduce(&config.client_name, config.versions);
+        let result = client.write(&bytes, deadline).and_then(|()| {
+            loop {
+                while let Some(event) = client.protocol.poll_event() {
+                    match event {
+                        Event::Negotiated { result, .. } => return Ok(result),
+                        event => client.take(event),
+                    }
+                }
+                client.read(deadline)?;
+            }
+        });
+        match result {
+            Ok(Ok(server)) => {
+                client.server = server;
+                Ok(client)
+            }
+            Ok(Err(error)) => Err(ConnectError::Negotiation {
+                address: address(),
+                error,
+            }),
+            Err(RequestError::Disconnected(error)) => Err(ConnectError::Closed {
+                address: address(),
+                error: io::Error::new(error.kind(), error.to_string()),
+            }),
+            Err(_) => Err(ConnectError::TimedOut { address: address() }),
+        }
+    }
+
+    /// Asks for something, and waits for the result.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses, or does not answer; see [`RequestError::is_transient`].
+    pub fn request<C: Call>(&mut self, call: C) -> Result<C::Response, RequestError> {
+        let response = self.send(call.into())?;
+        C::unwrap(response).ok_or(RequestError::NotInBatch { method: C::METHOD })
+    }
+
+    /// Asks for something whose method is known at run time only.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    pub fn send(&mut self, request: Request) -> Result<Response, RequestError> {
+        self.check(&request)?;
+        let deadline = Instant::now() + self.request_timeout;
+        let (id, bytes) = self.protocol.request(request);
+        let sent = self.write(&bytes, deadline);
+        let awaited = sent.and_then(|()| self.wait_for(&[id], deadline));
+        self.collect(id, awaited.err())
+    }
+
+    /// Asks for several things at once, and waits for all results.
+    ///
+    /// # Errors
+    ///
+    /// When nothing could be asked. What is wrong with one request stands in its place.
+    pub fn batch(&mut self, batch: Batch) -> Result<Replies, RequestError> {
+        let mut results = Vec::with_capacity(batch.len());
+        for requests in batch.requests().chunks(self.max_batch) {
+            // One after the other: a server that waits for us to read is not written to.
+            self.array(requests, &mut results)?;
+        }
+        Ok(results.into_iter().collect())
+    }
+
+    fn array(
+        &mut self,
+        requests: &[Request],
+        results: &mut Vec<Result<Response, RequestError>>,
+    ) -> Result<(), RequestError> {
+        if let Some(error) = &self.lost {
+            return Err(RequestError::Disconnected(error.clone()));
+        }
+        let checks: Vec<_> = requests.iter().map(|request| self.check(request)).collect();
+        let good: Vec<_> = requests
+            .iter()
+            .zip(&checks)
+            .filter(|(_, check)| check.is_ok())
+            .map(|(request, _)| request.clone())
+            .collect();
+        let deadline = Instant::now() + self.request_timeout;
+        let (ids, bytes) = self.protocol.batch(&good);
+        let sent = self.write(&bytes, deadline);
+        let failure = sent.and_then(|()| self.wait_for(&ids, deadline)).err();
+        let mut replies = ids.into_iter();
+        for check in checks {
+            let result = check.and_then(|()| {
+                let id = replies.next().expect("each good request has an id");
+                self.collect(id, failure.clone())
+            });
+            results.push(result);
+        }
+        Ok(())
+    }
+
+    /// Subscribes, and returns how things stand. What changes later comes out of [`wait`](Self::wait).
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    pub fn subscribe<S: Subscribe>(&mut self, call: S) -> Result<S::Update, RequestError> {
+        let topic = call.topic();
+        self.topics.insert(topic.clone());
+        let response = self.request(call);
+        // What came before the answer is older than it.
+        self.news.forget(&topic);
+        if response.is_err() {
+            self.topics.remove(&topic);
+        }
+        response.map(S::first)
+    }
+
+    /// Ends a subscription; of those that the protocol cannot end, no news is told any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    pub fn unsubscribe<S: Subscribe>(&mut self, call: &S) -> Result<(), RequestError> {
+        let topic = call.topic();
+        self.topics.remove(&topic);
+        self.news.forget(&topic);
+        match call.unsubscribe(self.version()) {
+            Some(request) => self.send(request).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for news of what was subscribed to; nothing when none came in time.
+    ///
+    /// Of several news about one thing only the last is told. While it waits it shows the server now and then that it is
+    /// still there, and notices when the server is not.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost, or the server shows no sign of life.
+    pub fn wait(&mut self, at_most: Duration) -> Result<Option<Notification>, RequestError> {
+        // What has arrived already is read even by those who do not want to wait.
+        let deadline = Instant::now() + at_most.max(Duration::from_millis(1));
+        loop {
+            if let Some(news) = self.next_news() {
+                return Ok(Some(news));
+            }
+            let restless = self.keep_alive.map(|pause| self.heard + pause);
+            let next = restless.map_or(deadline, |restless| restless.min(deadline));
+            match self.read(next) {
+                Ok(()) => self.take_all(),
+                Err(RequestError::TimedOut) if Instant::now() >= deadline => return Ok(None),
+                Err(RequestError::TimedOut) => {
+                    match self.send(alive(self.version())) {
+                        Err(RequestError::TimedOut) => {
+                            return Err(self.lose(io::ErrorKind::TimedOut.into()));
+                        }
+                        Err(error @ RequestError::Disconnected(_)) => return Err(error),
+                        // Whatever it says, it is there.
+                        _ => {}
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns news that came while something else was waited for; nothing when there is none.
+    pub fn next_news(&mut self) -> Option<Notification> {
+        self.news.pop()
+    }
+
+    /// Returns the protocol version of the session.
+    pub fn version(&self) -> ProtocolVersion {
+        self.server.protocol_version
+    }
+
+    /// Returns the name and version of the server's software. Text of a stranger.
+    pub fn software(&self) -> &str {
+        &self.server.software
+    }
+
+    fn check(&self, request: &Request) -> Result<(), RequestError> {
+        if let Some(error) = &self.lost {
+            return Err(RequestError::Disconnected(error.clone()));
+        }
+        let (method, version) = (request.method(), self.protocol.version());
+        match method.exists_in(version) {
+            true => Ok(()),
+            false => Err(RequestError::NotInVersion { method, version }),
+        }
+    }
+
+    /// Reads until all of these are answered.
+    fn wait_for(&mut self, ids: &[RequestId], deadline: Instant) -> Result<(), RequestError> {
+        loop {
+            self.take_all();
+            if ids.iter().all(|id| self.replies.contains_key(id)) {
+                return Ok(());
+            }
+            self.read(deadline)?;
+        }
+    }
+
+    /// Takes the reply to a request, or gives it up.
+    fn collect(
+        &mut self,
+        id: RequestId,
+        failure: Option<RequestError>,
+    ) -> Result<Response, RequestError> {
+        match self.replies.remove(&id) {
+            Some(reply) => reply.map_err(RequestError::from),
+            None => {
+                self.protocol.forget(id);
+                Err(failure.unwrap_or(RequestError::TimedOut))
+            }
+        }
+    }
+
+    fn take_all(&mut self) {
+        while let Some(event) = self.protocol.poll_event() {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Reply { id, result } => {
+                self.replies.insert(id, result);
+            }
+            Event::Notification(notification) => {
+                if let Some(topic) = notification.topic()
+                    && self.topics.contains(&topic)
+                {
+                    self.news.push(topic, notification);
+                }
+            }
+            Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
+                self.complaint = Some(error.to_string());
+            }
+            // Not asked for, or given up.
+            Event::Negotiated { .. } | Event::Unexpected(_) => {}
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), RequestError> {
+        if let Some(error) = &self.lost {
+            return Err(RequestError::Disconnected(error.clone()));
+        }
+        self.wire
+            .write(bytes, deadline)
+            .map_err(|error| self.lose(error))
+    }
+
+    /// Waits for bytes, and reads them.
+    fn read(&mut self, deadline: Instant) -> Result<(), RequestError> {
+        if let Some(error) = &self.lost {
+            return Err(RequestError::Disconnected(error.clone()));
+        }
+        match self.wire.read(deadline) {
+            Ok(bytes) => {
+                self.heard = Instant::now();
+                self.protocol.receive(bytes);
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => Err(RequestError::TimedOut),
+            Err(error) => Err(self.lose(error)),
+        }
+    }
+
+    fn lose(&mut self, error: io::Error) -> RequestError {
+        self.take_all();
+        let error = match self.complaint.take() {
+            Some(complaint) => io::Error::new(error.kind(), complaint),
+            None => error,
+        };
+        let error = Arc::new(error);
+        self.lost = Some(error.clone());
+        RequestError::Disconnected(error)
+    }
+}
+
+/// A timeout has two kinds, by system.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+/// What is new, the oldest topic first, and of each topic the last.
+#[derive(Debug, Default)]
+struct News {
+    order: VecDeque<Topic>,
+    latest: HashMap<Topic, Notification>,
+}
+
+impl News {
+    fn push(&mut self, topic: Topic, notification: Notification) {
+        if self.latest.insert(topic.clone(), notification).is_none() {
+            self.order.push_back(topic);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Notification> {
+        let topic = self.order.pop_front()?;
+        self.latest.remove(&topic)
+    }
+
+    fn forget(&mut self, topic: &Topic) {
+        if self.latest.remove(topic).is_some() {
+            self.order.retain(|other| other != topic);
+        }
+    }
+}

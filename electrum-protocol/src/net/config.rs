@@ -1,0 +1,68 @@
+//! How a server is reached.
+
+use std::time::Duration;
+
+use super::address::ServerAddress;
+use super::socks5::Proxy;
+#[cfg(feature = "tls")]
+use super::tls::Trust;
+use crate::client::MAX_LINE;
+use crate::version::VersionRange;
+
+/// How a server is reached, and what is put up with.
+///
+/// ```
+/// use electrum_protocol::net::Config;
+/// use electrum_protocol::net::socks5::Proxy;
+///
+/// let mut config = Config::new("ssl://electrum.example:50002".parse()?);
+/// config.client_name = "my wallet 1.0".to_owned();
+/// config.proxy = Some(Proxy::new("127.0.0.1:9050"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where the server is.
+    pub address: ServerAddress,
+    /// The name and version of the software, as the server sees it. Every name tells something about its user.
+    pub client_name: String,
+    /// The protocol versions to speak; the newest that the server has as well is negotiated.
+    pub versions: VersionRange,
+    /// The SOCKS5 proxy to go through, such as Tor. It looks names up; without one the system does.
+    pub proxy: Option<Proxy>,
+    /// Whose certificates are good.
+    #[cfg(feature = "tls")]
+    pub trust: Trust,
+    /// How long it may take until the version is negotiated.
+    pub connect_timeout: Duration,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
+    /// After how long a silence the server is asked whether it is there, so that it does not close an idle connection
+    /// and a dead one is noticed; nothing for never. An answer must come within the time of a request.
+    pub keep_alive: Option<Duration>,
+    /// The longest line that is read, in bytes.
+    pub max_line: usize,
+    /// The most requests in one array. A [`Batch`](crate::Batch) that is longer becomes several.
+    pub max_batch: usize,
+}
+
+impl Config {
+    /// Starts with what fits most: the versions that [wallets speak](VersionRange::WALLETS), certificate authorities, 20
+    /// seconds to connect, 30 for an answer, a sign of life after a minute, lines of 8.1 MB and batches of 100.
+    pub fn new(address: ServerAddress) -> Self {
+        Self {
+            address,
+            client_name: concat!("electrum-protocol ", env!("CARGO_PKG_VERSION")).to_owned(),
+            versions: VersionRange::WALLETS,
+            proxy: None,
+            #[cfg(feature = "tls")]
+            trust: Trust::default(),
+            connect_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(30),
+            keep_alive: Some(Duration::from_secs(60)),
+            max_line: MAX_LINE,
+            max_batch: 100,
+        }
+    }
+}

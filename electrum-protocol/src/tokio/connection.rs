@@ -1,0 +1,416 @@
+//! The future that moves the bytes of a connection.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::tokio::sync::{mpsc, oneshot};
+use ::tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::Client;
+use super::subscription::Feed;
+use super::wire::{Reader, Wire, Writer};
+use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
+use crate::method::server::VersionResponse;
+use crate::method::{Request, Response};
+use crate::net::{Config, ConnectError, alive};
+use crate::request_error::RequestError;
+use crate::subscription::Topic;
+
+/// The connection of a [`Client`]: nothing moves unless it is polled.
+///
+/// Ends well when the last handle is dropped, and with an error when the connection is lost. Dropping it closes the
+/// connection.
+#[must_use = "nothing moves unless it is polled"]
+pub struct Connection {
+    running: Pin<Box<dyn Future<Output = Result<(), Arc<io::Error>>> + Send>>,
+}
+
+impl Future for Connection {
+    type Output = Result<(), Arc<io::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.running.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// What a handle wants.
+#[derive(Debug)]
+pub(super) enum Command {
+    Ask(Question),
+    /// In one array.
+    AskAll(Vec<Question>),
+    Subscribe(Question, Arc<Feed>),
+    /// Nobody listens any more; with the request that tells the server, if there is one.
+    Unsubscribe(Arc<Feed>, Option<Request>),
+}
+
+/// A request, and where its result goes.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) request: Request,
+    pub(super) reply: Reply,
+}
+
+type Reply = oneshot::Sender<Result<Response, RequestError>>;
+
+/// Negotiates a version, and returns the handle with the connection.
+pub(super) async fn introduce(
+    wire: Wire,
+    config: &Config,
+    deadline: Instant,
+) -> Result<(Client, Connection), ConnectError> {
+    let address = || config.address.to_string();
+    let (mut reader, mut writer) = wire.split();
+    let mut protocol = crate::Client::new(config.max_line);
+    let (_, introduction) = protocol.introduce(&config.client_name, config.versions);
+    let negotiate = async {
+        writer.write(&mut vec![introduction]).await?;
+        let mut complaint = None;
+        loop {
+            while let Some(event) = protocol.poll_event() {
+                match event {
+                    Event::Negotiated { result, .. } => return Ok(result),
+                    Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
+                        complaint = Some(error.to_string());
+                    }
+                    // Nothing else was asked for yet.
+                    _ => {}
+                }
+            }
+            match reader.read().await {
+                Ok(bytes) => protocol.receive(bytes),
+                Err(error) => return Err(explained(error, complaint)),
+            }
+        }
+    };
+    let server = match timeout_at(deadline, negotiate).await {
+        Ok(Ok(Ok(server))) => server,
+        Ok(Ok(Err(error))) => {
+            let address = address();
+            return Err(ConnectError::Negotiation { address, error });
+        }
+        Ok(Err(error)) => {
+            let address = address();
+            return Err(ConnectError::Closed { address, error });
+        }
+        Err(_) => return Err(ConnectError::TimedOut { address: address() }),
+    };
+    Ok(start(reader, writer, protocol, server, config))
+}
+
+fn start(
+    reader: Reader,
+    writer: Writer,
+    protocol: crate::Client,
+    server: VersionResponse,
+    config: &Config,
+) -> (Client, Connection) {
+    let (commands, receiver) = mpsc::unbounded_channel();
+    let (lines, queue) = mpsc::unbounded_channel();
+    let lost = Arc::new(OnceLock::new());
+    let conversation = Conversation {
+        commands: receiver,
+        protocol,
+        lines,
+        waiting: HashMap::new(),
+        deadlines: VecDeque::new(),
+        feeds: HashMap::new(),
+        request_timeout: config.request_timeout,
+        keep_alive: config.keep_alive,
+        heard: Instant::now(),
+        probe: None,
+        complaint: None,
+    };
+    let client = Client {
+        commands,
+        server: Arc::new(server),
+        lost: lost.clone(),
+        max_batch: config.max_batch.max(1),
+    };
+    let running = Box::pin(run(conversation, reader, writer, queue, lost));
+    (client, Connection { running })
+}
+
+/// How long the goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+async fn run(
+    mut conversation: Conversation,
+    mut reader: Reader,
+    mut writer: Writer,
+    mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
+    lost: Arc<OnceLock<Arc<io::Error>>>,
+) -> Result<(), Arc<io::Error>> {
+    let write = async {
+        let mut lines = Vec::new();
+        while queue.recv_many(&mut lines, MOST_LINES).await > 0 {
+            writer.write(&mut lines).await?;
+        }
+        writer.close().await
+    };
+    ::tokio::pin!(write);
+    let result = ::tokio::select! {
+        result = conversation.talk(&mut reader) => result,
+        // It ends before the conversation only when it fails.
+        result = &mut write => result,
+    };
+    let result = result.map_err(|error| {
+        let error = Arc::new(explained(error, conversation.complaint.take()));
+        // Set once, here.
+        let _ = lost.set(error.clone());
+        error
+    });
+    for feed in conversation.feeds.values().flatten() {
+        feed.end();
+    }
+    // What still waits for an answer finds its question dropped, and the reason in its place.
+    drop(conversation);
+    if result.is_ok() {
+        // Whether the server hears the goodbye is its affair.
+        let _ = timeout(GOODBYE, write).await;
+    }
+    result
+}
+
+/// How many lines are written at a time.
+const MOST_LINES: usize = 64;
+
+/// What the server last said is better than that it closed.
+fn explained(error: io::Error, complaint: Option<String>) -> io::Error {
+    match complaint {
+        Some(complaint) => io::Error::new(error.kind(), complaint),
+        None => error,
+    }
+}
+
+/// Who waits for a reply.
+enum Waiting {
+    Question(Reply),
+    Subscription(Reply, Arc<Feed>),
+    /// Only that it comes counts.
+    Nobody,
+}
+
+struct Conversation {
+    commands: mpsc::UnboundedReceiver<Command>,
+    protocol: crate::Client,
+    lines: mpsc::UnboundedSender<Vec<u8>>,
+    waiting: HashMap<RequestId, Waiting>,
+    /// When each is given up, in order; among them some that were answered long ago.
+    deadlines: VecDeque<(Instant, RequestId)>,
+    feeds: HashMap<Topic, Vec<Arc<Feed>>>,
+    request_timeout: Duration,
+    keep_alive: Option<Duration>,
+    /// When something last came.
+    heard: Instant,
+    /// Since when, and by which request, the server is asked for a sign of life.
+    probe: Option<(Instant, RequestId)>,
+    /// What the server last said about nothing in particular: often why it closes.
+    complaint: Option<String>,
+}
+
+impl Conversation {
+    /// Talks until nobody wants anything any more.
+    async fn talk(&mut self, reader: &mut Reader) -> io::Result<()> {
+        loop {
+            let wake = self.next_deadline();
+            let at = wake.unwrap_or_else(Instant::now);
+            ::tokio::select! {
+                bytes = reader.read() => {
+                    self.heard = Instant::now();
+                    self.protocol.receive(bytes?);
+                    while let Some(event) = self.protocol.poll_event() {
+                        self.event(event);
+                    }
+                }
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return Ok(()),
+                },
+                () = sleep_until(at), if wake.is_some() => self.expire()?,
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Ask(question) => self.ask(question, Waiting::Question),
+            Command::AskAll(questions) => self.ask_all(questions),
+            Command::Subscribe(question, feed) => {
+                let feeds = self.feeds.entry(feed.topic.clone()).or_default();
+                feeds.push(feed.clone());
+                self.ask(question, |reply| Waiting::Subscription(reply, feed));
+            }
+            Command::Unsubscribe(feed, ending) => {
+                let last = self.remove(&feed);
+                if let (true, Some(ending)) = (last, ending) {
+                    self.send(ending, Waiting::Nobody);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, question: Question, waiting: impl FnOnce(Reply) -> Waiting) {
+        if let Some(Question { request, reply }) = self.check(question) {
+            self.send(request, waiting(reply));
+        }
+    }
+
+    fn ask_all(&mut self, questions: Vec<Question>) {
+        let (requests, replies): (Vec<_>, Vec<_>) = questions
+            .into_iter()
+            .filter_map(|question| self.check(question))
+            .map(|question| (question.request, question.reply))
+            .unzip();
+        let (ids, line) = self.protocol.batch(&requests);
+        for (id, reply) in ids.into_iter().zip(replies) {
+            self.wait(id, Waiting::Question(reply));
+        }
+        self.write(line);
+    }
+
+    /// Answers a question that the version does not have, or gives it back.
+    fn check(&self, question: Question) -> Option<Question> {
+        let (method, version) = (question.request.method(), self.protocol.version());
+        if method.exists_in(version) {
+            return Some(question);
+        }
+        // Whether anybody still waits for it is no matter.
+        let error = RequestError::NotInVersion { method, version };
+        let _ = question.reply.send(Err(error));
+        None
+    }
+
+    fn send(&mut self, request: Request, waiting: Waiting) -> RequestId {
+        let (id, line) = self.protocol.request(request);
+        self.wait(id, waiting);
+        self.write(line);
+        id
+    }
+
+    fn wait(&mut self, id: RequestId, waiting: Waiting) {
+        self.waiting.insert(id, waiting);
+        let deadline = Instant::now() + self.request_timeout;
+        self.deadlines.push_back((deadline, id));
+    }
+
+    fn write(&self, line: Vec<u8>) {
+        if !line.is_empty() {
+            // When the other end is gone, the connection is about to end.
+            let _ = self.lines.send(line);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Reply { id, result } => self.reply(id, result),
+            Event::Notification(notification) => {
+                let feeds = notification
+                    .topic()
+                    .and_then(|topic| self.feeds.get(&topic));
+                for feed in feeds.into_iter().flatten() {
+                    feed.tell(notification.clone());
+                }
+            }
+            Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
+                self.complaint = Some(error.to_string());
+            }
+            // Not asked for, or given up.
+            Event::Negotiated { .. } | Event::Unexpected(_) => {}
+        }
+    }
+
+    fn reply(&mut self, id: RequestId, result: Result<Response, ReplyError>) {
+        if self.probe.is_some_and(|(_, probe)| probe == id) {
+            self.probe = None;
+        }
+        self.settle(id, result.map_err(RequestError::from));
+    }
+
+    /// Hands a result to whoever waits for it.
+    fn settle(&mut self, id: RequestId, result: Result<Response, RequestError>) {
+        let reply = match self.waiting.remove(&id) {
+            None | Some(Waiting::Nobody) => return,
+            Some(Waiting::Question(reply)) => reply,
+            Some(Waiting::Subscription(reply, feed)) => {
+                match &result {
+                    // What came before the answer is older than it.
+                    Ok(_) => feed.forget(),
+                    Err(_) => {
+                        self.remove(&feed);
+                    }
+                }
+                reply
+            }
+        };
+        // Whether anybody still waits for it is no matter.
+        let _ = reply.send(result);
+    }
+
+    /// Takes a feed away, and tells whether it was the last of its topic.
+    fn remove(&mut self, feed: &Arc<Feed>) -> bool {
+        let Some(feeds) = self.feeds.get_mut(&feed.topic) else {
+            return false;
+        };
+        let before = feeds.len();
+        feeds.retain(|other| !Arc::ptr_eq(other, feed));
+        let last = feeds.is_empty() && before > 0;
+        if last {
+            self.feeds.remove(&feed.topic);
+        }
+        last
+    }
+
+    /// Returns when something is next to be given up, or to be asked.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let answered = |(_, id): &(Instant, RequestId)| !self.waiting.contains_key(id);
+        while self.deadlines.front().is_some_and(answered) {
+            self.deadlines.pop_front();
+        }
+        let reply = self.deadlines.front().map(|(deadline, _)| *deadline);
+        let restless = match self.probe {
+            None => self.keep_alive.map(|pause| self.heard + pause),
+            Some(_) => None,
+        };
+        reply.into_iter().chain(restless).min()
+    }
+
+    /// Gives up what is too late, and asks for a sign of life when it was long quiet.
+    fn expire(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        while let Some((_, id)) = self
+            .deadlines
+            .pop_front_if(|(deadline, _)| *deadline <= now)
+        {
+            if self.waiting.contains_key(&id) {
+                self.protocol.forget(id);
+                self.settle(id, Err(RequestError::TimedOut));
+            }
+            if let Some((since, _)) = self.probe.take_if(|(_, probe)| *probe == id)
+                && self.heard < since
+            {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        let quiet = self
+            .keep_alive
+            .is_some_and(|pause| self.heard + pause <= now);
+        if quiet && self.probe.is_none() {
+            let probe = self.send(alive(self.protocol.version()), Waiting::Nobody);
+            self.probe = Some((now, probe));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! The way to a server: TCP, perhaps through a proxy, perhaps with TLS and a WebSocket in it.
+
+use std::io;
+
+use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
+use ::tokio::net::{TcpStream, lookup_host};
+
+use super::wire::{Stream, Wire};
+use crate::net::socks5::{Handshake, Next, Proxy, Socks5Error};
+use crate::net::{Config, ConnectError, ServerAddress};
+
+/// Connects, layer by layer.
+pub(super) async fn dial(config: &Config) -> Result<Wire, ConnectError> {
+    let address = &config.address;
+    let stream = match &config.proxy {
+        Some(proxy) => through(proxy, address).await?,
+        None if address.is_onion() => {
+            let host = address.host().to_owned();
+            return Err(ConnectError::OnionWithoutProxy { host });
+        }
+        None => tcp(&address.authority()).await?,
+    };
+    let stream: Box<dyn Stream> = match address.transport().is_tls() {
+        false => Box::new(stream),
+        #[cfg(feature = "tokio-tls")]
+        true => {
+            let handshake = crate::net::tls::Handshake::new(address, &config.trust);
+            let (tls, name) = handshake.begin()?;
+            let stream = tokio_rustls::TlsConnector::from(tls)
+                .connect(name, stream)
+                .await
+                .map_err(|error| handshake.failed(&error))?;
+            handshake.judge()?;
+            Box::new(stream)
+        }
+        #[cfg(not(feature = "tokio-tls"))]
+        true => return Err(not_built_in(address)),
+    };
+    match address.transport().is_websocket() {
+        false => Ok(Wire::lines(stream)),
+        #[cfg(feature = "tokio-websocket")]
+        true => {
+            let (request, limits) = crate::net::frames::opening(address, config.max_line)?;
+            match tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await {
+                Ok((websocket, _)) => Ok(Wire::WebSocket(Box::new(websocket))),
+                Err(tungstenite::Error::Io(error)) => Err(ConnectError::Closed {
+                    address: address.to_string(),
+                    error,
+                }),
+                Err(error) => Err(crate::net::frames::refused(address, &error)),
+            }
+        }
+        #[cfg(not(feature = "tokio-websocket"))]
+        true => Err(not_built_in(address)),
+    }
+}
+
+/// Connects to the first address of a name that answers.
+async fn tcp(authority: &str) -> Result<TcpStream, ConnectError> {
+    let addresses = lookup_host(authority).await.map_err(|error| {
+        let host = authority.to_owned();
+        ConnectError::Lookup { host, error }
+    })?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => match stream.set_nodelay(true) {
+                Ok(()) => return Ok(stream),
+                Err(error) => last = error,
+            },
+            Err(error) => last = error,
+        }
+    }
+    Err(ConnectError::Unreachable {
+        address: authority.to_owned(),
+        error: last,
+    })
+}
+
+/// Connects to a proxy, and through it to the server.
+async fn through(proxy: &Proxy, address: &ServerAddress) -> Result<TcpStream, ConnectError> {
+    let mut stream = tcp(&proxy.address).await?;
+    let ask = async {
+        let credentials = proxy.credentials.as_ref();
+        let mut handshake = Handshake::new(address.host(), address.port(), credentials)?;
+        let mut answer = Vec::new();
+        while let Next::Exchange { send, read } = handshake.advance(&answer)? {
+            stream.write_all(&send).await?;
+            answer.resize(read, 0);
+            stream.read_exact(&mut answer).await?;
+        }
+        Ok::<_, Socks5Error>(())
+    };
+    match ask.await {
+        Ok(()) => Ok(stream),
+        Err(error) => Err(ConnectError::Proxy {
+            address: address.to_string(),
+            proxy: proxy.address.clone(),
+            error,
+        }),
+    }
+}
+
+#[cfg(not(all(feature = "tokio-tls", feature = "tokio-websocket")))]
+fn not_built_in(address: &ServerAddress) -> ConnectError {
+    let transport = address.transport();
+    ConnectError::NotBuiltIn { transport }
+}

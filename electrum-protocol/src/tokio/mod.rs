@@ -1,0 +1,186 @@
+//! A client for tokio: a handle, which may be cloned, and the future that moves the bytes.
+//!
+//! ```no_run
+//! use electrum_protocol::method::{headers, scripthash};
+//! use electrum_protocol::net::Config;
+//! use electrum_protocol::{ScriptHash, tokio as electrum};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::new("tcp://127.0.0.1:50001".parse()?);
+//! let (client, connection) = electrum::connect(&config).await?;
+//! tokio::spawn(connection);
+//!
+//! let script_hash = ScriptHash::from_byte_array([0; 32]);
+//! let balance = client.request(scripthash::GetBalance { script_hash }).await?;
+//! println!("{} confirmed", balance.confirmed);
+//!
+//! let mut tips = client.subscribe(headers::Subscribe::RAW).await?;
+//! println!("at height {}", tips.first().height);
+//! while let Some(tip) = tips.next().await {
+//!     println!("at height {}", tip.height);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+mod dial;
+mod subscription;
+mod wire;
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use ::tokio::io::{AsyncRead, AsyncWrite};
+use ::tokio::sync::{mpsc, oneshot};
+use ::tokio::time::{Instant, timeout_at};
+
+use crate::batch::{Batch, Replies};
+use crate::method::server::VersionResponse;
+use crate::method::{Call, Request, Response};
+use crate::net::{Config, ConnectError};
+use crate::request_error::RequestError;
+use crate::subscription::Subscribe;
+use crate::version::ProtocolVersion;
+pub use connection::Connection;
+use connection::{Command, Question};
+pub use subscription::Subscription;
+use wire::Wire;
+
+/// Connects to a server and negotiates a version.
+///
+/// Nothing of the [`Client`] moves unless the [`Connection`] is polled: spawn it.
+///
+/// # Errors
+///
+/// When there is no way to the server, or none in which both can speak; [`ConnectError::is_transient`] says whether it is
+/// worth another try.
+pub async fn connect(config: &Config) -> Result<(Client, Connection), ConnectError> {
+    let deadline = Instant::now() + config.connect_timeout;
+    match timeout_at(deadline, dial::dial(config)).await {
+        Ok(wire) => connection::introduce(wire?, config, deadline).await,
+        Err(_) => Err(ConnectError::TimedOut {
+            address: config.address.to_string(),
+        }),
+    }
+}
+
+/// Negotiates a version over a stream of the caller's: a unix socket, a tunnel, a circuit of Tor.
+///
+/// # Errors
+///
+/// When the stream breaks, or the server does not speak with us. The address of `config` is only for the words of the
+/// error.
+pub async fn connect_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    config: &Config,
+) -> Result<(Client, Connection), ConnectError> {
+    let deadline = Instant::now() + config.connect_timeout;
+    connection::introduce(Wire::lines(Box::new(stream)), config, deadline).await
+}
+
+/// A handle of a connection to a server. All its clones share the connection, which ends with the last of them and of
+/// their [`Subscription`]s.
+#[derive(Clone, Debug)]
+pub struct Client {
+    commands: mpsc::UnboundedSender<Command>,
+    server: Arc<VersionResponse>,
+    /// Why the connection ended.
+    lost: Arc<OnceLock<Arc<io::Error>>>,
+    max_batch: usize,
+}
+
+impl Client {
+    /// Asks for something, and waits for the result. A future that is dropped takes nothing back.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses, or does not answer; see [`RequestError::is_transient`].
+    pub async fn request<C: Call>(&self, call: C) -> Result<C::Response, RequestError> {
+        let response = self.send(call.into()).await?;
+        C::unwrap(response).ok_or(RequestError::NotInBatch { method: C::METHOD })
+    }
+
+    /// Asks for something whose method is known at run time only.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    pub async fn send(&self, request: Request) -> Result<Response, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Ask(Question { request, reply }));
+        self.awaited(answer).await
+    }
+
+    /// Asks for several things at once, and waits for all results. What is wrong with one request stands in its place.
+    pub async fn batch(&self, batch: Batch) -> Replies {
+        let mut answers = Vec::with_capacity(batch.len());
+        for requests in batch.requests().chunks(self.max_batch) {
+            let questions = requests.iter().map(|request| {
+                let (reply, answer) = oneshot::channel();
+                answers.push(answer);
+                let request = request.clone();
+                Question { request, reply }
+            });
+            let questions = questions.collect();
+            self.command(Command::AskAll(questions));
+        }
+        let mut results = Vec::with_capacity(answers.len());
+        for answer in answers {
+            results.push(self.awaited(answer).await);
+        }
+        results.into_iter().collect()
+    }
+
+    /// Subscribes, and returns how things stand together with what changes later.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    pub async fn subscribe<S: Subscribe>(
+        &self,
+        call: S,
+    ) -> Result<Subscription<S::Update>, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        let ending = call.unsubscribe(self.version());
+        let feed = subscription::Feed::new(call.topic());
+        // From here on it is registered, and taken back when this future is dropped.
+        let guard = subscription::Guard::new(feed.clone(), ending, self.commands.clone());
+        let request = call.into();
+        self.command(Command::Subscribe(Question { request, reply }, feed));
+        let response = self.awaited(answer).await?;
+        let first = S::unwrap(response).ok_or(RequestError::NotInBatch { method: S::METHOD })?;
+        Ok(Subscription::new(S::first(first), S::update, guard))
+    }
+
+    /// Returns the protocol version of the session.
+    pub fn version(&self) -> ProtocolVersion {
+        self.server.protocol_version
+    }
+
+    /// Returns the name and version of the server's software. Text of a stranger.
+    pub fn software(&self) -> &str {
+        &self.server.software
+    }
+
+    /// Waits until the connection is lost. Returns at once when it is already.
+    pub async fn closed(&self) {
+        self.commands.closed().await;
+    }
+
+    /// Hands something to the connection. When it is gone, so is what waits for the answer, which says so.
+    fn command(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    async fn awaited(&self, answer: Answer) -> Result<Response, RequestError> {
+        // What is not answered when the connection ends is dropped.
+        answer.await.unwrap_or_else(|_| {
+            let dropped = || Arc::new(io::Error::other("the connection was dropped"));
+            let error = self.lost.get().cloned().unwrap_or_else(dropped);
+            Err(RequestError::Disconnected(error))
+        })
+    }
+}
+
+type Answer = oneshot::Receiver<Result<Response, RequestError>>;
