@@ -207,7 +207,7 @@ impl FromStr for ServerAddress {
             (None, Transport::SecureWebSocket) => Some(443),
             (None, _) => None,
         };
-        let port = port.ok_or(ParseServerAddressError::Port { text: text.clone() })?;
+        let port = port.ok_or_else(|| ParseServerAddressError::Port { text: text.clone() })?;
         let host = match host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))

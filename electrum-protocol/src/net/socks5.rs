@@ -323,7 +323,7 @@ mod tests {
         let refused = |answers: &[&[u8]]| {
             let mut handshake = Handshake::new("example.org", 1, None).unwrap();
             let last = answers.iter().fold(handshake.advance(&[]), |last, answer| {
-                last.unwrap();
+                let _ = last.unwrap();
                 handshake.advance(answer)
             });
             last.unwrap_err()

@@ -390,10 +390,11 @@ impl Conversation {
     /// Gives up what is too late, and asks for a sign of life when it was long quiet.
     fn expire(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        while let Some((_, id)) = self
-            .deadlines
-            .pop_front_if(|(deadline, _)| *deadline <= now)
-        {
+        while let Some((deadline, id)) = self.deadlines.pop_front() {
+            if deadline > now {
+                self.deadlines.push_front((deadline, id));
+                break;
+            }
             if self.waiting.contains_key(&id) {
                 self.protocol.forget(id);
                 self.settle(id, Err(RequestError::TimedOut));

@@ -18,6 +18,9 @@ use electrum_protocol::{
     Request, Response, Server, Status, Tip, Unspent, status,
 };
 
+/// What the server says of itself.
+pub(crate) const BANNER: &str = "a \"banner\"\n\tof two lines \u{e9}";
+
 /// The header of the genesis block of regtest, at height 0.
 pub(crate) fn tip() -> Tip {
     Tip {
@@ -99,9 +102,7 @@ pub(crate) fn answer(request: &Request) -> Result<Response, ErrorObject> {
         }),
         Request::ServerAddPeer(_) => Response::ServerAddPeer(false),
         Request::ServerPeersSubscribe(_) => Response::ServerPeersSubscribe(Vec::new()),
-        Request::ServerBanner(_) => {
-            Response::ServerBanner("a \"banner\"\n\tof two lines \u{e9}".to_owned())
-        }
+        Request::ServerBanner(_) => Response::ServerBanner(BANNER.to_owned()),
         Request::ServerDonationAddress(_) => Response::ServerDonationAddress(String::new()),
         Request::ServerPing(params) => Response::ServerPing(server::Pong {
             data_len: params.pong_len,
