@@ -13,7 +13,7 @@ use crate::net::{Config, ConnectError, ServerAddress};
 pub(super) fn dial(config: &Config, until: Instant) -> Result<Wire, ConnectError> {
     let address = &config.address;
     let deadline = Deadline::new(until);
-    let mut socket = match &config.proxy {
+    let socket = match &config.proxy {
         Some(proxy) => through(proxy, address, &deadline, until)?,
         None if address.is_onion() => {
             let host = address.host().to_owned();
@@ -21,10 +21,21 @@ pub(super) fn dial(config: &Config, until: Instant) -> Result<Wire, ConnectError
         }
         None => tcp(&address.authority(), &deadline, until)?,
     };
+    layers(Box::new(socket), Some(deadline), config)
+}
+
+/// Lays TLS and a WebSocket over a stream, if the address has them.
+pub(super) fn layers(
+    stream: Box<dyn Stream>,
+    deadline: Option<Deadline>,
+    config: &Config,
+) -> Result<Wire, ConnectError> {
+    let address = &config.address;
     let stream: Box<dyn Stream> = match address.transport().is_tls() {
-        false => Box::new(socket),
+        false => stream,
         #[cfg(feature = "blocking-tls")]
         true => {
+            let mut stream = stream;
             let handshake = crate::net::tls::Handshake::new(address, &config.trust);
             let (tls, name) = handshake.begin()?;
             let failed = |error: io::Error| match is_timeout(&error) {
@@ -34,19 +45,16 @@ pub(super) fn dial(config: &Config, until: Instant) -> Result<Wire, ConnectError
             let mut connection = rustls::ClientConnection::new(tls, name)
                 .map_err(|error| failed(io::Error::other(error)))?;
             while connection.is_handshaking() {
-                connection.complete_io(&mut socket).map_err(failed)?;
+                connection.complete_io(&mut stream).map_err(failed)?;
             }
             handshake.judge()?;
-            Box::new(rustls::StreamOwned::new(connection, socket))
+            Box::new(rustls::StreamOwned::new(connection, stream))
         }
         #[cfg(not(feature = "blocking-tls"))]
-        true => {
-            let _ = &mut socket;
-            return Err(not_built_in(address));
-        }
+        true => return Err(not_built_in(address)),
     };
     match address.transport().is_websocket() {
-        false => Ok(Wire::lines(stream, Some(deadline))),
+        false => Ok(Wire::lines(stream, deadline)),
         #[cfg(feature = "blocking-websocket")]
         true => {
             use tungstenite::HandshakeError;

@@ -52,6 +52,24 @@ pub fn connect(config: &Config) -> Result<Client, ConnectError> {
     Client::introduce(wire, config, deadline)
 }
 
+/// Connects over a stream of the caller's that leads to the address of `config`: a tunnel, a unix socket that stands for
+/// `tcp://`. TLS and a WebSocket are laid over it if the address has them; its proxy is not asked.
+///
+/// How long a read or a write may take is up to the stream. One that gives up with [`io::ErrorKind::WouldBlock`] or
+/// [`io::ErrorKind::TimedOut`] is read again until the time of the request is over, but not while it connects.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub fn connect_over(
+    stream: impl Read + Write + Send + 'static,
+    config: &Config,
+) -> Result<Client, ConnectError> {
+    let deadline = Instant::now() + config.connect_timeout;
+    let wire = dial::layers(Box::new(stream), None, config)?;
+    Client::introduce(wire, config, deadline)
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Client {
@@ -72,23 +90,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Negotiates a version over a stream of the caller's: a unix socket, a tunnel.
-    ///
-    /// How long a read or a write may take is up to the stream. One that gives up with [`io::ErrorKind::WouldBlock`] or
-    /// [`io::ErrorKind::TimedOut`] is read again until the time of the request is over.
-    ///
-    /// # Errors
-    ///
-    /// When the stream breaks, or the server does not speak with us. The address of `config` is only for the words of
-    /// the error.
-    pub fn over(
-        stream: impl Read + Write + Send + 'static,
-        config: &Config,
-    ) -> Result<Self, ConnectError> {
-        let deadline = Instant::now() + config.connect_timeout;
-        Self::introduce(Wire::lines(Box::new(stream), None), config, deadline)
-    }
-
     fn introduce(wire: Wire, config: &Config, deadline: Instant) -> Result<Self, ConnectError> {
         let mut client = Self {
             wire,

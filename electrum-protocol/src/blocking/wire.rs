@@ -100,11 +100,11 @@ impl Wire {
     #[cfg(feature = "blocking-websocket")]
     pub(super) fn messages(
         websocket: tungstenite::WebSocket<Box<dyn Stream>>,
-        deadline: Deadline,
+        deadline: Option<Deadline>,
     ) -> Self {
         Self {
             channel: Channel::WebSocket(Box::new(websocket)),
-            deadline: Some(deadline),
+            deadline,
             buffer: Vec::new(),
         }
     }

@@ -20,8 +20,14 @@ pub(super) async fn dial(config: &Config) -> Result<Wire, ConnectError> {
         }
         None => tcp(&address.authority()).await?,
     };
+    layers(Box::new(stream), config).await
+}
+
+/// Lays TLS and a WebSocket over a stream, if the address has them.
+pub(super) async fn layers(stream: Box<dyn Stream>, config: &Config) -> Result<Wire, ConnectError> {
+    let address = &config.address;
     let stream: Box<dyn Stream> = match address.transport().is_tls() {
-        false => Box::new(stream),
+        false => stream,
         #[cfg(feature = "tokio-tls")]
         true => {
             let handshake = crate::net::tls::Handshake::new(address, &config.trust);

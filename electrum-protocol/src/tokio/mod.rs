@@ -56,27 +56,33 @@ use wire::Wire;
 /// When there is no way to the server, or none in which both can speak; [`ConnectError::is_transient`] says whether it is
 /// worth another try.
 pub async fn connect(config: &Config) -> Result<(Client, Connection), ConnectError> {
+    negotiated(dial::dial(config), config).await
+}
+
+/// Connects over a stream of the caller's that leads to the address of `config`: a tunnel, a circuit of Tor, a unix socket
+/// that stands for `tcp://`. TLS and a WebSocket are laid over it if the address has them; its proxy is not asked.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn connect_over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    config: &Config,
+) -> Result<(Client, Connection), ConnectError> {
+    negotiated(dial::layers(Box::new(stream), config), config).await
+}
+
+async fn negotiated(
+    dial: impl Future<Output = Result<Wire, ConnectError>>,
+    config: &Config,
+) -> Result<(Client, Connection), ConnectError> {
     let deadline = Instant::now() + config.connect_timeout;
-    match timeout_at(deadline, dial::dial(config)).await {
+    match timeout_at(deadline, dial).await {
         Ok(wire) => connection::introduce(wire?, config, deadline).await,
         Err(_) => Err(ConnectError::TimedOut {
             address: config.address.to_string(),
         }),
     }
-}
-
-/// Negotiates a version over a stream of the caller's: a unix socket, a tunnel, a circuit of Tor.
-///
-/// # Errors
-///
-/// When the stream breaks, or the server does not speak with us. The address of `config` is only for the words of the
-/// error.
-pub async fn connect_over(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    config: &Config,
-) -> Result<(Client, Connection), ConnectError> {
-    let deadline = Instant::now() + config.connect_timeout;
-    connection::introduce(Wire::lines(Box::new(stream)), config, deadline).await
 }
 
 /// A handle of a connection to a server. All its clones share the connection, which ends with the last of them and of

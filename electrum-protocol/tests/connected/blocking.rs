@@ -119,7 +119,7 @@ fn it_speaks_over_a_stream_of_the_callers() {
     let stream = std::net::TcpStream::connect(start(Transport::Tcp)).unwrap();
     stream.set_read_timeout(Some(AT_ONCE)).unwrap();
     let config = config("tcp://example.org:1");
-    converse(&mut Client::over(stream, &config).unwrap());
+    converse(&mut blocking::connect_over(stream, &config).unwrap());
 }
 
 #[test]

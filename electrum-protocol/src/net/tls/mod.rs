@@ -17,6 +17,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
+pub use public_key::public_key;
 pub use rustls;
 use verifier::Witness;
 

@@ -9,7 +9,7 @@ const VERSION: u8 = 0xa0;
 /// it is no certificate.
 ///
 /// Whether what stands there is a key is for the signature to show.
-pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
+pub fn public_key(certificate: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = element(certificate, SEQUENCE)?;
     let (to_be_signed, _) = element(certificate.content, SEQUENCE)?;
     let mut rest = to_be_signed.content;

@@ -4,7 +4,6 @@
 //! have our chain. See `docs/operating.md`.
 
 mod book;
-mod dial;
 #[cfg(test)]
 mod tests;
 mod visit;

@@ -2,18 +2,22 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use electrum_protocol::client::{Event, ReplyError};
 use electrum_protocol::method::block::Header;
 use electrum_protocol::method::server::{AddPeer, Features, Peer, PeersSubscribe, ServerFeatures};
-use electrum_protocol::{Client, Request, Response, VersionRange};
+use electrum_protocol::net::socks5::Proxy;
+use electrum_protocol::net::tls::{Certificate, FirstUse, Trust};
+use electrum_protocol::net::{
+    Config, ConnectError, ParseServerAddressError, ServerAddress, Transport,
+};
+use electrum_protocol::tokio::{self as tokio_client, Client};
+use electrum_protocol::{RequestError, VersionRange};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 
+use super::PeerOptions;
 use super::book::{Found, Visit, is_onion, is_public};
-use super::{PeerOptions, dial};
-use crate::net::transport::AnyStream;
 use crate::view::View;
 
 /// Why a server is not good.
@@ -21,10 +25,12 @@ use crate::view::View;
 pub(super) enum VisitError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("{0}")]
-    Reply(#[from] ReplyError),
-    #[error("it does not answer what was asked")]
-    Confused,
+    #[error(transparent)]
+    Address(#[from] ParseServerAddressError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
     #[error("no address that everybody can reach")]
     NoAddress,
     #[error("there is no proxy for onion services")]
@@ -60,26 +66,17 @@ pub(super) async fn visit(
     versions: VersionRange,
     view: &View,
 ) -> Result<(Found, Vec<Peer>), VisitError> {
-    let (stream, ip) = connect(visit, options).await?;
-    let mut talk = Talk {
-        stream,
-        client: Client::new(MAX_LINE),
-    };
-    talk.introduce(&own.server_version, versions).await?;
+    let (client, ip) = connect(visit, options, own, versions).await?;
     let height = view.height().saturating_sub(BLOCKS_BEHIND);
     let header = Header {
         height,
         cp_height: 0,
     };
-    let Response::BlockHeader(theirs) = talk.ask(header).await? else {
-        return Err(VisitError::Confused);
-    };
+    let theirs = client.request(header).await?;
     if view.header(height) != Some(theirs.header) {
         return Err(VisitError::OtherChain);
     }
-    let Response::ServerFeatures(features) = talk.ask(Features).await? else {
-        return Err(VisitError::Confused);
-    };
+    let features = client.request(Features).await?;
     if features.genesis_hash != own.genesis_hash {
         return Err(VisitError::OtherChain);
     }
@@ -87,16 +84,14 @@ pub(super) async fn visit(
     let Some((_, ports)) = features.hosts.iter().find(named) else {
         return Err(VisitError::OtherName);
     };
-    let Response::ServerPeersSubscribe(others) = talk.ask(PeersSubscribe).await? else {
-        return Err(VisitError::Confused);
-    };
+    let others = client.request(PeersSubscribe).await?;
     let is_known = others
         .iter()
         .any(|peer| own.hosts.contains_key(&peer.host.to_ascii_lowercase()));
     if options.announce && !own.hosts.is_empty() && !is_known {
         let features = own.clone();
         // Whether it wants to know us is its own affair.
-        let _ = talk.ask(AddPeer { features }).await;
+        let _ = client.request(AddPeer { features }).await;
     }
     let found = Found {
         ip,
@@ -110,15 +105,26 @@ pub(super) async fn visit(
 async fn connect(
     visit: &Visit,
     options: &PeerOptions,
-) -> Result<(AnyStream, Option<IpAddr>), VisitError> {
-    let (port, tls) = match (visit.ports.ssl_port, visit.ports.tcp_port) {
-        (Some(port), _) => (port, true),
-        (None, Some(port)) => (port, false),
+    own: &ServerFeatures,
+    versions: VersionRange,
+) -> Result<(Client, Option<IpAddr>), VisitError> {
+    let (port, transport) = match (visit.ports.ssl_port, visit.ports.tcp_port) {
+        (Some(port), _) => (port, Transport::Tls),
+        (None, Some(port)) => (port, Transport::Tcp),
         (None, None) => return Err(VisitError::NoAddress),
     };
-    let (stream, ip) = if is_onion(&visit.host) {
+    let address = ServerAddress::new(transport, &visit.host, port)?;
+    let mut config = Config::new(address);
+    config.client_name.clone_from(&own.server_version);
+    config.versions = versions;
+    config.max_line = MAX_LINE;
+    config.keep_alive = None;
+    // Servers vouch for themselves: what is said within is checked instead.
+    config.trust = Trust::FirstUse(Arc::new(Anybody));
+    let (connected, ip) = if is_onion(&visit.host) {
         let proxy = options.tor_proxy.ok_or(VisitError::NoProxy)?;
-        (dial::through_proxy(proxy, &visit.host, port).await?, None)
+        config.proxy = Some(Proxy::new(proxy.to_string()));
+        (tokio_client::connect(&config).await?, None)
     } else {
         let usable = |address: &SocketAddr| options.private_too || is_public(address.ip());
         let found: Vec<SocketAddr> = lookup_host((visit.host.as_str(), port))
@@ -136,58 +142,21 @@ async fn connect(
         }
         let stream = TcpStream::connect(found.as_slice()).await?;
         let ip = stream.peer_addr()?.ip().to_canonical();
-        (stream, Some(ip))
+        let connected = tokio_client::connect_over(stream, &config).await?;
+        (connected, Some(ip))
     };
-    match tls {
-        true => Ok((dial::within_tls(stream, &visit.host).await?, ip)),
-        false => Ok((Box::new(stream), ip)),
-    }
+    let (client, connection) = connected;
+    // Ends with the client.
+    tokio::spawn(connection);
+    Ok((client, ip))
 }
 
-/// A conversation of single questions.
-struct Talk {
-    stream: AnyStream,
-    client: Client,
-}
+/// Believes every certificate.
+#[derive(Debug)]
+struct Anybody;
 
-impl Talk {
-    async fn introduce(&mut self, name: &str, versions: VersionRange) -> Result<(), VisitError> {
-        let (_, bytes) = self.client.introduce(name, versions);
-        self.send(&bytes).await?;
-        loop {
-            if let Event::Negotiated { result, .. } = self.event().await? {
-                return Ok(result.map(drop)?);
-            }
-        }
-    }
-
-    async fn ask(&mut self, request: impl Into<Request>) -> Result<Response, VisitError> {
-        let (asked, bytes) = self.client.request(request);
-        self.send(&bytes).await?;
-        loop {
-            match self.event().await? {
-                Event::Reply { id, result } if id == asked => return Ok(result?),
-                _ => {}
-            }
-        }
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
-        self.stream.flush().await
-    }
-
-    async fn event(&mut self) -> io::Result<Event> {
-        loop {
-            if let Some(event) = self.client.poll_event() {
-                return Ok(event);
-            }
-            let mut part = vec![0; 4096];
-            let count = self.stream.read(&mut part).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.client.receive(part.get(..count).unwrap_or_default());
-        }
+impl FirstUse for Anybody {
+    fn is_trusted(&self, _: &str, _: &Certificate<'_>) -> bool {
+        true
     }
 }
