@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bitcoin::hashes::{Hash, sha256};
+use electrum_protocol::net::tls::{Fingerprint, public_key};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
@@ -130,15 +130,9 @@ impl Certificate {
     }
 
     /// Returns the SHA-256 of the certificate, as wallets and `openssl x509 -fingerprint -sha256` show it.
-    pub fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> Fingerprint {
         let shown = self.shown.0.load();
-        let der = shown.cert.first().map_or(&[][..], |first| first.as_ref());
-        let pairs: Vec<String> = sha256::Hash::hash(der)
-            .to_byte_array()
-            .iter()
-            .map(|byte| format!("{byte:02X}"))
-            .collect();
-        pairs.join(":")
+        Fingerprint::of(shown.cert.first().map_or(&[], |first| first.as_ref()))
     }
 
     /// Tells whether the key is Ed25519. Electrum shows such a certificate once, and fails to read it ever after.
@@ -195,12 +189,29 @@ fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError
         return Err(CertificateError::Empty { path });
     }
     let private = PrivateKeyDer::from_pem_slice(&text(key)?).map_err(wrong(key))?;
-    CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|source| {
-        CertificateError::Key {
-            path: key.to_owned(),
-            source,
-        }
+    belonging(chain, private).map_err(|source| CertificateError::Key {
+        path: key.to_owned(),
+        source,
     })
+}
+
+/// Puts a certificate and its key together. rustls would read the certificate, and cannot read those of X.509 version 1,
+/// which servers have had for years and wallets have pinned.
+fn belonging(
+    chain: Vec<CertificateDer<'static>>,
+    private: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, rustls::Error> {
+    let key = ring::default_provider()
+        .key_provider
+        .load_private_key(private)?;
+    let shown = chain.first().and_then(|first| public_key(first));
+    match (shown, key.public_key()) {
+        (None, _) => Err(rustls::CertificateError::BadEncoding.into()),
+        (Some(shown), Some(own)) if shown != own.as_ref() => {
+            Err(rustls::InconsistentKeys::KeyMismatch.into())
+        }
+        _ => Ok(CertifiedKey::new(chain, key)),
+    }
 }
 
 const PRIVATE: u32 = 0o600;
