@@ -8,15 +8,11 @@
 
 #![allow(clippy::print_stdout, reason = "it is what the example does")]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use anyhow::{Context, Result, bail, ensure};
-use bitcoin::hashes::Hash;
+use anyhow::{Context, Result};
 use bitcoin::{Amount, ScriptBuf, Txid};
-use electrum_protocol::client::Event;
 use electrum_protocol::method::{block, transaction};
-use electrum_protocol::{Client, Response, VersionRange, merkle};
+use electrum_protocol::net::Config;
+use electrum_protocol::{blocking, merkle};
 use electrum_server_core::regtest::TestServer;
 
 /// Runs the example; tests do, too.
@@ -33,40 +29,16 @@ pub fn main() -> Result<()> {
 }
 
 fn check(server: &str, txid: Txid, height: u32) -> Result<()> {
-    let mut stream = TcpStream::connect(server)?;
-    let mut client = Client::default();
-    let (_, introduction) = client.introduce("verify_proof", VersionRange::SPOKEN);
-    let (_, header) = client.request(block::Header {
+    let mut client = blocking::connect(&Config::new(server.parse()?))?;
+    let header = block::Header {
         height,
         cp_height: 0,
-    });
-    let (_, proof) = client.request(transaction::GetMerkle {
+    };
+    let header = client.request(header)?.header;
+    let proof = client.request(transaction::GetMerkle {
         txid,
         height: Some(height),
-    });
-    stream.write_all(&[introduction, header, proof].concat())?;
-
-    let (mut header, mut proof) = (None, None);
-    let mut buffer = [0; 4096];
-    while header.is_none() || proof.is_none() {
-        let count = stream.read(&mut buffer)?;
-        ensure!(count > 0, "the server closed the connection");
-        client.receive(buffer.get(..count).unwrap_or_default());
-        while let Some(event) = client.poll_event() {
-            match event {
-                Event::Negotiated { result, .. } => drop(result?),
-                Event::Reply { result, .. } => match result? {
-                    Response::BlockHeader(reply) => header = Some(reply.header),
-                    Response::TransactionGetMerkle(reply) => proof = Some(reply),
-                    _ => {}
-                },
-                Event::Notification(_) => {}
-                other => bail!("unexpected: {other:?}"),
-            }
-        }
-    }
-    let header = header.context("there is a header")?;
-    let proof = proof.context("there is a proof")?;
+    })?;
     // The header has work; whether it is of the best chain takes the other headers to tell.
     header
         .validate_pow(header.target())
@@ -75,7 +47,7 @@ fn check(server: &str, txid: Txid, height: u32) -> Result<()> {
         txid.to_raw_hash(),
         proof.pos,
         &proof.merkle,
-        bitcoin::hashes::sha256d::Hash::from_byte_array(header.merkle_root.to_byte_array()),
+        header.merkle_root.to_raw_hash(),
     )?;
     println!(
         "{txid} is transaction {} of block {}",
