@@ -45,6 +45,10 @@ fuzz-all seconds="3600":
 fuzz-check:
     cargo check -p electrum-fuzz --all-targets
 
+# Writes the public surface of the libraries to docs/api/.
+api:
+    contrib/api.sh
+
 # The documentation of all crates.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
