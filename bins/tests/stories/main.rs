@@ -26,6 +26,7 @@ mod idle;
 mod notify_latency;
 mod personal;
 mod personal_bdk;
+mod personal_rescan;
 mod regtest;
 mod transports;
 mod wallet;

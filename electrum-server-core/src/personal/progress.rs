@@ -169,11 +169,14 @@ impl Progress {
             };
             self.owners.entry(hash).or_default().push(owner);
         }
-        // One script needs no thousand places.
+        // One script needs no thousand places, and where there is no script there is nothing to look for: at every start
+        // such a range would be looked for from the birth on.
         let end = chain.scripts.len() as u32;
-        for range in &mut chain.ranges {
+        let mut start = 0;
+        chain.ranges.retain_mut(|range| {
             range.end = range.end.min(end);
-        }
+            range.end > std::mem::replace(&mut start, range.end)
+        });
         self.generation += 1;
     }
 
@@ -200,7 +203,8 @@ impl Progress {
         };
         chain.ranges.push(range);
         self.derive(number);
-        true
+        let chain = self.chains.get(number);
+        chain.is_some_and(|chain| chain.scripts.len() as u32 > end)
     }
 
     /// Notes that scripts are used; returns whether there are more scripts now.

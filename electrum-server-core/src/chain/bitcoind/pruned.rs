@@ -76,7 +76,7 @@ impl Shared {
                 Ok(_) => return Ok(true),
                 // This peer will not do, or the block is on its way or there already.
                 Err(CallError::Refused(ErrorReply { message, .. }))
-                    if message.contains("already") =>
+                    if message.to_ascii_lowercase().contains("already") =>
                 {
                     return Ok(true);
                 }
