@@ -22,6 +22,7 @@
 //! ```
 
 mod dial;
+mod lines;
 mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -38,6 +39,7 @@ use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::{Subscribe, Topic};
 use crate::version::ProtocolVersion;
+pub use lines::Lines;
 use wire::Wire;
 
 /// Connects to a server and negotiates a version.

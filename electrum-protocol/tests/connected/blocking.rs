@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use electrum_protocol::blocking::{self, Client};
+use electrum_protocol::blocking::{self, Client, Lines};
 use electrum_protocol::method::{address, fee, headers, mempool, scripthash, scriptpubkey, server};
 use electrum_protocol::net::socks5::{Credentials, Proxy};
 use electrum_protocol::net::tls::{Pins, Trust};
@@ -120,6 +120,30 @@ fn it_speaks_over_a_stream_of_the_callers() {
     stream.set_read_timeout(Some(AT_ONCE)).unwrap();
     let config = config("tcp://example.org:1");
     converse(&mut blocking::connect_over(stream, &config).unwrap());
+}
+
+#[test]
+fn lines_are_sent_as_they_are() {
+    for transport in [Transport::Tcp, Transport::WebSocket] {
+        let address = start(transport);
+        let config = config(&format!("{}://{address}", transport.scheme()));
+        let mut lines = Lines::connect(&config).unwrap();
+        lines.send(b"{", AT_ONCE).unwrap();
+        let complaint = lines.receive(config.request_timeout).unwrap();
+        let complaint = String::from_utf8(complaint).unwrap();
+        assert!(
+            complaint.contains("-32700") && complaint.ends_with('}'),
+            "{complaint}"
+        );
+        assert!(lines.receive(AT_ONCE).is_err(), "nothing more");
+        lines
+            .send(b"{\"id\":1,\"method\":\"server.peers.subscribe\"}", AT_ONCE)
+            .unwrap();
+        let goodbye = lines.receive(config.request_timeout).unwrap();
+        assert!(String::from_utf8(goodbye).unwrap().contains("too much"));
+        let end = lines.receive(config.request_timeout).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
+    }
 }
 
 #[test]
