@@ -373,6 +373,15 @@ fn tools_ask_servers() {
         "--json",
     ]);
     assert_eq!(report(&old)["protocol"], json!("1.4"));
+    // The method says which version it takes.
+    let oldest = report(&tools(&[
+        "call",
+        &address,
+        "blockchain.block.get_header",
+        "1",
+        "--json",
+    ]));
+    assert_eq!(oldest["protocol"], json!("1.3"));
     let dash = ["call", &address, "blockchain.block.header", "-", "--json"];
     let piped = run("electrum-tools", dir.path(), &dash, "{\"height\": 0}");
     assert!(report(&piped)["result"].is_string(), "{piped:?}");
@@ -403,12 +412,9 @@ fn tools_ask_servers() {
         2,
         "height",
     );
-    check(
-        &["ping", "127.0.0.1:50002:s"],
-        2,
-        "TLS is not supported yet",
-    );
     check(&["ping", "127.0.0.1"], 2, "expected HOST:PORT");
+    check(&["ping", "http://127.0.0.1:80"], 2, "unknown scheme");
+    check(&["ping", "tcp://a.onion:1"], 3, "proxy");
     check(
         &["ping", &format!("127.0.0.1:{}", free_port())],
         3,

@@ -42,6 +42,55 @@ fn electrum_pins_the_certificate_and_comes_back_after_restarts() {
     wallet.run(&["stop"]);
 }
 
+#[test]
+fn tools_ask_over_every_transport() {
+    let node = RegtestNode::start();
+    node.mine(1, &Script::new(0));
+    let [tls, ws, wss] = [(); 3].map(|()| format!("127.0.0.1:{}", free_port()));
+    let options = [
+        ["--electrum-tls-addr", &tls],
+        ["--ws-addr", &ws],
+        ["--wss-addr", &wss],
+    ];
+    let server = Server::start_with(&node, options.as_flattened());
+    let log = server.log();
+    let (_, shown) = log
+        .split_once("SHA-256 is ")
+        .expect("the fingerprint is told");
+    let shown = &shown[..95];
+    let ping = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_electrum-tools"))
+            .args(["ping", "--json"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        let output = ping(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    assert_eq!(report(&[&format!("ws://{ws}")])["protocol"], "1.6");
+    for address in [
+        format!("ssl://{tls}"),
+        format!("{tls}:s"),
+        format!("wss://{wss}"),
+    ] {
+        let any = report(&[&address, "--any-certificate"]);
+        assert_eq!(any["certificate"]["sha256"], shown);
+        assert_eq!(any["certificate"]["vouched_for"], false);
+        assert_eq!(report(&[&address, "--pin", shown])["protocol"], "1.6");
+        // Neither a stranger's certificate nor another one.
+        let other = "00".repeat(32);
+        for arguments in [&[address.as_str()][..], &[&address, "--pin", &other]] {
+            let refused = ping(arguments);
+            assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+            let complaint = String::from_utf8(refused.stdout).unwrap();
+            assert!(complaint.contains(shown), "{complaint}");
+        }
+    }
+}
+
 /// Looks for a file of this name, not empty, in a folder and all below.
 fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;

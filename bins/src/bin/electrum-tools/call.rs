@@ -5,8 +5,7 @@ use electrum_protocol::{Method, ProtocolVersion, Request, VersionRange};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::cli::Server;
-use crate::connection::Connection;
+use crate::connection::Server;
 use crate::report::{Failure, Report, read_input};
 
 pub(crate) fn run(
@@ -16,9 +15,9 @@ pub(crate) fn run(
     protocol: Option<ProtocolVersion>,
 ) -> Result<Report, Failure> {
     // What is wrong with the question is said before anybody is asked.
-    let versions = protocol.map_or(VersionRange::WALLETS, VersionRange::exactly);
     let known = Method::from_name(method)
         .ok_or_else(|| Failure::Usage(format!("unknown method `{method}`; {}", methods())))?;
+    let versions = protocol.map_or_else(|| versions_of(known), VersionRange::exactly);
     let params = match params {
         [dash] if dash == "-" => read_input("-")?,
         params => format!(
@@ -32,8 +31,8 @@ pub(crate) fn run(
     };
     decode(known, &params, versions.max)?;
 
-    let mut connection = Connection::open(&server.address, server.timeout())?;
-    let negotiated = connection.introduce(versions)?.protocol_version;
+    let mut connection = server.connect(versions)?;
+    let negotiated = connection.client.version();
     if !known.exists_in(negotiated) {
         let until = known
             .removed_in()
@@ -44,7 +43,8 @@ pub(crate) fn run(
             server.address
         )));
     }
-    let response = connection.ask(decode(known, &params, negotiated)?)?;
+    let request = decode(known, &params, negotiated)?;
+    let response = connection.ask(|client| client.send(request))?;
     let mut text = Vec::new();
     response.encode(negotiated, &mut text);
     let result: Value = serde_json::from_slice(&text)
@@ -57,6 +57,20 @@ pub(crate) fn run(
         human,
         json: json!({"protocol": negotiated.to_string(), "result": result}),
     })
+}
+
+/// The versions to ask for: those of wallets, or where the method is in none of them, those that have it.
+fn versions_of(method: Method) -> VersionRange {
+    let having = |range: VersionRange| {
+        let spoken = ProtocolVersion::SPOKEN.into_iter();
+        let mut having =
+            spoken.filter(|version| range.contains(*version) && method.exists_in(*version));
+        let oldest = having.next()?;
+        Some(VersionRange::new(oldest, having.next_back().unwrap_or(oldest)))
+    };
+    having(VersionRange::WALLETS)
+        .or_else(|| having(VersionRange::SPOKEN))
+        .unwrap_or(VersionRange::WALLETS)
 }
 
 fn decode(method: Method, params: &str, version: ProtocolVersion) -> Result<Request, Failure> {
@@ -83,6 +97,19 @@ fn methods() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_brings_its_versions() {
+        let check = |method, oldest, newest| {
+            assert_eq!(versions_of(method), VersionRange::new(oldest, newest));
+        };
+        use ProtocolVersion as V;
+        check(Method::ServerBanner, V::V1_4, V::V1_6);
+        check(Method::RelayFee, V::V1_4, V::V1_4_2);
+        check(Method::ScriptpubkeySubscribe, V::V1_7, V::V1_7);
+        check(Method::AddressGetBalance, V::V0_10, V::V1_2);
+        check(Method::BlockGetChunk, V::V0_10, V::V1_3);
+    }
 
     #[test]
     fn a_parameter_is_json_or_a_text() {

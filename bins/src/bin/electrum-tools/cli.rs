@@ -1,11 +1,9 @@
 //! What can be asked of the program.
 
-use std::time::Duration;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use electrum_protocol::ProtocolVersion;
 
-use crate::server_address::ServerAddress;
+use crate::connection::Server;
 use crate::{address, pages, scripthash, seed, tx, xpub};
 
 const AFTER_HELP: &str = "\
@@ -70,23 +68,6 @@ pub(crate) enum Command {
     },
     Completions(pages::Completions),
     Man(pages::Man),
-}
-
-/// A server to ask.
-#[derive(Debug, Args)]
-pub(crate) struct Server {
-    /// HOST:PORT, HOST:PORT:t or tcp://HOST:PORT
-    #[arg(value_name = "SERVER")]
-    pub(crate) address: ServerAddress,
-    /// Seconds to wait for the connection and for each answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    timeout: u64,
-}
-
-impl Server {
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout)
-    }
 }
 
 #[cfg(test)]

@@ -1,124 +1,131 @@
-//! A conversation with a server over blocking TCP.
+//! A server to ask, and how to reach it.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use electrum_protocol::client::{Client, Event, ReplyError};
-use electrum_protocol::method::server::VersionResponse;
-use electrum_protocol::{Request, Response, VersionRange};
+use clap::Args;
+use electrum_protocol::blocking::{self, Client};
+use electrum_protocol::client::ReplyError;
+use electrum_protocol::net::socks5::Proxy;
+use electrum_protocol::net::tls::{Certificate, Fingerprint, FirstUse, Trust};
+use electrum_protocol::net::{Config, ConnectError, ServerAddress};
+use electrum_protocol::{ErrorObject, RequestError, VersionRange};
 
 use crate::report::Failure;
-use crate::server_address::ServerAddress;
 
-/// One connection; a question and its answer at a time.
-pub(crate) struct Connection {
-    stream: TcpStream,
-    client: Client,
-    address: ServerAddress,
-    timeout: Duration,
+/// A server to ask.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// HOST:PORT, HOST:PORT:s for TLS, or a URL with tcp, ssl, ws or wss
+    #[arg(value_name = "SERVER")]
+    pub(crate) address: ServerAddress,
+    /// Seconds to wait for the connection and for each answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// SOCKS5 proxy to go through, such as that of Tor at 127.0.0.1:9050
+    #[arg(long, value_name = "HOST:PORT")]
+    proxy: Option<String>,
+    /// SHA-256 of the certificate that the server must show; others are refused
+    #[arg(long, value_name = "SHA256", conflicts_with = "any_certificate")]
+    pin: Option<Fingerprint>,
+    /// Accept whatever certificate the server shows; its answers may then be anybody's
+    #[arg(long)]
+    any_certificate: bool,
 }
 
-impl Connection {
-    /// Connects within `timeout`, which later holds for every answer as well.
-    pub(crate) fn open(address: &ServerAddress, timeout: Duration) -> Result<Self, Failure> {
-        let failed = |error: io::Error| {
-            Failure::Network(format!("cannot connect to {address}: {}", plain(&error)))
-        };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for candidate in address.as_str().to_socket_addrs().map_err(failed)? {
-            match TcpStream::connect_timeout(&candidate, timeout) {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(failed)?;
-                    stream.set_write_timeout(Some(timeout)).map_err(failed)?;
-                    let (address, client) = (address.clone(), Client::default());
-                    return Ok(Self {
-                        stream,
-                        client,
-                        address,
-                        timeout,
-                    });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(failed(last))
+impl Server {
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
     }
 
-    /// Says who we are and agrees on a version.
-    pub(crate) fn introduce(&mut self, versions: VersionRange) -> Result<VersionResponse, Failure> {
-        let name = concat!("electrum-tools/", env!("CARGO_PKG_VERSION"));
-        let (asked, bytes) = self.client.introduce(name, versions);
-        self.exchange(&bytes, |event| match event {
-            Event::Negotiated { id, result } if id == asked => Some(result),
-            _ => None,
+    /// Connects and agrees on a version.
+    pub(crate) fn connect(&self, versions: VersionRange) -> Result<Connection<'_>, Failure> {
+        let seen = Arc::new(Seen::default());
+        let mut config = self.config();
+        config.versions = versions;
+        if self.any_certificate {
+            config.trust = Trust::FirstUse(seen.clone());
+        }
+        let client = blocking::connect(&config).map_err(|error| self.unreachable(&error))?;
+        let certificate = *seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Connection {
+            client,
+            server: self,
+            certificate,
         })
     }
 
+    /// How the server is reached, by whatever versions.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new(self.address.clone());
+        config.client_name = concat!("electrum-tools/", env!("CARGO_PKG_VERSION")).to_owned();
+        config.connect_timeout = self.timeout();
+        config.request_timeout = self.timeout();
+        config.proxy = self.proxy.clone().map(Proxy::new);
+        if let Some(pin) = self.pin {
+            config.trust = Trust::Pinned(pin);
+        } else if self.any_certificate {
+            config.trust = Trust::FirstUse(Arc::new(Seen::default()));
+        }
+        config
+    }
+
+    /// Says why there is no connection.
+    pub(crate) fn unreachable(&self, error: &ConnectError) -> Failure {
+        match error {
+            ConnectError::Negotiation {
+                error: ReplyError::Server(error),
+                ..
+            } => self.refused(error),
+            ConnectError::Certificate { .. } if self.pin.is_none() => Failure::Network(format!(
+                "{error}; most Electrum servers vouch for themselves: --pin SHA256 takes this one, --any-certificate any"
+            )),
+            error => Failure::Network(error.to_string()),
+        }
+    }
+
+    fn refused(&self, error: &ErrorObject) -> Failure {
+        Failure::Refused {
+            message: format!("{} refuses: {error}", self.address),
+            code: Some(error.code.0),
+        }
+    }
+
+    /// Says why there is no answer.
+    pub(crate) fn failed(&self, error: &RequestError) -> Failure {
+        match error {
+            RequestError::Server(error) => self.refused(error),
+            error => Failure::Network(format!("no answer from {}: {error}", self.address)),
+        }
+    }
+}
+
+/// A server that answers.
+pub(crate) struct Connection<'a> {
+    pub(crate) client: Client,
+    server: &'a Server,
+    /// What it showed, where nothing was asked about it.
+    pub(crate) certificate: Option<(Fingerprint, bool)>,
+}
+
+impl Connection<'_> {
     /// Asks one question.
-    pub(crate) fn ask(&mut self, request: Request) -> Result<Response, Failure> {
-        let (asked, bytes) = self.client.request(request);
-        self.exchange(&bytes, |event| match event {
-            Event::Reply { id, result } if id == asked => Some(result),
-            _ => None,
-        })
-    }
-
-    /// Sends `bytes` and reads until `pick` finds the answer. What else comes is not asked for.
-    fn exchange<T>(
+    pub(crate) fn ask<T>(
         &mut self,
-        bytes: &[u8],
-        pick: impl Fn(Event) -> Option<Result<T, ReplyError>>,
+        question: impl FnOnce(&mut Client) -> Result<T, RequestError>,
     ) -> Result<T, Failure> {
-        let deadline = Instant::now() + self.timeout;
-        self.stream
-            .write_all(bytes)
-            .map_err(|error| self.failed(&error))?;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            while let Some(event) = self.client.poll_event() {
-                match pick(event) {
-                    None => {}
-                    Some(Ok(answer)) => return Ok(answer),
-                    Some(Err(ReplyError::Server(error))) => {
-                        let message = format!("{} refuses: {error}", self.address);
-                        return Err(Failure::Refused {
-                            message,
-                            code: Some(error.code.0),
-                        });
-                    }
-                    Some(Err(error)) => return Err(self.complain(&error.to_string())),
-                }
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(self.failed(&io::ErrorKind::TimedOut.into()));
-            }
-            self.stream
-                .set_read_timeout(Some(left))
-                .map_err(|error| self.failed(&error))?;
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(self.complain("it closed the connection")),
-                Ok(count) => self.client.receive(buffer.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.failed(&error)),
-            }
-        }
-    }
-
-    fn failed(&self, error: &io::Error) -> Failure {
-        self.complain(&plain(error))
-    }
-
-    fn complain(&self, what: &str) -> Failure {
-        Failure::Network(format!("no answer from {}: {what}", self.address))
+        question(&mut self.client).map_err(|error| self.server.failed(&error))
     }
 }
 
-/// Words for an error; a timeout has two kinds.
-fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "timed out".into(),
-        _ => error.to_string(),
+/// Takes any certificate, and remembers it together with whether an authority vouches for it.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Option<(Fingerprint, bool)>>);
+
+impl FirstUse for Seen {
+    fn is_trusted(&self, _: &str, certificate: &Certificate<'_>) -> bool {
+        let seen = (certificate.fingerprint, certificate.vouched_for);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        true
     }
 }

@@ -12,7 +12,6 @@ mod ping;
 mod report;
 mod scripthash;
 mod seed;
-mod server_address;
 mod status;
 mod tx;
 mod xpub;
