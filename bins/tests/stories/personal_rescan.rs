@@ -86,7 +86,7 @@ fn pruned_blocks_come_from_the_peers_of_the_node() {
             node.rpc("addnode", &[json!(p2p), json!("onetry")]);
             eventually("the nodes know each other", || {
                 match node.rpc("getpeerinfo", &[]) {
-                    peers if peers[0]["servicesnames"] != Value::Null => Ok(()),
+                    peers if peers.to_string().contains("\"NETWORK\"") => Ok(()),
                     peers => Err(peers.to_string()),
                 }
             });
@@ -110,20 +110,54 @@ fn pruned_blocks_come_from_the_peers_of_the_node() {
         let hash = node.block_hash(140).to_string();
         assert!(node.try_rpc("getblock", &[json!(hash)]).is_err());
 
-        // Without a peer, and without being told to ask one, it says what it does not know.
+        // Without being told to ask a peer, it says what it does not know.
         let wallet = format!("alice={}", alice().address());
         let arguments = ["--wallet", &wallet, "--wallet-birth", "125"];
         let mut server = Server::start_with(&node, &arguments);
-        assert!(server.log().contains("the node has pruned"));
+        assert_eq!(complaints(&server), 1);
+        assert_eq!(history_length(&server), 0);
+        assert!(banner(&server).contains("pruned"), "{}", banner(&server));
+        server.stop();
+
+        // A peer that is not there cannot help, neither now nor at the next start.
+        let peer = node.rpc("getpeerinfo", &[])[0]["id"].clone();
+        node.rpc("disconnectnode", &[json!(""), peer]);
+        eventually("the peer is gone", || match node.rpc("getpeerinfo", &[]) {
+            none if none == json!([]) => Ok(()),
+            peers => Err(peers.to_string()),
+        });
+        server.add_arguments(&["--fetch-pruned-blocks"]);
+        server.resume();
+        server.wait_until_ready();
+        assert_eq!(complaints(&server), 2);
         assert_eq!(history_length(&server), 0);
         server.stop();
 
-        let fetching = [&arguments[..], &["--fetch-pruned-blocks"]].concat();
-        let mut server = Server::start_with(&node, &fetching);
+        // With one, it makes up for what it had to leave out.
+        connect();
+        server.resume();
+        server.wait_until_ready();
         assert_eq!(told(&server), truth);
-        assert!(!server.log().contains("the node has pruned"));
+        assert_eq!(complaints(&server), 2);
+        assert!(!banner(&server).contains("pruned"), "{}", banner(&server));
+        server.stop();
+        server.resume();
+        server.wait_until_ready();
+        assert_eq!(told(&server), truth);
         server.stop();
     }
+}
+
+/// How often it has said that the node has pruned blocks that it would have to look at.
+fn complaints(server: &Server) -> usize {
+    server.log().matches("the node has pruned").count()
+}
+
+fn banner(server: &Server) -> String {
+    server
+        .connect()
+        .call("server.banner", json!([]))
+        .to_string()
 }
 
 #[test]

@@ -60,6 +60,11 @@ impl Server {
         server
     }
 
+    /// Gives more arguments to the next start.
+    pub(crate) fn add_arguments(&mut self, more: &[&str]) {
+        self.arguments.extend(more.iter().map(ToString::to_string));
+    }
+
     /// Starts the process again on the same index and port, and does not wait.
     pub(crate) fn resume(&mut self) {
         assert!(self.process.is_none(), "the server is running");

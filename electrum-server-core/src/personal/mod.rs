@@ -6,6 +6,7 @@
 
 mod keychain;
 mod progress;
+mod row;
 mod wallet;
 mod watched;
 

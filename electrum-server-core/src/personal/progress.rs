@@ -5,27 +5,14 @@ use std::sync::Arc;
 
 use bitcoin::ScriptBuf;
 
+use super::row::{KEYCHAIN, Range, WANTED, decode, encode, row_key};
 use super::watched::Watched;
 use super::{LOOK_AHEAD, Wallet};
 use crate::chain::{HeaderChain, script_hash};
 use crate::store::{Batch, ReadError, Snapshot, Table};
 
-/// The first byte of the key of a keychain's row.
-const KEYCHAIN: u8 = b'k';
-/// The first byte of the key of a single script that a client wanted to be watched.
-const WANTED: u8 = b's';
-
 /// How many single scripts are watched because clients asked for them: anybody can ask for any.
 const MAX_WANTED: usize = 10_000;
-
-/// Scripts that were looked for equally far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    /// The index after the last one.
-    end: u32,
-    /// The height of the first block that was not looked at.
-    next: u32,
-}
 
 /// A keychain of a wallet.
 #[derive(Debug)]
@@ -329,6 +316,17 @@ impl Progress {
         self.save(batch);
     }
 
+    /// Has the wallets looked for again from a height on, but not before their births. Nothing is written down: until
+    /// the first blocks were looked at, an interrupted server begins as this one did.
+    pub(crate) fn look_again(&mut self, height: u32) {
+        for chain in &mut self.chains {
+            let height = height.max(chain.birth);
+            for range in &mut chain.ranges {
+                range.next = range.next.min(height);
+            }
+        }
+    }
+
     /// Notes that the blocks from a height on are gone.
     pub(crate) fn rewind(&mut self, height: u32, batch: &mut Batch) {
         for chain in &mut self.chains {
@@ -457,34 +455,4 @@ impl Progress {
         }
         watched
     }
-}
-
-fn row_key(kind: u8, key: &[u8; 32]) -> Vec<u8> {
-    [&[kind][..], key].concat()
-}
-
-fn encode(birth: u32, ranges: &[Range]) -> Vec<u8> {
-    let mut row = birth.to_be_bytes().to_vec();
-    for range in ranges {
-        row.extend_from_slice(&range.end.to_be_bytes());
-        row.extend_from_slice(&range.next.to_be_bytes());
-    }
-    row
-}
-
-/// Reads from which height on, and how far, a keychain was looked for.
-fn decode(row: &[u8]) -> Result<(u32, Vec<Range>), ReadError> {
-    let damaged = || ReadError::damaged(Table::Wallets, "a row has the wrong length");
-    let (birth, ranges) = row.split_first_chunk::<4>().ok_or_else(damaged)?;
-    let (ranges, []) = ranges.as_chunks::<8>() else {
-        return Err(damaged());
-    };
-    let range = |[a, b, c, d, e, f, g, h]: &[u8; 8]| Range {
-        end: u32::from_be_bytes([*a, *b, *c, *d]),
-        next: u32::from_be_bytes([*e, *f, *g, *h]),
-    };
-    Ok((
-        u32::from_be_bytes(*birth),
-        ranges.iter().map(range).collect(),
-    ))
 }

@@ -10,7 +10,6 @@ mod unseen;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bitcoin::BlockHash;
@@ -19,7 +18,7 @@ use electrum_protocol::ScriptHash;
 
 pub use handle::PersonalHandle;
 use handle::{Shared, Wish};
-use unseen::{read_unseen, share_unseen, write_unseen};
+use unseen::{fetch_block, read_unseen, share_unseen, write_unseen};
 
 use super::blocks::in_order;
 use super::round::Outcome;
@@ -36,10 +35,6 @@ const STEP: u32 = 2000;
 const FILTERED_STEP: u32 = 10_000;
 /// With fewer blocks to look at, filters are not worth asking for.
 const WORTH_FILTERS: u32 = 10;
-/// How long a block that the node was asked to fetch is waited for.
-const FETCH_PATIENCE: Duration = Duration::from_secs(60);
-/// How often one looks whether it has come.
-const FETCH_PAUSE: Duration = Duration::from_millis(250);
 
 /// What a writer of some wallets has beside the others.
 #[derive(Debug)]
@@ -230,6 +225,13 @@ impl Sync {
         let gone = progress.gone(snapshot.as_ref())?;
         if first {
             personal.unseen = read_unseen(snapshot.as_ref())?;
+            // What had to be left out is asked for again; whatever does not come is noted again.
+            if personal.may_fetch
+                && let Some(lowest) = personal.unseen.iter().min()
+            {
+                progress.look_again(*lowest);
+                personal.unseen.clear();
+            }
         }
         // What was used before shows which scripts are needed, and these may be used as well.
         loop {
@@ -478,23 +480,4 @@ impl Sync {
             }
         }
     }
-}
-
-/// Has the node fetch a block that it has pruned, and waits for it; nothing when it does not come.
-fn fetch_block(
-    source: &dyn ChainSource,
-    hash: &BlockHash,
-    stop: &dyn Fn() -> bool,
-) -> Result<Option<Vec<u8>>, SourceError> {
-    if !source.request_block(hash)? {
-        return Ok(None);
-    }
-    let began = Instant::now();
-    while !stop() && began.elapsed() < FETCH_PATIENCE {
-        match source.block_bytes(hash) {
-            Err(SourceError::Missing { .. }) => std::thread::sleep(FETCH_PAUSE),
-            bytes => return bytes.map(Some),
-        }
-    }
-    Ok(None)
 }

@@ -3,13 +3,40 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use bitcoin::BlockHash;
 
 use super::Personal;
+use crate::chain::{ChainSource, SourceError};
 use crate::store::{Batch, Table};
 use crate::sync::SyncError;
 
 /// The row of blocks that could not be looked at.
 const META_UNSEEN: &[u8] = b"unseen";
+/// How long a block that the node was asked to fetch is waited for.
+const FETCH_PATIENCE: Duration = Duration::from_secs(60);
+/// How often one looks whether it has come.
+const FETCH_PAUSE: Duration = Duration::from_millis(250);
+
+/// Has the node fetch a block that it has pruned, and waits for it; nothing when it does not come.
+pub(super) fn fetch_block(
+    source: &dyn ChainSource,
+    hash: &BlockHash,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Vec<u8>>, SourceError> {
+    if !source.request_block(hash)? {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    while !stop() && began.elapsed() < FETCH_PATIENCE {
+        match source.block_bytes(hash) {
+            Err(SourceError::Missing { .. }) => std::thread::sleep(FETCH_PAUSE),
+            bytes => return bytes.map(Some),
+        }
+    }
+    Ok(None)
+}
 
 pub(super) fn read_unseen(
     snapshot: &dyn crate::store::Snapshot,
@@ -23,14 +50,16 @@ pub(super) fn read_unseen(
 }
 
 pub(super) fn write_unseen(unseen: &HashSet<u32>, batch: &mut Batch) {
-    if !unseen.is_empty() {
-        let mut row = Vec::new();
-        for range in ranges(unseen) {
-            row.extend_from_slice(&range.start().to_be_bytes());
-            row.extend_from_slice(&range.end().to_be_bytes());
-        }
-        batch.put(Table::Meta, META_UNSEEN, row);
+    if unseen.is_empty() {
+        batch.delete(Table::Meta, META_UNSEEN);
+        return;
     }
+    let mut row = Vec::new();
+    for range in ranges(unseen) {
+        row.extend_from_slice(&range.start().to_be_bytes());
+        row.extend_from_slice(&range.end().to_be_bytes());
+    }
+    batch.put(Table::Meta, META_UNSEEN, row);
 }
 
 pub(super) fn share_unseen(personal: &Personal) {
