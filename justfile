@@ -26,9 +26,11 @@ interop *arguments:
 bench-notify *arguments:
     contrib/bench-notify.sh {{arguments}}
 
-# Twenty thousand clients that wait for a block: what each takes, and when all know it.
-idle:
-    BITCOIND_EXE="$(contrib/bitcoind.sh)" cargo test -p electrum-server-bins --test stories -- --ignored --nocapture idle
+# Twenty thousand clients that wait for a block: what each takes, and when all know it. `just idle wss 4000` for others.
+idle transport="tcp" clients="20000":
+    BITCOIND_EXE="$(contrib/bitcoind.sh)" IDLE_TRANSPORT={{transport}} IDLE_CLIENTS={{clients}} \
+        cargo test -p electrum-server-bins --test stories -- --ignored --nocapture idle
+
 # Our server beside electrs and ElectrumX: index, requests, memory (installs both: slow the first time).
 bench-servers *arguments:
     contrib/bench-servers.sh {{arguments}}

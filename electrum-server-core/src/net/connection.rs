@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
 use super::admission::{Buffer, Guest, Verdict, excessive};
-use super::listener::Shared;
+use super::listener::{Shared, complaint};
 use super::origin::Origin;
 use super::padding::pad;
 use super::transport::AnyStream;
@@ -22,7 +22,7 @@ use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
 use crate::metrics::Rejection;
 use crate::notify::Update;
-use crate::session::{Next, Place, Services, Session, price};
+use crate::session::{Limits, Next, Place, Services, Session, price};
 
 /// A connected client.
 pub(super) struct Connection {
@@ -102,6 +102,25 @@ impl fmt::Display for End {
     }
 }
 
+impl End {
+    /// Returns what the client is told that the session has not told it already.
+    fn farewell(&self, limits: &Limits) -> Option<ErrorObject> {
+        let message = match self {
+            Self::Idle => format!("no request for {:?}", limits.idle_timeout),
+            Self::Slow => format!("a line was not complete after {:?}", limits.line_timeout),
+            // Who does not read cannot be told, and a session has said why itself.
+            Self::Client
+            | Self::Stalled
+            | Self::Shutdown
+            | Self::Tls
+            | Self::Session(_)
+            | Self::Io(_)
+            | Self::Internal => return None,
+        };
+        Some(ErrorObject::new(ErrorCode::LIMIT_EXCEEDED, message))
+    }
+}
+
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -159,6 +178,13 @@ impl Connection {
             End::Stalled => metrics.reject(Rejection::Stalled),
             _ => {}
         }
+        if let Some(farewell) = end.farewell(&self.services.limits) {
+            self.queue(complaint(&farewell));
+            self.wire.give_reason(&farewell.message);
+        }
+        if let End::Session(reason) = &end {
+            self.wire.give_reason(reason);
+        }
         match end {
             End::Client | End::Idle | End::Slow | End::Shutdown | End::Session(_) => {
                 self.wire.close().await;
@@ -204,7 +230,12 @@ impl Connection {
 
     /// Hands what the session has to say to the wire.
     fn send(&mut self, session: &mut Session) {
-        let mut output = session.take_output();
+        let output = session.take_output();
+        self.queue(output);
+    }
+
+    /// Hands whole lines to the wire.
+    fn queue(&mut self, mut output: Vec<u8>) {
         if let Some(padding) = self.padding {
             let max = self.services.limits.max_response;
             output = pad(output, padding == Padding::Lines, max);

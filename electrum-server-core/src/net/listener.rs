@@ -232,10 +232,8 @@ impl Visit {
                 let max_line = self.shared.services.limits.max_line;
                 let buffer = self.shared.admission.buffer();
                 let mut stream = self.layers.greet(stream, max_line, buffer).await?;
-                let mut line = b"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":".to_vec();
-                error.encode(&mut line);
-                line.extend_from_slice(b"}\n");
-                stream.write_all(&line).await?;
+                stream.write_all(&complaint(&error)).await?;
+                stream.give_reason(&error.message);
                 stream.shutdown().await?;
                 // A socket that is closed with something unread in it takes back what was said.
                 let mut ignored = [0; 1024];
@@ -247,6 +245,14 @@ impl Visit {
             drop(permit);
         });
     }
+}
+
+/// The line of an error that answers no request.
+pub(super) fn complaint(error: &ErrorObject) -> Vec<u8> {
+    let mut line = b"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":".to_vec();
+    error.encode(&mut line);
+    line.extend_from_slice(b"}\n");
+    line
 }
 
 /// How long a farewell may take.

@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 
+use super::transport::AnyStream;
+
 /// A stream, and what waits to be written to it.
 pub(super) struct Wire<S> {
     stream: S,
@@ -37,6 +39,13 @@ pub(super) enum Moved {
     End,
     /// The peer took bytes.
     Wrote,
+}
+
+impl Wire<AnyStream> {
+    /// Says why there will be an end, where that is not said in a line.
+    pub(super) fn give_reason(&mut self, reason: &str) {
+        self.stream.give_reason(reason);
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -128,12 +137,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(Moved::Read))
     }
 
-    /// Says goodbye: no more bytes will be sent.
+    /// Sends what waits, then says goodbye: no more bytes will be sent.
     ///
     /// Then reads on for a moment, into nothing. A socket that is closed while unread bytes lie in it makes the peer's
     /// system throw away what the peer has not read yet, and with it the message that says why.
     pub(super) async fn close(mut self) {
         let goodbye = async {
+            while self.unsent() > 0 {
+                poll_fn(|cx| self.poll_write(cx)).await?;
+            }
             poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
             for _ in 0..LINGER_READS {
                 let mut discard = |_: &[u8]| {};

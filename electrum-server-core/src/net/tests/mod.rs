@@ -270,7 +270,9 @@ async fn silence_and_deafness_end() {
     let running = Running::start(&stage).await;
     let mut silent = running.connect().await;
     silent.write_all(pings(1).as_bytes()).await.unwrap();
-    assert_eq!(rest(&mut silent).await, pongs(1));
+    let farewell = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":4,\
+        \"message\":\"no request for 300ms\"}}\n";
+    assert_eq!(rest(&mut silent).await, pongs(1) + farewell);
 
     // Asks for more than all buffers between here and there hold, and reads none of it.
     let deaf = running.connect().await;

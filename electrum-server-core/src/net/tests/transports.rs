@@ -232,6 +232,52 @@ async fn a_message_that_is_too_long_ends_a_websocket() {
     running.stop().await;
 }
 
+/// Whoever is sent away is told why, in a message and in the frame that closes.
+#[tokio::test]
+async fn a_websocket_is_closed_with_a_reason() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            idle_timeout: Duration::from_millis(300),
+            max_connections: 1,
+            exempt: Vec::new(),
+            ..Limits::default()
+        },
+    );
+    let running = Running::on(
+        vec![Listener::from(free_port().await).with_websocket()],
+        &stage,
+    );
+    let visit = async || {
+        let stream = running.connect().await;
+        let (mut socket, _) = within(client_async("ws://localhost/", stream))
+            .await
+            .unwrap();
+        let Message::Text(text) = within(socket.next()).await.unwrap().unwrap() else {
+            panic!("a reason comes first");
+        };
+        let Message::Close(Some(frame)) = within(socket.next()).await.unwrap().unwrap() else {
+            panic!("then the end");
+        };
+        assert_eq!(u16::from(frame.code), 1008);
+        (text.to_string(), frame.reason.to_string())
+    };
+    let first = async {
+        let (text, reason) = visit().await;
+        assert!(text.contains("\"code\":4,"), "{text}");
+        assert_eq!(reason, "no request for 300ms");
+    };
+    let second = async {
+        // The first has its place by then.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let (text, reason) = visit().await;
+        assert!(text.contains("\"retry_after\":60"), "{text}");
+        assert_eq!(reason, "too many connections");
+    };
+    tokio::join!(first, second);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn lines_through_a_unix_socket() {
     let dir = tempfile::tempdir().unwrap();

@@ -11,6 +11,10 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio_rustls::server::TlsStream;
 
 pub(super) use socket::Socket;
 pub use tls::{Certificate, CertificateError};
@@ -22,9 +26,17 @@ use crate::metrics::Transport;
 use crate::subnet::Subnet;
 
 /// What a connection speaks through.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Says why the server is about to close, to those layers that have words for it.
+    fn give_reason(&mut self, _reason: &str) {}
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl Stream for TcpStream {}
+
+#[cfg(unix)]
+impl Stream for UnixStream {}
+
+impl Stream for TlsStream<AnyStream> {}
 
 /// Any stream.
 pub(super) type AnyStream = Box<dyn Stream>;

@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 
-use super::AnyStream;
+use super::{AnyStream, Stream};
 use crate::net::admission::Buffer;
 
 /// Makes a message of every line that is written, and a line of every message that arrives.
@@ -20,7 +21,23 @@ struct Lines {
     arrived: Bytes,
     /// Whether its line end is still to be given out.
     line_end: bool,
+    /// What the last frame is to say, if there is something to say.
+    farewell: Option<CloseFrame>,
 }
+
+impl Stream for Lines {
+    fn give_reason(&mut self, reason: &str) {
+        // A frame of this kind has no room for more; the line before it says it in full.
+        let end = reason.len().min(LONGEST_REASON);
+        let reason = reason.get(..end).unwrap_or_default();
+        self.farewell = Some(CloseFrame {
+            code: CloseCode::Policy,
+            reason: reason.into(),
+        });
+    }
+}
+
+const LONGEST_REASON: usize = 123;
 
 /// Shakes hands as a server. A longer message than `max_message` bytes ends the connection.
 pub(super) async fn accept(
@@ -46,6 +63,7 @@ pub(super) async fn accept(
         socket,
         arrived: Bytes::new(),
         line_end: false,
+        farewell: None,
     }))
 }
 
@@ -131,6 +149,13 @@ impl AsyncWrite for Lines {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.farewell.is_some() {
+            ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(into_io)?;
+            let farewell = Message::Close(self.farewell.take());
+            Pin::new(&mut self.socket)
+                .start_send(farewell)
+                .map_err(into_io)?;
+        }
         Pin::new(&mut self.socket).poll_close(cx).map_err(into_io)
     }
 }

@@ -40,17 +40,34 @@ fn extensions() -> Vec<String> {
 
 /// Names the limits that a client may run into.
 fn limits(limits: &Limits) -> BTreeMap<String, u64> {
-    let max_history = limits.max_history.map(|max| ("max_history", max));
-    [
+    let counts = [
         ("max_line", limits.max_line),
         ("max_response", limits.max_response),
         ("max_batch", limits.max_batch),
         ("max_subscriptions", limits.max_subscriptions),
-    ]
-    .into_iter()
-    .chain(max_history)
-    .map(|(name, limit)| (name.to_owned(), limit as u64))
-    .collect()
+        ("max_subnet_subscriptions", limits.max_subnet_subscriptions),
+        ("max_subnet_connections", limits.max_subnet_connections),
+    ];
+    let seconds = [
+        ("line_seconds", limits.line_timeout),
+        ("idle_seconds", limits.idle_timeout),
+        ("unread_seconds", limits.write_timeout),
+    ];
+    // There are none when nothing is charged.
+    let costs = [
+        ("cost_soft", limits.cost_soft),
+        ("cost_hard", limits.cost_hard),
+    ];
+    let costs = costs.into_iter().filter(|_| limits.cost_hard > 0.0);
+    let history = limits.max_history.map(|max| ("max_history", max));
+    let counts = counts.into_iter().chain(history);
+    counts
+        .map(|(name, count)| (name, count as u64))
+        .chain(seconds.map(|(name, time)| (name, time.as_secs())))
+        .chain(costs.map(|(name, cost)| (name, cost as u64)))
+        .chain([("max_refusals", limits.max_refusals.into())])
+        .map(|(name, limit)| (name.to_owned(), limit))
+        .collect()
 }
 
 /// Answers with as much data as was asked for.

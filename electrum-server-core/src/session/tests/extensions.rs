@@ -35,6 +35,8 @@ fn what_there_is_stands_in_the_features() {
     }
     assert_eq!(features.limits["max_batch"], 1000);
     assert_eq!(features.limits["max_history"], 81_817);
+    assert_eq!(features.limits["idle_seconds"], 600);
+    assert_eq!(features.limits["cost_hard"], 10_000);
 }
 
 #[test]
