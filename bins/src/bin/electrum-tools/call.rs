@@ -66,7 +66,10 @@ fn versions_of(method: Method) -> VersionRange {
         let mut having =
             spoken.filter(|version| range.contains(*version) && method.exists_in(*version));
         let oldest = having.next()?;
-        Some(VersionRange::new(oldest, having.next_back().unwrap_or(oldest)))
+        Some(VersionRange::new(
+            oldest,
+            having.next_back().unwrap_or(oldest),
+        ))
     };
     having(VersionRange::WALLETS)
         .or_else(|| having(VersionRange::SPOKEN))
