@@ -18,6 +18,10 @@ differential:
 clients *arguments:
     contrib/clients.sh {{arguments}}
 
+# What our server, electrs and ElectrumX do of the protocol (installs the others: slow the first time).
+conformance:
+    contrib/conformance.sh
+
 # Seeds of ours opened by a real Electrum wallet, and its seeds by us: many of every kind.
 interop *arguments:
     contrib/interop.sh {{arguments}}

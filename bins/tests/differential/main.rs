@@ -1,7 +1,8 @@
 //! Our answers beside those of electrs and ElectrumX on one node, request by request.
 //!
 //! Every difference must be explained by a row of the table in `docs/differences.md`, and every row must be
-//! needed. Runs on demand (`contrib/differential.sh`), because the other servers are slow to install:
+//! needed. Runs on demand (`contrib/differential.sh`), because the other servers are slow to install; so does
+//! `electrum-tools conformance` against all three (`contrib/conformance.sh`):
 //!
 //! - `BITCOIND_EXE`: Bitcoin Core 31 or later;
 //! - `ELECTRS_EXE`: electrs 0.12;
@@ -16,6 +17,7 @@
 )]
 
 mod compare;
+mod conformance;
 mod corpus;
 mod peers;
 #[path = "../../../electrum-server-core/tests/common/mod.rs"]
@@ -37,35 +39,18 @@ const DIFFERENCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/differen
 #[test]
 #[ignore = "needs electrs and ElectrumX: run contrib/differential.sh"]
 fn every_difference_is_explained() {
-    let exe = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("set {name}"));
-    let node = RegtestNode::start_with(&["-rest=1", "-txindex=1", "-txospenderindex=1"]);
-    let (facts, watched) = furnish(&node);
-
-    let dir = tempfile::tempdir().unwrap();
-    let cookie = std::fs::read_to_string(node.cookie_file()).unwrap();
-    let address = NodeAddress {
-        data_dir: node.daemon_dir(),
-        rpc_port: node.rpc_port(),
-        cookie: &cookie,
-    };
-    let built = env!("CARGO_BIN_EXE_electrum-server").to_owned();
-    let ours = std::env::var("ELECTRUM_SERVER_EXE").unwrap_or(built);
-    let ours = Server::ours(&ours, &address, dir.path(), free_port());
-    let ports = [free_port(), free_port()];
-    let electrs = Server::electrs(&exe("ELECTRS_EXE"), &address, dir.path(), ports);
-    let electrumx = Server::electrumx(&exe("ELECTRUMX_EXE"), &address, dir.path(), free_port());
-    for server in [&ours, &electrs, &electrumx] {
-        server.wait_until_it_shows(&watched.0, watched.1);
-    }
+    let side_by_side = SideBySide::start();
+    let SideBySide {
+        facts,
+        servers: [ours, electrs, electrumx],
+        ..
+    } = &side_by_side;
 
     let mut explained = Explained::read(&std::fs::read_to_string(DIFFERENCES).unwrap());
     let mut unexplained = 0;
-    for (version, peers) in [
-        ("1.4", vec![&electrs, &electrumx]),
-        ("1.6", vec![&electrumx]),
-    ] {
-        let cases = corpus::cases(&facts, version);
-        let our_answers = ask_all(&ours, version, &cases);
+    for (version, peers) in [("1.4", vec![electrs, electrumx]), ("1.6", vec![electrumx])] {
+        let cases = corpus::cases(facts, version);
+        let our_answers = ask_all(ours, version, &cases);
         for peer in peers {
             let their_answers = ask_all(peer, version, &cases);
             let mut same = 0;
@@ -121,6 +106,47 @@ fn every_difference_is_explained() {
         idle.is_empty(),
         "rows of docs/differences.md that no difference needs"
     );
+}
+
+/// Our server, electrs and ElectrumX in front of one node, all of which know its chain and its mempool.
+struct SideBySide {
+    facts: Facts,
+    /// Ends before the node that they follow.
+    servers: [Server; 3],
+    _dir: tempfile::TempDir,
+    _node: RegtestNode,
+}
+
+impl SideBySide {
+    fn start() -> Self {
+        let exe = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("set {name}"));
+        let node = RegtestNode::start_with(&["-rest=1", "-txindex=1", "-txospenderindex=1"]);
+        let (facts, watched) = furnish(&node);
+        let dir = tempfile::tempdir().unwrap();
+        let cookie = std::fs::read_to_string(node.cookie_file()).unwrap();
+        let address = NodeAddress {
+            data_dir: node.daemon_dir(),
+            rpc_port: node.rpc_port(),
+            cookie: &cookie,
+        };
+        let built = env!("CARGO_BIN_EXE_electrum-server").to_owned();
+        let ours = std::env::var("ELECTRUM_SERVER_EXE").unwrap_or(built);
+        let ports = [free_port(), free_port()];
+        let servers = [
+            Server::ours(&ours, &address, dir.path(), free_port()),
+            Server::electrs(&exe("ELECTRS_EXE"), &address, dir.path(), ports),
+            Server::electrumx(&exe("ELECTRUMX_EXE"), &address, dir.path(), free_port()),
+        ];
+        for server in &servers {
+            server.wait_until_it_shows(&watched.0, watched.1);
+        }
+        Self {
+            facts,
+            servers,
+            _dir: dir,
+            _node: node,
+        }
+    }
 }
 
 /// Asks one server everything, in a new session whenever it closes one.

@@ -23,7 +23,7 @@ pub(crate) struct NodeAddress<'a> {
 pub(crate) struct Server {
     pub name: &'static str,
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Drop for Server {

@@ -84,12 +84,7 @@ struct Client {
 }
 
 impl Client {
-    fn connect(
-        port: u16,
-        transport: &str,
-        tls: Option<Arc<ClientConfig>>,
-        number: usize,
-    ) -> Self {
+    fn connect(port: u16, transport: &str, tls: Option<Arc<ClientConfig>>, number: usize) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
@@ -112,7 +107,9 @@ impl Client {
         for request in [
             "{\"id\":0,\"method\":\"server.version\",\"params\":[\"idle\",\"1.4\"]}".to_owned(),
             "{\"id\":1,\"method\":\"blockchain.headers.subscribe\",\"params\":[]}".to_owned(),
-            format!("{{\"id\":2,\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{number:064x}\"]}}"),
+            format!(
+                "{{\"id\":2,\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{number:064x}\"]}}"
+            ),
         ] {
             client.say(&request).unwrap();
             let line = client.hear();

@@ -21,6 +21,7 @@ mod wire;
 mod bad_input;
 mod bulk;
 mod command_line;
+mod conformance;
 mod dev;
 mod idle;
 mod notify_latency;

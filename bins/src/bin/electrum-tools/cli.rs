@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use electrum_protocol::ProtocolVersion;
 
+use crate::conformance::Conformance;
 use crate::connection::Server;
 use crate::{address, pages, scripthash, seed, tx, xpub};
 
@@ -59,6 +60,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "VERSION")]
         protocol: Option<ProtocolVersion>,
     },
+    Conformance(Conformance),
     /// Mine, pay and more on the chain of an `electrum-server --dev`
     Dev(crate::dev::Dev),
     /// Whether a server answers, what it is and how fast

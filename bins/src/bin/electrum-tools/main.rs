@@ -3,6 +3,7 @@
 mod address;
 mod call;
 mod cli;
+mod conformance;
 mod connection;
 mod dev;
 mod input;
@@ -50,6 +51,7 @@ fn run(command: &Command, as_json: bool) -> Result<ExitCode, Failure> {
             params,
             protocol,
         } => call::run(server, method, params, *protocol).map(print),
+        Command::Conformance(command) => command.run(as_json),
         Command::Dev(dev) => dev::run(dev).map(print),
         Command::Ping { server } => ping::run(server).map(print),
         Command::Completions(command) => command.run(),
