@@ -4,6 +4,7 @@
 //! body on stable: over a few inputs, or many random ones, and over every input that once crashed it.
 
 pub mod conversation;
+pub mod net;
 pub mod protocol;
 pub mod psbt_legacy;
 pub mod seed;
@@ -20,6 +21,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("protocol_client", protocol::client),
     ("protocol_envelope", protocol::envelope),
     ("protocol_frame", protocol::frame),
+    ("protocol_net", net::net),
     ("protocol_notification", protocol::notification),
     ("protocol_request", protocol::request),
     ("protocol_response", protocol::response),

@@ -369,6 +369,10 @@ impl Client {
         if let Some(error) = &self.lost {
             return Err(RequestError::Disconnected(error.clone()));
         }
+        if Instant::now() >= deadline {
+            // Even though something may come all the time.
+            return Err(RequestError::TimedOut);
+        }
         match self.wire.read(deadline) {
             Ok(bytes) => {
                 self.heard = Instant::now();
