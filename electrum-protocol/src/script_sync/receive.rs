@@ -139,10 +139,17 @@ impl<K: Ord + Clone> ScriptSync<K> {
         let wanted = Want::History(script_hash);
         watched.tell(status);
         watched.told_again = self.asked.contains(&wanted);
-        if watched.is_settled() {
-            self.wanted.remove(&wanted);
-        } else {
+        if !watched.is_settled() {
             want(&mut self.wanted, &self.asked, wanted);
+            return Progress::Nothing;
+        }
+        self.wanted.remove(&wanted);
+        // A transaction that was refused because it had left the mempool may be back.
+        for HistoryEntry { txid, .. } in &watched.history {
+            let known = self.transactions.get(txid);
+            if known.is_some_and(|known| known.transaction.is_none()) {
+                want(&mut self.wanted, &self.asked, Want::Transaction(*txid));
+            }
         }
         Progress::Nothing
     }

@@ -8,7 +8,7 @@ use electrum_protocol::bitcoin::{
     BlockHash, CompactTarget, Network, TxMerkleNode, constants, hashes::HashEngine,
 };
 use electrum_protocol::method::block;
-use electrum_protocol::{Request, Response, Tip};
+use electrum_protocol::{CheckpointProof, Request, Response, Tip, merkle};
 
 /// The genesis block of regtest.
 pub(crate) fn genesis() -> Header {
@@ -73,6 +73,16 @@ impl Headers {
 
     pub(crate) fn hashes(&self) -> Vec<BlockHash> {
         self.0.iter().map(Header::block_hash).collect()
+    }
+
+    /// The proof that a header is under a checkpoint.
+    pub(crate) fn proof(&self, height: u32, cp_height: u32) -> CheckpointProof {
+        let leaves = self.0[..=cp_height as usize].iter();
+        let leaves: Vec<_> = leaves
+            .map(|header| header.block_hash().to_raw_hash())
+            .collect();
+        let (branch, root) = merkle::branch(&leaves, height as usize).unwrap();
+        CheckpointProof { branch, root }
     }
 
     /// Answers `blockchain.block.headers` as servers do, at most `max` at a time.
