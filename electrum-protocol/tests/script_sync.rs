@@ -9,7 +9,7 @@
 mod chain;
 mod model;
 
-use electrum_protocol::bitcoin::{OutPoint, ScriptBuf};
+use electrum_protocol::bitcoin::{Network, OutPoint, ScriptBuf};
 use electrum_protocol::header_chain::{Checkpoint, HeaderChain, PERIOD};
 use electrum_protocol::script_sync::{Config, Limits, NoHeaders, Snapshot};
 use electrum_protocol::{
@@ -206,7 +206,7 @@ fn transactions_below_a_checkpoint() {
     let Some(Response::BlockHeaders(start)) = model.answer(&start) else {
         panic!("no headers");
     };
-    let network = electrum_protocol::bitcoin::Network::Regtest;
+    let network = Network::Regtest;
     let chain = HeaderChain::from_checkpoint(network, checkpoint, start).unwrap();
     assert_eq!(chain.first_height(), PERIOD);
 

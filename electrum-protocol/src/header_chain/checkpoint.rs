@@ -153,9 +153,17 @@ impl HeaderChain {
         Ok(chain)
     }
 
+    /// Adds a checkpoint under which headers below the first one can be proven; the caller's word is taken for it.
+    pub fn with_checkpoint(mut self, checkpoint: Checkpoint) -> Self {
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
     /// Starts with headers that the caller trusts as they are; the newest is at `height`.
     ///
-    /// They begin where the rules for the next header begin to look, at [`context_start`].
+    /// So a chain that was saved is taken up again: the headers up to [`fixed_height`](Self::fixed_height) are the start,
+    /// the others [`extend`](Self::extend) it, and [`with_checkpoint`](Self::with_checkpoint) does the rest. They begin where
+    /// the rules for the next header begin to look, at [`context_start`].
     ///
     /// # Errors
     ///

@@ -19,7 +19,8 @@ pub struct ScriptView<'a, K> {
     pub script: &'a Script,
     /// The name that servers know it by.
     pub script_hash: ScriptHash,
-    /// Every transaction that touches it, in the server's order.
+    /// Every transaction that touches it, in the server's order. The fees in it are the server's word, and no status
+    /// covers them.
     pub history: &'a [HistoryEntry],
 }
 

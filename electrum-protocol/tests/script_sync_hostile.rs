@@ -1,0 +1,607 @@
+//! Servers that lie to a wallet: what it takes, and where it ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
+mod chain;
+mod model;
+
+use electrum_protocol::bitcoin::consensus::encode;
+use electrum_protocol::bitcoin::hashes::Hash;
+use electrum_protocol::bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, Txid};
+use electrum_protocol::method::transaction::{GetResponse, MerkleResponse};
+use electrum_protocol::script_sync::{
+    Config, HistoryFault, Limited, Limits, Obstacle, Progress, SyncError, TransactionFault,
+};
+use electrum_protocol::{
+    Confirmation, HistoryEntry, Method, Notification, ProtocolVersion, RawJson, Request, Response,
+    ScriptHash, ScriptSync, Status, status,
+};
+use proptest::prelude::*;
+
+use model::{Model, Wallet, script};
+
+fn limits() -> Limits {
+    Limits {
+        scripts: 50,
+        entries: 40,
+        transaction_bytes: 5_000,
+    }
+}
+
+fn config() -> Config {
+    Config {
+        proofs: true,
+        limits: limits(),
+    }
+}
+
+fn entry(seed: u32, height: i64) -> HistoryEntry {
+    let mut bytes = [7; 32];
+    bytes[..4].copy_from_slice(&seed.to_le_bytes());
+    HistoryEntry {
+        txid: Txid::from_byte_array(bytes),
+        confirmation: Confirmation::from_wire_height(height).unwrap(),
+        fee: None,
+    }
+}
+
+/// Answers as the model does, except where `lie` has something else to say.
+fn run(
+    model: &mut Model,
+    wallet: &mut Wallet,
+    mut lie: impl FnMut(&Request) -> Option<Response>,
+) -> Result<usize, SyncError> {
+    let mut asked = 0;
+    while let Some(request) = wallet.scripts.poll_request() {
+        asked += 1;
+        assert!(asked < 10_000, "this does not end");
+        let headers = wallet.headers.chain();
+        match lie(&request).or_else(|| model.answer(&request)) {
+            Some(response) => {
+                wallet.scripts.answer(&request, response, headers)?;
+            }
+            None => wallet.scripts.refused(&request, headers),
+        }
+    }
+    Ok(asked)
+}
+
+/// A server with one payment in a block, and a wallet that knows its headers.
+fn start() -> (Model, Wallet, Transaction) {
+    let mut model = Model::new(ProtocolVersion::V1_4);
+    let payment = model.make(&[], &[script(0, 1), script(0, 2)]);
+    model.mempool.push(payment.clone());
+    model.mine(1);
+    let mut wallet = Wallet::new(&model, config());
+    while let Some(request) = wallet.headers.poll_request() {
+        let response = model.answer(&request).unwrap();
+        wallet.headers.receive(response, None).unwrap();
+    }
+    (model, wallet, payment)
+}
+
+fn hash(keychain: u8, index: u32) -> ScriptHash {
+    ScriptHash::from_script(&script(keychain, index))
+}
+
+/// Tells of a script that its history is another.
+fn with_history(history: Vec<HistoryEntry>) -> Result<usize, SyncError> {
+    let (mut model, mut wallet, _) = start();
+    run(&mut model, &mut wallet, |request| match request {
+        Request::ScripthashSubscribe(asked) if asked.script_hash == hash(0, 0) => {
+            Some(Response::ScripthashSubscribe(status::status(&history)))
+        }
+        Request::ScripthashGetHistory(asked) if asked.script_hash == hash(0, 0) => {
+            Some(Response::ScripthashGetHistory(history.clone()))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn histories_that_are_none() {
+    let fault = |history: &[HistoryEntry]| match with_history(history.to_vec()) {
+        Err(SyncError::MalformedHistory { script_hash, fault }) => {
+            assert_eq!(script_hash, hash(0, 0));
+            Some(fault)
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => None,
+    };
+    let txid = |seed| entry(seed, 0).txid;
+    assert_eq!(
+        fault(&[
+            entry(1, 1),
+            entry(2, 1),
+            entry(3, 2),
+            entry(4, 0),
+            entry(5, -1)
+        ]),
+        None
+    );
+    // Before 1.6 the order within the mempool is the server's.
+    assert_eq!(fault(&[entry(4, -1), entry(5, 0)]), None);
+    assert_eq!(
+        fault(&[entry(1, 1), entry(1, 2)]),
+        Some(HistoryFault::Duplicate { txid: txid(1) })
+    );
+    assert_eq!(
+        fault(&[entry(1, 2), entry(2, 1)]),
+        Some(HistoryFault::Disorder { txid: txid(2) })
+    );
+    assert_eq!(
+        fault(&[entry(1, 0), entry(2, 1)]),
+        Some(HistoryFault::Disorder { txid: txid(2) })
+    );
+}
+
+#[test]
+fn what_never_ends_is_bounded() {
+    // One history that is too long.
+    let long = (0..100).map(|seed| entry(seed, 1)).collect();
+    assert_eq!(
+        with_history(long),
+        Err(SyncError::TooMany {
+            what: Limited::Entries,
+            limit: 40
+        })
+    );
+
+    // Many short ones: every script that is asked for was used, so the next one is looked for.
+    let (mut model, mut wallet, _) = start();
+    let one = vec![entry(1, 0)];
+    let outcome = run(&mut model, &mut wallet, |request| match request {
+        Request::ScripthashSubscribe(_) => {
+            Some(Response::ScripthashSubscribe(status::status(&one)))
+        }
+        Request::ScripthashGetHistory(_) => Some(Response::ScripthashGetHistory(one.clone())),
+        _ => None,
+    });
+    // Whichever of the two bounds is met first.
+    assert!(
+        matches!(outcome, Err(SyncError::TooMany { .. })),
+        "{outcome:?}"
+    );
+
+    // The caller's own scripts may be too many.
+    let mut sync = ScriptSync::new(ProtocolVersion::V1_4, config()).unwrap();
+    let all = (0..50)
+        .map(|index| script(0, index))
+        .collect::<Vec<ScriptBuf>>();
+    sync.add_keychain(1, u32::MAX, all).unwrap();
+    assert_eq!(sync.scripts().count(), 50);
+    let error = sync.add_keychain(2, 1, |index| Some(script(1, index)));
+    assert_eq!(
+        error,
+        Err(SyncError::TooMany {
+            what: Limited::Scripts,
+            limit: 50
+        })
+    );
+
+    // A transaction that is too large.
+    let (mut model, mut wallet, _) = start();
+    let large = model.make(&[], &vec![script(0, 0); 200]);
+    model.mempool.push(large);
+    assert_eq!(
+        run(&mut model, &mut wallet, |_| None),
+        Err(SyncError::TooMany {
+            what: Limited::TransactionBytes,
+            limit: 5_000
+        })
+    );
+}
+
+#[test]
+fn transactions_that_are_others() {
+    let (_, _, payment) = start();
+    let txid = payment.compute_txid();
+    let fault = |response: GetResponse| {
+        let (mut model, mut wallet, _) = start();
+        let outcome = run(&mut model, &mut wallet, |request| match request {
+            Request::TransactionGet(_) => Some(Response::TransactionGet(response.clone())),
+            _ => None,
+        });
+        match outcome {
+            Err(SyncError::WrongTransaction { txid: of, fault }) => {
+                assert_eq!(of, txid);
+                fault
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut other = payment.clone();
+    other.output[0].value = Amount::from_sat(1);
+    assert_eq!(
+        fault(GetResponse::Raw(encode::serialize(&other))),
+        TransactionFault::OtherHash {
+            found: other.compute_txid()
+        }
+    );
+    let mut longer = encode::serialize(&payment);
+    longer.push(0);
+    assert_eq!(fault(GetResponse::Raw(longer)), TransactionFault::Malformed);
+    assert_eq!(
+        fault(GetResponse::Raw(Vec::new())),
+        TransactionFault::Malformed
+    );
+    let verbose = RawJson::parse("{}").unwrap();
+    assert_eq!(
+        fault(GetResponse::Verbose(verbose)),
+        TransactionFault::Malformed
+    );
+}
+
+/// Transactions whose hash is right, and which are still none: the server lists them in a history.
+#[test]
+fn transactions_that_cannot_be() {
+    let fault = |change: fn(&mut Transaction)| {
+        let (mut model, mut wallet, mut payment) = start();
+        change(&mut payment);
+        model.mempool.push(payment);
+        match run(&mut model, &mut wallet, |_| None) {
+            Err(SyncError::WrongTransaction { fault, .. }) => Some(fault),
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(
+        fault(|payment| payment.input[0].sequence = Sequence::ZERO),
+        None
+    );
+    let rich = |payment: &mut Transaction| {
+        let half = Amount::from_sat(Amount::MAX_MONEY.to_sat() / 2 + 1);
+        payment.output[0].value = half;
+        payment.output[1].value = half;
+    };
+    assert_eq!(fault(rich), Some(TransactionFault::TooMuchMoney));
+    let richest = |payment: &mut Transaction| {
+        payment.output[0].value = Amount::from_sat(u64::MAX);
+        payment.output[1].value = Amount::from_sat(u64::MAX);
+    };
+    assert_eq!(fault(richest), Some(TransactionFault::TooMuchMoney));
+
+    // 64 bytes without the witness.
+    let (mut model, mut wallet, payment) = start();
+    let mut short = payment;
+    short.output.truncate(1);
+    short.output[0].script_pubkey = ScriptBuf::from_bytes(vec![1, 2, 3, 4]);
+    assert_eq!(encode::serialize(&short).len(), 64);
+    let fake = vec![HistoryEntry {
+        txid: short.compute_txid(),
+        confirmation: Confirmation::Block(1),
+        fee: None,
+    }];
+    let outcome = run(&mut model, &mut wallet, |request| match request {
+        Request::ScripthashSubscribe(_) => {
+            Some(Response::ScripthashSubscribe(status::status(&fake)))
+        }
+        Request::ScripthashGetHistory(_) => Some(Response::ScripthashGetHistory(fake.clone())),
+        Request::TransactionGet(_) => {
+            let bytes = encode::serialize(&short);
+            Some(Response::TransactionGet(GetResponse::Raw(bytes)))
+        }
+        _ => None,
+    });
+    match outcome {
+        Err(SyncError::WrongTransaction { fault, .. }) => {
+            assert_eq!(fault, TransactionFault::SixtyFourBytes);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn statuses_that_always_change() {
+    let (mut model, mut wallet, _) = start();
+    run(&mut model, &mut wallet, |_| None).unwrap();
+    let script_hash = hash(0, 1);
+    let history = wallet.scripts.history(&script_hash).unwrap().to_vec();
+    let mut histories = 0;
+    let error = (1..=100_u8).find_map(|seed| {
+        let status = Some(Status::from_byte_array([seed; 32]));
+        let told = Notification::ScriptHash {
+            script_hash,
+            status,
+        };
+        assert_eq!(wallet.scripts.notify(&told), Progress::Nothing);
+        let request = wallet.scripts.poll_request().unwrap();
+        assert_eq!(request.method(), Method::ScripthashGetHistory);
+        assert_eq!(wallet.scripts.poll_request(), None);
+        histories += 1;
+        let response = Response::ScripthashGetHistory(history.clone());
+        let outcome = wallet
+            .scripts
+            .answer(&request, response, wallet.headers.chain());
+        if let Ok(progress) = &outcome {
+            assert_eq!(
+                *progress,
+                Progress::StatusMismatch {
+                    script_hash,
+                    told: status,
+                    computed: status::status(&history),
+                }
+            );
+            assert!(!wallet.scripts.is_up_to_date());
+            // It is not asked for again before another status comes.
+            assert_eq!(wallet.scripts.poll_request(), None);
+        }
+        outcome.err()
+    });
+    assert_eq!(
+        error,
+        Some(SyncError::Restless {
+            script_hash,
+            mismatches: 11
+        })
+    );
+    assert_eq!(histories, 11);
+    // What was known stays, and the right status makes it good.
+    let status = status::status(&history);
+    wallet.scripts.notify(&Notification::ScriptHash {
+        script_hash,
+        status,
+    });
+    assert!(wallet.scripts.is_up_to_date());
+}
+
+/// The status of the history arrives after it: nothing is asked again.
+#[test]
+fn a_race_that_a_status_ends() {
+    let (mut model, mut wallet, _) = start();
+    run(&mut model, &mut wallet, |_| None).unwrap();
+    let script_hash = hash(0, 1);
+    let next = model.make(&[], &[script(0, 1)]);
+    model.mempool.push(next);
+    let early = Some(Status::from_byte_array([1; 32]));
+    let told = Notification::ScriptHash {
+        script_hash,
+        status: early,
+    };
+    wallet.scripts.notify(&told);
+    run(&mut model, &mut wallet, |_| None).unwrap();
+    assert!(!wallet.scripts.is_up_to_date());
+    let status = status::status(wallet.scripts.history(&script_hash).unwrap());
+    wallet.scripts.notify(&Notification::ScriptHash {
+        script_hash,
+        status,
+    });
+    assert_eq!(wallet.scripts.poll_request(), None);
+    assert!(wallet.scripts.is_up_to_date());
+}
+
+#[test]
+fn proofs_that_prove_nothing() {
+    let (mut model, mut wallet, payment) = start();
+    let txid = payment.compute_txid();
+    let mut proofs = 0;
+    run(&mut model, &mut wallet, |request| match request {
+        Request::TransactionGetMerkle(asked) => {
+            proofs += 1;
+            Some(Response::TransactionGetMerkle(MerkleResponse {
+                block_height: asked.height.unwrap(),
+                merkle: Vec::new(),
+                pos: 0,
+            }))
+        }
+        _ => None,
+    })
+    .unwrap();
+    assert_eq!(proofs, 3);
+    let obstacles: Vec<_> = wallet.scripts.obstacles().collect();
+    assert_eq!(obstacles, [Obstacle::Unproven { txid, height: 2 }]);
+    assert!(
+        wallet
+            .scripts
+            .unspent()
+            .iter()
+            .all(|unspent| unspent.proven.is_none())
+    );
+
+    // A proof that is right, of another height than the server says.
+    let (mut model, mut wallet, payment) = start();
+    let elsewhere = vec![HistoryEntry {
+        txid: payment.compute_txid(),
+        confirmation: Confirmation::Block(1),
+        fee: None,
+    }];
+    run(&mut model, &mut wallet, |request| match request {
+        Request::ScripthashSubscribe(_) => {
+            Some(Response::ScripthashSubscribe(status::status(&elsewhere)))
+        }
+        Request::ScripthashGetHistory(_) => Some(Response::ScripthashGetHistory(elsewhere.clone())),
+        _ => None,
+    })
+    .unwrap_err();
+    assert!(
+        wallet
+            .scripts
+            .transactions()
+            .all(|view| view.proven.is_none())
+    );
+
+    // What is not there is refused: asked again a few times, then when the headers change.
+    let (mut model, mut wallet, _) = start();
+    model.blocks[2].pop();
+    let asked = run(&mut model, &mut wallet, |_| None).unwrap();
+    assert!(asked > 0);
+}
+
+#[test]
+fn histories_that_contradict_each_other() {
+    let (mut model, mut wallet, payment) = start();
+    let txid = payment.compute_txid();
+    let fake = vec![HistoryEntry {
+        txid,
+        confirmation: Confirmation::from_wire_height(0).unwrap(),
+        fee: None,
+    }];
+    run(&mut model, &mut wallet, |request| match request {
+        Request::ScripthashSubscribe(asked) if asked.script_hash == hash(0, 2) => {
+            Some(Response::ScripthashSubscribe(status::status(&fake)))
+        }
+        Request::ScripthashGetHistory(asked) if asked.script_hash == hash(0, 2) => {
+            Some(Response::ScripthashGetHistory(fake.clone()))
+        }
+        _ => None,
+    })
+    .unwrap();
+    let obstacles: Vec<_> = wallet.scripts.obstacles().collect();
+    assert_eq!(obstacles, [Obstacle::Contradiction { txid }]);
+}
+
+#[test]
+fn what_is_refused_is_asked_again_when_the_caller_likes() {
+    let (mut model, mut wallet, payment) = start();
+    let txid = payment.compute_txid();
+    let without = |model: &mut Model, wallet: &mut Wallet| {
+        let blocks = model.blocks.clone();
+        let mut gets = 0;
+        while let Some(request) = wallet.scripts.poll_request() {
+            let headers = wallet.headers.chain();
+            if let Request::TransactionGet(_) = request {
+                gets += 1;
+                wallet.scripts.refused(&request, headers);
+                continue;
+            }
+            let response = model.answer(&request).unwrap();
+            wallet.scripts.answer(&request, response, headers).unwrap();
+        }
+        assert_eq!(model.blocks.len(), blocks.len());
+        gets
+    };
+    assert_eq!(without(&mut model, &mut wallet), 1);
+    let obstacles: Vec<_> = wallet.scripts.obstacles().collect();
+    assert_eq!(obstacles, [Obstacle::NoTransaction { txid }]);
+    assert_eq!(wallet.scripts.poll_request(), None);
+    wallet.scripts.retry(wallet.headers.chain());
+    assert_eq!(run(&mut model, &mut wallet, |_| None), Ok(1));
+    assert!(wallet.scripts.is_up_to_date());
+}
+
+#[test]
+fn answers_that_were_not_asked_for() {
+    let (mut model, mut wallet, _) = start();
+    let request = wallet.scripts.poll_request().unwrap();
+    let response = model.answer(&request).unwrap();
+    let headers = wallet.headers.chain();
+    let wrong = Response::BlockHeader(electrum_protocol::method::block::HeaderResponse {
+        header: chain::genesis(),
+        proof: None,
+    });
+    let error = wallet.scripts.answer(&request, wrong, headers).unwrap_err();
+    assert_eq!(
+        error,
+        SyncError::WrongAnswer {
+            asked: Method::ScripthashSubscribe,
+            answered: Method::BlockHeader,
+        }
+    );
+    // It counts as answered.
+    let outcome = wallet.scripts.answer(&request, response, headers);
+    assert_eq!(outcome, Ok(Progress::Ignored));
+    let script_hash = hash(9, 9);
+    let status = Some(Status::from_byte_array([1; 32]));
+    let told = Notification::ScriptHash {
+        script_hash,
+        status,
+    };
+    assert_eq!(wallet.scripts.notify(&told), Progress::Ignored);
+    // And is asked again when the caller likes.
+    wallet.scripts.retry(headers);
+    assert_eq!(wallet.scripts.poll_request(), Some(request));
+}
+
+/// Answers at random, out of few values, so that they fit together now and then.
+fn nonsense(model: &Model, request: &Request, choice: u32) -> Option<Response> {
+    let transactions: Vec<&Transaction> = model.transactions().map(|(tx, _)| tx).collect();
+    let some = |at: u32| transactions[at as usize % transactions.len()];
+    let history = |choice: u32| -> Vec<HistoryEntry> {
+        let entries = (0..choice % 4).map(|at| HistoryEntry {
+            txid: some(choice / 7 + at).compute_txid(),
+            confirmation: Confirmation::from_wire_height(i64::from(choice / 3 % 5) - 1).unwrap(),
+            fee: None,
+        });
+        entries.collect()
+    };
+    Some(match request {
+        _ if choice.is_multiple_of(17) => return None,
+        Request::ScripthashSubscribe(_) => {
+            Response::ScripthashSubscribe(status::status(&history(choice)))
+        }
+        Request::ScripthashGetHistory(_) => Response::ScripthashGetHistory(history(choice)),
+        Request::TransactionGet(get) => {
+            let right = transactions.iter().find(|tx| tx.compute_txid() == get.txid);
+            let transaction = right.filter(|_| choice % 20 != 1).copied();
+            let bytes = encode::serialize(transaction.unwrap_or_else(|| some(choice)));
+            Response::TransactionGet(GetResponse::Raw(bytes))
+        }
+        Request::TransactionGetMerkle(get) => Response::TransactionGetMerkle(MerkleResponse {
+            block_height: get.height.unwrap() + u32::from(choice % 5 == 1),
+            merkle: (0..choice % 3)
+                .map(|at| some(choice / 5 + at).compute_txid().to_raw_hash())
+                .collect(),
+            pos: choice / 11 % 4,
+        }),
+        other => panic!("{other:?}"),
+    })
+}
+
+proptest! {
+    /// Whatever a server says, the wallet asks no more than in proportion to it, and ends.
+    #[test]
+    fn nonsense_ends(
+        choices in proptest::collection::vec(any::<u32>(), 1..300),
+        notifications in proptest::collection::vec((0..3u32, any::<u32>()), 0..20),
+    ) {
+        let (mut model, mut wallet, payment) = start();
+        let spent = OutPoint::new(payment.compute_txid(), 0);
+        for spend in [&[spent][..], &[]] {
+            let next = model.make(spend, &[script(0, 0), script(1, 0)]);
+            model.mempool.push(next);
+        }
+        let mut notifications = notifications.into_iter();
+        for choice in choices {
+            let Some(request) = wallet.scripts.poll_request() else {
+                let Some((index, choice)) = notifications.next() else {
+                    break;
+                };
+                let status = (choice % 3 > 0).then(|| Status::from_byte_array([choice as u8; 32]));
+                let script_hash = hash(0, index);
+                wallet.scripts.notify(&Notification::ScriptHash { script_hash, status });
+                continue;
+            };
+            let headers = wallet.headers.chain();
+            match nonsense(&model, &request, choice) {
+                None => wallet.scripts.refused(&request, headers),
+                Some(response) => {
+                    let _ = wallet.scripts.answer(&request, response, headers);
+                }
+            }
+            let scripts = wallet.scripts.scripts();
+            let entries: usize = scripts.map(|view| view.history.len()).sum();
+            prop_assert!(entries <= limits().entries);
+            prop_assert!(wallet.scripts.scripts().count() <= limits().scripts);
+            let _ = (wallet.scripts.balance(), wallet.scripts.unspent(), wallet.scripts.save());
+        }
+        // And an honest server afterwards makes everything good.
+        let headers = wallet.headers.chain();
+        wallet.scripts.reconnect(ProtocolVersion::V1_4, headers).unwrap();
+        run(&mut model, &mut wallet, |_| None).unwrap();
+        let obstacles: Vec<_> = wallet.scripts.obstacles().collect();
+        prop_assert!(wallet.scripts.is_up_to_date(), "{:?}", obstacles);
+        let histories = model.histories();
+        for view in wallet.scripts.scripts() {
+            let expected = histories.get(&view.script_hash).map_or(&[][..], Vec::as_slice);
+            // No status says what a fee is.
+            let places = |history: &[HistoryEntry]| -> Vec<_> {
+                history.iter().map(|entry| (entry.txid, entry.confirmation)).collect()
+            };
+            prop_assert_eq!(places(view.history), places(expected));
+        }
+    }
+}
