@@ -277,11 +277,13 @@ fn transactions_that_cannot_be() {
         fee: None,
     }];
     let outcome = run(&mut model, &mut wallet, |request| match request {
-        Request::ScripthashSubscribe(_) => {
+        Request::ScripthashSubscribe(asked) if asked.script_hash == hash(0, 0) => {
             Some(Response::ScripthashSubscribe(status::status(&fake)))
         }
-        Request::ScripthashGetHistory(_) => Some(Response::ScripthashGetHistory(fake.clone())),
-        Request::TransactionGet(_) => {
+        Request::ScripthashGetHistory(asked) if asked.script_hash == hash(0, 0) => {
+            Some(Response::ScripthashGetHistory(fake.clone()))
+        }
+        Request::TransactionGet(asked) if asked.txid == short.compute_txid() => {
             let bytes = encode::serialize(&short);
             Some(Response::TransactionGet(GetResponse::Raw(bytes)))
         }

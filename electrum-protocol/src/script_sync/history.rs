@@ -55,13 +55,16 @@ impl<K> Watched<K> {
         self.told == Some(self.status)
     }
 
-    /// Where the history has the status that was told in another order, that status is its own.
+    /// A history that has the status that was told in the canonical order alone is put into that order.
     fn compare(&mut self) {
         let Some(told) = self.told else {
             return;
         };
-        if self.status == told || status::matches(&self.history, told) {
+        if self.status != told && status::matches(&self.history, told) {
+            self.history.sort_by(status::mempool_order);
             self.status = told;
+        }
+        if self.status == told {
             self.mismatches = 0;
         }
     }

@@ -12,7 +12,7 @@ use electrum_protocol::bitcoin::{
     Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
     Witness, absolute, consensus::encode, merkle_tree, transaction,
 };
-use electrum_protocol::header_chain::Limits as HeaderLimits;
+use electrum_protocol::header_chain::{Change, FollowError, Limits as HeaderLimits};
 use electrum_protocol::method::block;
 use electrum_protocol::method::headers::TipResponse;
 use electrum_protocol::method::scriptpubkey::History;
@@ -36,7 +36,7 @@ pub(crate) fn script(keychain: u8, index: u32) -> ScriptBuf {
 /// A message on its way to the wallet.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Reply(Request, Option<Response>),
+    Reply(Request, Box<Option<Response>>),
     Notification(Notification),
 }
 
@@ -265,7 +265,8 @@ impl Model {
         let request = self.waiting.remove(index % self.waiting.len());
         assert!(request.method().exists_in(self.version), "{request:?}");
         let response = self.answer(&request);
-        self.outbox.push_back(Message::Reply(request, response));
+        self.outbox
+            .push_back(Message::Reply(request, Box::new(response)));
     }
 
     fn history(&self, script_hash: ScriptHash) -> Vec<HistoryEntry> {
@@ -363,9 +364,15 @@ impl Wallet {
     }
 
     fn announce(&mut self, tip: TipResponse) {
-        match self.headers.announce(tip.tip(), None) {
+        let outcome = self.headers.announce(tip.tip(), None);
+        self.change(outcome);
+    }
+
+    fn change(&mut self, outcome: Result<Option<Change>, FollowError>) {
+        match outcome {
             Ok(None) => {}
             Ok(Some(change)) => self.scripts.headers_changed(self.headers.chain(), &change),
+            // Answers of before and after a reorganization do not fit together.
             Err(error) => assert!(!error.is_final(), "{error}"),
         }
     }
@@ -400,24 +407,21 @@ impl Wallet {
                 return Ok(());
             }
             Message::Notification(notification) => self.scripts.notify(&notification),
-            Message::Reply(Request::BlockHeaders(_), Some(response)) => {
-                match self.headers.receive(response, None) {
-                    Ok(None) => {}
-                    Ok(Some(change)) => {
-                        self.scripts.headers_changed(self.headers.chain(), &change);
-                    }
-                    Err(error) => assert!(!error.is_final(), "{error}"),
+            Message::Reply(request, response) => match (request, *response) {
+                (Request::BlockHeaders(_), Some(response)) => {
+                    let outcome = self.headers.receive(response, None);
+                    self.change(outcome);
+                    return Ok(());
                 }
-                return Ok(());
-            }
-            Message::Reply(request, Some(response)) => {
-                self.scripts
-                    .answer(&request, response, self.headers.chain())?
-            }
-            Message::Reply(request, None) => {
-                self.scripts.refused(&request, self.headers.chain());
-                return Ok(());
-            }
+                (request, Some(response)) => {
+                    let headers = self.headers.chain();
+                    self.scripts.answer(&request, response, headers)?
+                }
+                (request, None) => {
+                    self.scripts.refused(&request, self.headers.chain());
+                    return Ok(());
+                }
+            },
         };
         self.progress.push(progress);
         Ok(())
