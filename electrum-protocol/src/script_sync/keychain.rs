@@ -28,8 +28,6 @@ pub(super) struct Keychain {
     gap: u32,
     /// The hashes of the scripts that are watched, by index.
     pub(super) watched: Vec<ScriptHash>,
-    /// The highest index that was ever used.
-    pub(super) used: Option<u32>,
     exhausted: bool,
 }
 
@@ -38,7 +36,6 @@ impl core::fmt::Debug for Keychain {
         f.debug_struct("Keychain")
             .field("gap", &self.gap)
             .field("watched", &self.watched.len())
-            .field("used", &self.used)
             .finish_non_exhaustive()
     }
 }
@@ -49,20 +46,24 @@ impl Keychain {
             source,
             gap,
             watched: Vec::new(),
-            used: None,
             exhausted: false,
         }
     }
 
-    /// The index after the highest that was ever used.
-    pub(super) fn next(&self) -> u32 {
-        self.used.map_or(0, |used| used.saturating_add(1))
+    /// How many scripts have to be watched when none is used.
+    pub(super) fn unused_count(&self) -> u32 {
+        self.gap
     }
 
-    /// Derives the next script that has to be watched for the gap, if there is one, and its index.
-    pub(super) fn derive(&mut self) -> Option<(u32, ScriptBuf)> {
+    /// How many scripts have to be watched when that of an index is used.
+    pub(super) fn count_beyond(&self, index: u32) -> u32 {
+        index.saturating_add(1).saturating_add(self.gap)
+    }
+
+    /// Derives the next script and its index, until so many are watched.
+    pub(super) fn derive(&mut self, count: u32) -> Option<(u32, ScriptBuf)> {
         let index = u32::try_from(self.watched.len()).ok()?;
-        if self.exhausted || index >= self.next().saturating_add(self.gap) {
+        if self.exhausted || index >= count {
             return None;
         }
         let script = self.source.script(index);
@@ -70,10 +71,5 @@ impl Keychain {
         let script = script?;
         self.watched.push(ScriptHash::from_script(&script));
         Some((index, script))
-    }
-
-    /// Notes that an index was used.
-    pub(super) fn use_index(&mut self, index: u32) {
-        self.used = self.used.max(Some(index));
     }
 }

@@ -7,7 +7,7 @@
 //! Per script it subscribes and compares the status with that of the history it has. Where they differ it fetches the
 //! history, then the transactions that it lacks (each is checked against its hash), then the proofs that those said to be
 //! in a block are in it ([`Config::proofs`]). A keychain is watched as far as its gap limit goes beyond the last script
-//! that was used.
+//! that is used.
 //!
 //! # What a server can do
 //!
@@ -182,7 +182,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
         })
     }
 
-    /// Watches a keychain: the first `gap` scripts, and always so many beyond the last one that was used.
+    /// Watches a keychain: the first `gap` scripts, and always so many beyond the last one that is used.
     ///
     /// Fixed scripts are a list with the gap `u32::MAX`. A keychain of the same name is replaced; its scripts are
     /// watched further on, and those that the new one has as well are its.
@@ -200,23 +200,30 @@ impl<K: Ord + Clone> ScriptSync<K> {
             watched.owners.retain(|(owner, _)| *owner != keychain);
         }
         let chain = Keychain::new(Box::new(scripts), gap);
+        let count = chain.unused_count();
         self.keychains.insert(keychain.clone(), chain);
-        self.extend_keychain(&keychain)
+        self.watch(&keychain, count)
     }
 
-    /// Watches as many scripts as the gap demands.
-    fn extend_keychain(&mut self, keychain: &K) -> Result<(), SyncError> {
+    /// Watches the first `count` scripts of a keychain at least, whatever was used: a wallet calls it for those that it
+    /// has handed out. What is watched stays watched.
+    ///
+    /// # Errors
+    ///
+    /// When there are more scripts than [`Limits`] allow.
+    pub fn watch(&mut self, keychain: &K, count: u32) -> Result<(), SyncError> {
         let Some(chain) = self.keychains.get_mut(keychain) else {
             return Ok(());
         };
+        let mut count = count;
         let limit = self.config.limits.scripts;
-        while let Some((index, script)) = chain.derive() {
+        while let Some((index, script)) = chain.derive(count) {
             let script_hash = ScriptHash::from_script(&script);
             let owner = (keychain.clone(), index);
             if let Some(watched) = self.scripts.get_mut(&script_hash) {
                 watched.owners.push(owner);
                 if !watched.history.is_empty() {
-                    chain.use_index(index);
+                    count = count.max(chain.count_beyond(index));
                 }
                 continue;
             }

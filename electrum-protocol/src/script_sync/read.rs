@@ -131,13 +131,22 @@ impl<K: Ord + Clone> ScriptSync<K> {
         Some(&watched.history)
     }
 
-    /// Returns the first index of a keychain beyond all that were ever used; nothing when there is none.
+    /// Returns the first index of a keychain beyond all that have a history; nothing when there is none.
     ///
-    /// A script whose transactions have all vanished, by a reorganization or from the mempool, was used all the same.
+    /// It can become lower, when a reorganization or the mempool loses transactions: which scripts it has handed out
+    /// is for the wallet to remember ([`watch`](Self::watch)).
     pub fn next_unused(&self, keychain: &K) -> Option<u32> {
         let chain = self.keychains.get(keychain)?;
-        let next = chain.next();
-        chain.watched.get(next as usize).map(|_| next)
+        let used = |script_hash: &ScriptHash| {
+            let history = self.history(script_hash);
+            history.is_some_and(|history| !history.is_empty())
+        };
+        let next = chain
+            .watched
+            .iter()
+            .rposition(used)
+            .map_or(0, |last| last + 1);
+        chain.watched.get(next).and(u32::try_from(next).ok())
     }
 
     /// Returns every transaction that is in a history, in no order that means anything.

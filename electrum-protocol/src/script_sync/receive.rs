@@ -248,10 +248,10 @@ impl<K: Ord + Clone> ScriptSync<K> {
             self.want_proof(txid, headers);
         }
         for (keychain, index) in owners {
-            if let Some(chain) = self.keychains.get_mut(&keychain) {
-                chain.use_index(index);
-            }
-            self.extend_keychain(&keychain)?;
+            // What this script demands, and no other: the word of an earlier server must not harm this one.
+            let chain = self.keychains.get(&keychain);
+            let count = chain.map_or(0, |chain| chain.count_beyond(index));
+            self.watch(&keychain, count)?;
         }
         Ok(())
     }

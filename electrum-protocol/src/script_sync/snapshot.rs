@@ -14,8 +14,8 @@ use crate::{Confirmation, HistoryEntry, ScriptHash};
 /// believed, except that a transaction is named by its hash, and that a proof has to be of a block that the headers have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot<K> {
-    /// The highest index of each keychain that was ever used.
-    pub used: Vec<(K, u32)>,
+    /// How many scripts of each keychain were watched.
+    pub watched: Vec<(K, u32)>,
     /// The histories that are not empty.
     pub histories: Vec<SavedHistory>,
     /// The transactions that were fetched.
@@ -73,8 +73,9 @@ pub struct SavedProof {
 impl<K: Ord + Clone> ScriptSync<K> {
     /// Returns what there is to save.
     pub fn save(&self) -> Snapshot<K> {
-        let used = self.keychains.iter();
-        let used = used.filter_map(|(keychain, chain)| Some((keychain.clone(), chain.used?)));
+        let watched = self.keychains.iter();
+        let watched =
+            watched.map(|(keychain, chain)| (keychain.clone(), chain.watched.len() as u32));
         let scripts = self.scripts.iter();
         let histories = scripts.filter(|(_, watched)| !watched.history.is_empty());
         let known = self.transactions.values();
@@ -90,7 +91,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
         });
         let headers = self.below.iter();
         Snapshot {
-            used: used.collect(),
+            watched: watched.collect(),
             histories: histories
                 .map(|(script_hash, watched)| SavedHistory {
                     script_hash: *script_hash,
@@ -120,11 +121,8 @@ impl<K: Ord + Clone> ScriptSync<K> {
         let below = snapshot.headers.into_iter();
         self.below
             .extend(below.map(|(height, SavedHeader(header))| (height, header)));
-        for (keychain, index) in snapshot.used {
-            if let Some(chain) = self.keychains.get_mut(&keychain) {
-                chain.use_index(index);
-            }
-            self.extend_keychain(&keychain)?;
+        for (keychain, count) in snapshot.watched {
+            self.watch(&keychain, count)?;
         }
         for SavedHistory {
             script_hash,
