@@ -8,8 +8,9 @@ use crate::{ProtocolVersion, ScriptHash, Status};
 
 /// Why a server's answers cannot be used.
 ///
-/// What was known before stays. After any of these the caller leaves the server;
-/// [`reconnect`](super::ScriptSync::reconnect) begins with another.
+/// After any of these the caller leaves the server; [`reconnect`](super::ScriptSync::reconnect) begins with another, whose
+/// statuses correct what the first one said. Where the lies have used up [`Limits`](super::Limits), a new start with the
+/// last [`Snapshot`](super::Snapshot) that was up to date is the way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
@@ -66,7 +67,7 @@ pub enum SyncError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limited {
-    /// Scripts of all keychains.
+    /// Scripts of a keychain.
     Scripts,
     /// Entries of all histories.
     Entries,

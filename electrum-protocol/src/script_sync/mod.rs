@@ -67,7 +67,7 @@ impl Default for Config {
 /// How much there may be of what a server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many scripts are watched, of all keychains; the default is 100,000.
+    /// How many scripts of a keychain are watched; the default is 100,000.
     pub scripts: usize,
     /// How many entries all histories have together; the default is a million. There are not more transactions.
     pub entries: usize,
@@ -218,6 +218,12 @@ impl<K: Ord + Clone> ScriptSync<K> {
         let mut count = count;
         let limit = self.config.limits.scripts;
         while let Some((index, script)) = chain.derive(count) {
+            // Each keychain has its own limit, so that a lie about one of them leaves the others.
+            if index as usize >= limit {
+                chain.watched.pop();
+                let what = Limited::Scripts;
+                return Err(SyncError::TooMany { what, limit });
+            }
             let script_hash = ScriptHash::from_script(&script);
             let owner = (keychain.clone(), index);
             if let Some(watched) = self.scripts.get_mut(&script_hash) {
@@ -226,11 +232,6 @@ impl<K: Ord + Clone> ScriptSync<K> {
                     count = count.max(chain.count_beyond(index));
                 }
                 continue;
-            }
-            if self.scripts.len() >= limit {
-                chain.watched.pop();
-                let what = Limited::Scripts;
-                return Err(SyncError::TooMany { what, limit });
             }
             let watched = Watched::new(script, owner);
             self.scripts.insert(script_hash, watched);
