@@ -258,6 +258,9 @@ enum Happening {
     Evicted(usize),
     Sent(usize),
     Worked(usize),
+    /// Answered, but not sent before what happens next.
+    Delayed(usize),
+    Released,
     Arrived(usize),
     Reconnected,
     Settled,
@@ -273,6 +276,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..6usize).prop_map(Happening::Evicted),
         4 => (1..20usize).prop_map(Happening::Sent),
         8 => (0..20usize).prop_map(Happening::Worked),
+        3 => (0..20usize).prop_map(Happening::Delayed),
+        2 => Just(Happening::Released),
         6 => (1..10usize).prop_map(Happening::Arrived),
         1 => Just(Happening::Reconnected),
         1 => Just(Happening::Settled),
@@ -321,6 +326,8 @@ fn happen(model: &mut Model, wallet: &mut Wallet, happening: Happening) {
         }
         Happening::Sent(count) => wallet.send(model, count),
         Happening::Worked(index) => model.work(index),
+        Happening::Delayed(index) => model.delay(index),
+        Happening::Released => model.release(),
         Happening::Arrived(count) => wallet.receive(model, count).unwrap(),
         Happening::Reconnected => wallet.reconnect(model),
         Happening::Settled => {

@@ -89,7 +89,14 @@ impl<K: Ord + Clone> ScriptSync<K> {
             (
                 Want::Status(script_hash),
                 Response::ScripthashSubscribe(status) | Response::ScriptpubkeySubscribe(status),
-            ) => Ok(self.tell(script_hash, status)),
+            ) => {
+                // A notification that overtook the answer is the newer one.
+                let watched = self.scripts.get(&script_hash);
+                match watched.is_some_and(|watched| watched.told.is_some()) {
+                    true => Ok(Progress::Nothing),
+                    false => Ok(self.tell(script_hash, status)),
+                }
+            }
             (
                 Want::History(script_hash),
                 Response::ScripthashGetHistory(history)
@@ -132,6 +139,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
         }
     }
 
+    /// An absent status is taken for no proof of an empty history: some servers send it for one that is too large.
     fn tell(&mut self, script_hash: ScriptHash, status: Option<Status>) -> Progress {
         let Some(watched) = self.scripts.get_mut(&script_hash) else {
             return Progress::Ignored;

@@ -52,6 +52,8 @@ pub(crate) struct Model {
     pub(crate) subscribed: BTreeMap<ScriptHash, Option<Status>>,
     pub(crate) waiting: Vec<Request>,
     pub(crate) outbox: VecDeque<Message>,
+    /// Answers that were made and not sent yet: a server of many threads.
+    pub(crate) made_ready: Vec<Message>,
     /// How many transactions were ever made: each one differs from all others.
     made: u32,
 }
@@ -66,6 +68,7 @@ impl Model {
             subscribed: BTreeMap::new(),
             waiting: Vec::new(),
             outbox: VecDeque::new(),
+            made_ready: Vec::new(),
             made: 0,
         };
         model.mine(0);
@@ -175,6 +178,7 @@ impl Model {
             subscribed: BTreeMap::new(),
             waiting: Vec::new(),
             outbox: VecDeque::new(),
+            made_ready: Vec::new(),
             made: 0,
         };
         blocks.unspent(scripts).values().sum()
@@ -267,6 +271,23 @@ impl Model {
         let response = self.answer(&request);
         self.outbox
             .push_back(Message::Reply(request, Box::new(response)));
+    }
+
+    /// Makes the answer to one of the requests for scripts that wait, and does not send it yet.
+    pub(crate) fn delay(&mut self, index: usize) {
+        let header = |request: &Request| matches!(request, Request::BlockHeaders(_));
+        if self.waiting.iter().any(header) || self.waiting.is_empty() {
+            return;
+        }
+        let request = self.waiting.remove(index % self.waiting.len());
+        let response = self.answer(&request);
+        self.made_ready
+            .push(Message::Reply(request, Box::new(response)));
+    }
+
+    /// Sends all that was delayed.
+    pub(crate) fn release(&mut self) {
+        self.outbox.extend(self.made_ready.drain(..));
     }
 
     fn history(&self, script_hash: ScriptHash) -> Vec<HistoryEntry> {
@@ -431,6 +452,7 @@ impl Wallet {
     pub(crate) fn settle(&mut self, model: &mut Model) -> Result<(), SyncError> {
         loop {
             self.send(model, usize::MAX);
+            model.release();
             if model.waiting.is_empty() && model.outbox.is_empty() {
                 return Ok(());
             }
@@ -443,6 +465,7 @@ impl Wallet {
     pub(crate) fn reconnect(&mut self, model: &mut Model) {
         model.waiting.clear();
         model.outbox.clear();
+        model.made_ready.clear();
         model.subscribed.clear();
         self.headers.disconnect();
         let headers = self.headers.chain();
