@@ -11,33 +11,19 @@ mod model;
 
 use electrum_protocol::bitcoin::consensus::encode;
 use electrum_protocol::bitcoin::hashes::Hash;
-use electrum_protocol::bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, Txid};
+use electrum_protocol::bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 use electrum_protocol::method::transaction::{GetResponse, MerkleResponse};
 use electrum_protocol::script_sync::{
-    Config, HistoryFault, Limited, Limits, Obstacle, Progress, SyncError, TransactionFault,
+    HistoryFault, Limited, Limits, Obstacle, Progress, SyncError,
 };
 use electrum_protocol::{
-    Confirmation, HistoryEntry, Method, Notification, ProtocolVersion, RawJson, Request, Response,
-    ScriptHash, ScriptSync, Status, status,
+    Confirmation, HistoryEntry, Method, Notification, ProtocolVersion, Request, Response,
+    ScriptSync, Status, status,
 };
 use proptest::prelude::*;
 
+use model::lies::{config, hash, limits, run, start, start_with};
 use model::{Model, Wallet, script};
-
-fn limits() -> Limits {
-    Limits {
-        scripts: 50,
-        entries: 40,
-        transaction_bytes: 5_000,
-    }
-}
-
-fn config() -> Config {
-    Config {
-        proofs: true,
-        limits: limits(),
-    }
-}
 
 fn entry(seed: u32, height: i64) -> HistoryEntry {
     let mut bytes = [7; 32];
@@ -47,49 +33,6 @@ fn entry(seed: u32, height: i64) -> HistoryEntry {
         confirmation: Confirmation::from_wire_height(height).unwrap(),
         fee: None,
     }
-}
-
-/// Answers as the model does, except where `lie` has something else to say.
-fn run(
-    model: &mut Model,
-    wallet: &mut Wallet,
-    mut lie: impl FnMut(&Request) -> Option<Response>,
-) -> Result<usize, SyncError> {
-    let mut asked = 0;
-    while let Some(request) = wallet.scripts.poll_request() {
-        asked += 1;
-        assert!(asked < 10_000, "this does not end");
-        let headers = wallet.headers.chain();
-        match lie(&request).or_else(|| model.answer(&request)) {
-            Some(response) => {
-                wallet.scripts.answer(&request, response, headers)?;
-            }
-            None => wallet.scripts.refused(&request, headers),
-        }
-    }
-    Ok(asked)
-}
-
-/// A server with one payment in a block, and a wallet that knows its headers.
-fn start() -> (Model, Wallet, Transaction) {
-    start_with(limits())
-}
-
-fn start_with(limits: Limits) -> (Model, Wallet, Transaction) {
-    let mut model = Model::new(ProtocolVersion::V1_4);
-    let payment = model.make(&[], &[script(0, 1), script(0, 2)]);
-    model.mempool.push(payment.clone());
-    model.mine(1);
-    let mut wallet = Wallet::new(&model, Config { limits, ..config() });
-    while let Some(request) = wallet.headers.poll_request() {
-        let response = model.answer(&request).unwrap();
-        wallet.headers.receive(response, None).unwrap();
-    }
-    (model, wallet, payment)
-}
-
-fn hash(keychain: u8, index: u32) -> ScriptHash {
-    ScriptHash::from_script(&script(keychain, index))
 }
 
 /// Tells of a script that its history is another.
@@ -202,107 +145,6 @@ fn what_never_ends_is_bounded() {
 }
 
 #[test]
-fn transactions_that_are_others() {
-    let (_, _, payment) = start();
-    let txid = payment.compute_txid();
-    let fault = |response: GetResponse| {
-        let (mut model, mut wallet, _) = start();
-        let outcome = run(&mut model, &mut wallet, |request| match request {
-            Request::TransactionGet(_) => Some(Response::TransactionGet(response.clone())),
-            _ => None,
-        });
-        match outcome {
-            Err(SyncError::WrongTransaction { txid: of, fault }) => {
-                assert_eq!(of, txid);
-                fault
-            }
-            other => panic!("{other:?}"),
-        }
-    };
-    let mut other = payment.clone();
-    other.output[0].value = Amount::from_sat(1);
-    assert_eq!(
-        fault(GetResponse::Raw(encode::serialize(&other))),
-        TransactionFault::OtherHash {
-            found: other.compute_txid()
-        }
-    );
-    let mut longer = encode::serialize(&payment);
-    longer.push(0);
-    assert_eq!(fault(GetResponse::Raw(longer)), TransactionFault::Malformed);
-    assert_eq!(
-        fault(GetResponse::Raw(Vec::new())),
-        TransactionFault::Malformed
-    );
-    let verbose = RawJson::parse("{}").unwrap();
-    assert_eq!(
-        fault(GetResponse::Verbose(verbose)),
-        TransactionFault::Malformed
-    );
-}
-
-/// Transactions whose hash is right, and which are still none: the server lists them in a history.
-#[test]
-fn transactions_that_cannot_be() {
-    let fault = |change: fn(&mut Transaction)| {
-        let (mut model, mut wallet, mut payment) = start();
-        change(&mut payment);
-        model.mempool.push(payment);
-        match run(&mut model, &mut wallet, |_| None) {
-            Err(SyncError::WrongTransaction { fault, .. }) => Some(fault),
-            Ok(_) => None,
-            Err(other) => panic!("{other}"),
-        }
-    };
-    assert_eq!(
-        fault(|payment| payment.input[0].sequence = Sequence::ZERO),
-        None
-    );
-    let rich = |payment: &mut Transaction| {
-        let half = Amount::from_sat(Amount::MAX_MONEY.to_sat() / 2 + 1);
-        payment.output[0].value = half;
-        payment.output[1].value = half;
-    };
-    assert_eq!(fault(rich), Some(TransactionFault::TooMuchMoney));
-    let richest = |payment: &mut Transaction| {
-        payment.output[0].value = Amount::from_sat(u64::MAX);
-        payment.output[1].value = Amount::from_sat(u64::MAX);
-    };
-    assert_eq!(fault(richest), Some(TransactionFault::TooMuchMoney));
-
-    // 64 bytes without the witness.
-    let (mut model, mut wallet, payment) = start();
-    let mut short = payment;
-    short.output.truncate(1);
-    short.output[0].script_pubkey = ScriptBuf::from_bytes(vec![1, 2, 3, 4]);
-    assert_eq!(encode::serialize(&short).len(), 64);
-    let fake = vec![HistoryEntry {
-        txid: short.compute_txid(),
-        confirmation: Confirmation::Block(1),
-        fee: None,
-    }];
-    let outcome = run(&mut model, &mut wallet, |request| match request {
-        Request::ScripthashSubscribe(asked) if asked.script_hash == hash(0, 0) => {
-            Some(Response::ScripthashSubscribe(status::status(&fake)))
-        }
-        Request::ScripthashGetHistory(asked) if asked.script_hash == hash(0, 0) => {
-            Some(Response::ScripthashGetHistory(fake.clone()))
-        }
-        Request::TransactionGet(asked) if asked.txid == short.compute_txid() => {
-            let bytes = encode::serialize(&short);
-            Some(Response::TransactionGet(GetResponse::Raw(bytes)))
-        }
-        _ => None,
-    });
-    match outcome {
-        Err(SyncError::WrongTransaction { fault, .. }) => {
-            assert_eq!(fault, TransactionFault::SixtyFourBytes);
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
 fn statuses_that_always_change() {
     let (mut model, mut wallet, _) = start();
     run(&mut model, &mut wallet, |_| None).unwrap();
@@ -379,63 +221,6 @@ fn a_race_that_a_status_ends() {
     });
     assert_eq!(wallet.scripts.poll_request(), None);
     assert!(wallet.scripts.is_up_to_date());
-}
-
-#[test]
-fn proofs_that_prove_nothing() {
-    let (mut model, mut wallet, payment) = start();
-    let txid = payment.compute_txid();
-    let mut proofs = 0;
-    run(&mut model, &mut wallet, |request| match request {
-        Request::TransactionGetMerkle(asked) => {
-            proofs += 1;
-            Some(Response::TransactionGetMerkle(MerkleResponse {
-                block_height: asked.height.unwrap(),
-                merkle: Vec::new(),
-                pos: 0,
-            }))
-        }
-        _ => None,
-    })
-    .unwrap();
-    assert_eq!(proofs, 3);
-    let obstacles: Vec<_> = wallet.scripts.obstacles().collect();
-    assert_eq!(obstacles, [Obstacle::Unproven { txid, height: 2 }]);
-    assert!(
-        wallet
-            .scripts
-            .unspent()
-            .iter()
-            .all(|unspent| unspent.proven.is_none())
-    );
-
-    // A proof that is right, of another height than the server says.
-    let (mut model, mut wallet, payment) = start();
-    let elsewhere = vec![HistoryEntry {
-        txid: payment.compute_txid(),
-        confirmation: Confirmation::Block(1),
-        fee: None,
-    }];
-    run(&mut model, &mut wallet, |request| match request {
-        Request::ScripthashSubscribe(_) => {
-            Some(Response::ScripthashSubscribe(status::status(&elsewhere)))
-        }
-        Request::ScripthashGetHistory(_) => Some(Response::ScripthashGetHistory(elsewhere.clone())),
-        _ => None,
-    })
-    .unwrap_err();
-    assert!(
-        wallet
-            .scripts
-            .transactions()
-            .all(|view| view.proven.is_none())
-    );
-
-    // What is not there is refused: asked again a few times, then when the headers change.
-    let (mut model, mut wallet, _) = start();
-    model.blocks[2].pop();
-    let asked = run(&mut model, &mut wallet, |_| None).unwrap();
-    assert!(asked > 0);
 }
 
 #[test]

@@ -146,7 +146,8 @@ impl<K: Ord + Clone> ScriptSync<K> {
             .iter()
             .rposition(used)
             .map_or(0, |last| last + 1);
-        chain.watched.get(next).and(u32::try_from(next).ok())
+        chain.watched.get(next)?;
+        u32::try_from(next).ok()
     }
 
     /// Returns every transaction that is in a history, in no order that means anything.
