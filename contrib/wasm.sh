@@ -12,7 +12,6 @@ fi
 cargo build --locked --target wasm32-unknown-unknown --all-features \
     -p electrum-seed -p electrum-slip132 -p electrum-psbt-legacy
 cargo build --locked --target wasm32-unknown-unknown -p electrum-protocol
-cargo build --locked --target wasm32-unknown-unknown -p electrum-protocol --features tokio
 
 # One by one: features of one would be those of all.
 bare() {

@@ -50,7 +50,7 @@ pub enum ProofError {
 /// The protocol's proofs do not say how high the tree is, so there are two tricks with transactions of 64 bytes, which
 /// hash like two neighbours in the tree. A proof that leads *through* such a transaction is refused here. One that ends
 /// at an inner node in the place of a leaf has two hashes for a transaction: whoever has its bytes refuses those of 64
-/// bytes without the witness. That the transaction *is* in the block is all that is shown: not its index, as far as that
+/// bytes without the witness, as [`ScriptSync`](crate::ScriptSync) does. That the transaction *is* in the block is all that is shown: not its index, as far as that
 /// differs on the right edge of the tree, and not that it is valid.
 ///
 /// # Errors
