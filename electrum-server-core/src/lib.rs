@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // What sessions count and charge is read by the network: without it, some of that is for nobody.
 #![cfg_attr(not(feature = "net"), allow(dead_code, unused_imports))]
 
