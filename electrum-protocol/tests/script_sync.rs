@@ -188,6 +188,52 @@ fn a_wallet_that_trusts_needs_no_headers() {
     assert!(sync.transactions().all(|view| view.proven.is_none()));
 }
 
+/// A list of scripts ends, and a script may be of two keychains.
+#[test]
+fn fixed_scripts_and_shared_ones() {
+    let mut model = settled(ProtocolVersion::V1_4).0;
+    model.subscribed.clear();
+    let config = Config {
+        proofs: false,
+        ..PROOFS
+    };
+    let mut sync = ScriptSync::new(model.version, config).unwrap();
+    let fixed = vec![script(0, 4), script(0, 5)];
+    sync.add_keychain("fixed", u32::MAX, fixed).unwrap();
+    let derive = |index| Some(script(0, index));
+    sync.add_keychain("derived", 5, derive).unwrap();
+    let mut asked = 0;
+    while let Some(request) = sync.poll_request() {
+        asked += usize::from(request.method() == Method::ScripthashSubscribe);
+        let response = model.answer(&request).unwrap();
+        sync.answer(&request, response, &NoHeaders).unwrap();
+    }
+    assert!(sync.is_up_to_date());
+    // Six of the derived ones are used, two of them fixed as well; each is asked for once.
+    assert_eq!(asked, 6 + 5);
+    assert_eq!(sync.scripts().count(), 2 + 6 + 5);
+    assert_eq!(sync.next_unused(&"fixed"), None);
+    assert_eq!(sync.next_unused(&"derived"), Some(6));
+    assert_eq!(sync.next_unused(&"unknown"), None);
+    let both = [sync.script(&"fixed", 1), sync.script(&"derived", 5)].map(Option::unwrap);
+    assert_eq!(both[0].history, both[1].history);
+    assert_eq!(both[0].history.len(), 1);
+    assert!(sync.script(&"fixed", 2).is_none());
+    // What it holds is counted once.
+    let outputs: Vec<_> = sync.unspent();
+    let shared = outputs
+        .iter()
+        .filter(|unspent| unspent.output.script_pubkey == script(0, 5));
+    assert_eq!(shared.count(), 1);
+
+    // Scripts that were handed out are watched, whatever was used.
+    sync.watch(&"derived", 30).unwrap();
+    assert_eq!(sync.scripts().count(), 2 + 30);
+    assert!(!sync.is_up_to_date());
+    sync.watch(&"fixed", 30).unwrap();
+    assert_eq!(sync.scripts().count(), 2 + 30);
+}
+
 /// Transactions that lie below everything that a chain from a checkpoint keeps.
 #[test]
 fn transactions_below_a_checkpoint() {

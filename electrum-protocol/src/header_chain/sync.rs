@@ -165,7 +165,8 @@ impl HeaderSync {
         self.settle(outcome)
     }
 
-    /// Forgets what is under way, after a refusal or when the connection is gone: the next tip begins anew.
+    /// Forgets what is under way, after a refusal or when the connection is gone: the next tip begins anew. An answer to
+    /// what was forgotten must not be passed on any more.
     pub fn disconnect(&mut self) {
         self.announced = None;
         self.asked = None;
