@@ -5,6 +5,7 @@
 mod proxy;
 mod socket;
 mod tls;
+mod tls_stream;
 mod websocket;
 
 use std::io;
@@ -14,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio_rustls::server::TlsStream;
 
 pub(super) use socket::Socket;
 pub use tls::{Certificate, CertificateError};
+use tls_stream::TlsStream;
 
 use self::proxy::Proxied;
 use super::admission::Buffer;
@@ -36,7 +37,7 @@ impl Stream for TcpStream {}
 #[cfg(unix)]
 impl Stream for UnixStream {}
 
-impl Stream for TlsStream<AnyStream> {}
+impl Stream for TlsStream {}
 
 /// Any stream.
 pub(super) type AnyStream = Box<dyn Stream>;

@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use electrum_protocol::net::tls::{Fingerprint, public_key};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use thiserror::Error;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,6 +18,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig, SignatureAlgorithm};
 
 use super::AnyStream;
+use super::tls_stream::TlsStream;
 
 /// The certificate that a server shows to clients of TLS, and its private key.
 ///
@@ -142,9 +142,7 @@ impl Certificate {
 
     /// Shakes hands as a server.
     pub(super) async fn accept(&self, stream: AnyStream) -> io::Result<AnyStream> {
-        let stream = TlsAcceptor::from(self.config.clone())
-            .accept(stream)
-            .await?;
+        let stream = TlsStream::accept(stream, self.config.clone()).await?;
         Ok(Box::new(stream))
     }
 }
