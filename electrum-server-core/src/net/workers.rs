@@ -1,10 +1,17 @@
 //! The threads that sessions may block on.
+//!
+//! A block makes thousands of sessions want the store at the same moment, each for a few microseconds. So what is wanted
+//! stands in a queue, and a thread that has come takes from it until nothing is left: handing each piece of work to a
+//! thread of its own would take many times as long as the work.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
-use tokio::sync::Semaphore;
-use tokio::task::{JoinError, spawn_blocking};
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::session::Place;
 
@@ -13,20 +20,40 @@ use crate::session::Place;
 /// Counted apart, so that a node that does not answer holds up only those who ask for the node.
 #[derive(Debug)]
 pub(super) struct Workers {
-    store: Arc<Semaphore>,
-    node: Arc<Semaphore>,
+    store: Arc<Queue>,
+    node: Arc<Queue>,
+}
+
+/// Work that was not done: it panicked, or the runtime shuts down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the work was not done")]
+pub(super) struct NotDone;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Work that waits, and the threads that do it.
+struct Queue {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Job>,
+    threads: usize,
 }
 
 impl Workers {
     pub(super) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            store: Arc::new(Semaphore::new((2 * cores).max(4))),
-            node: Arc::new(Semaphore::new(NODE_REQUESTS)),
+            store: Queue::new((2 * cores).max(4)),
+            node: Queue::new(NODE_REQUESTS),
         }
     }
 
-    /// Runs `work` where it may block, as soon as it is its turn.
+    /// Runs `work` where it may block, as soon as it is its turn. When nobody waits for it any more by then, it is not
+    /// done.
     ///
     /// # Errors
     ///
@@ -35,21 +62,195 @@ impl Workers {
         &self,
         place: Place,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, JoinError> {
+    ) -> Result<T, NotDone> {
         let queue = match place {
             Place::Reactor | Place::Store => &self.store,
             Place::Node => &self.node,
         };
-        // Never closed; were it, working without a permit is better than not working.
-        let permit = queue.clone().acquire_owned().await.ok();
-        spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
+        let (done, result) = oneshot::channel();
+        queue.push(Box::new(move || {
+            if !done.is_closed() {
+                // Whoever waited may be gone in the end.
+                let _ = done.send(work());
+            }
+        }));
+        result.await.map_err(|_| NotDone)
+    }
+}
+
+impl Queue {
+    fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            state: Mutex::default(),
         })
-        .await
+    }
+
+    fn push(self: &Arc<Self>, job: Job) {
+        let mut state = self.state();
+        state.waiting.push_back(job);
+        if state.threads < self.most {
+            state.threads += 1;
+            drop(state);
+            self.start();
+        }
+    }
+
+    /// Sends a thread that is counted already.
+    fn start(self: &Arc<Self>) {
+        let mut thread = Thread {
+            queue: self.clone(),
+            counts: true,
+        };
+        spawn_blocking(move || thread.work());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Queue")
+            .field("most", &self.most)
+            .field("waiting", &state.waiting.len())
+            .field("threads", &state.threads)
+            .finish()
+    }
+}
+
+/// One that works; it counts until it has found the queue empty.
+struct Thread {
+    queue: Arc<Queue>,
+    counts: bool,
+}
+
+impl Thread {
+    fn work(&mut self) {
+        loop {
+            let mut state = self.queue.state();
+            let Some(job) = state.waiting.pop_front() else {
+                state.threads -= 1;
+                self.counts = false;
+                return;
+            };
+            drop(state);
+            job();
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if !self.counts {
+            return;
+        }
+        if std::thread::panicking() {
+            // A piece of work failed; the others want to be done nonetheless.
+            self.queue.start();
+            return;
+        }
+        // The runtime shuts down, and takes no more threads.
+        let mut state = self.queue.state();
+        state.threads -= 1;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting);
     }
 }
 
 /// As many requests as Bitcoin Core handles at a time by default.
 const NODE_REQUESTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn everything_is_done_and_not_too_much_at_once() {
+        let workers = Workers::new();
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let jobs = (0..500).map(|number: usize| {
+            let (now, most) = (now.clone(), most.clone());
+            workers.run(Place::Node, move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_micros(100));
+                now.fetch_sub(1, Ordering::SeqCst);
+                number
+            })
+        });
+        let done: Vec<_> = join_all(jobs)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(done, (0..500).collect::<Vec<_>>());
+        assert!((2..=NODE_REQUESTS).contains(&most.load(Ordering::SeqCst)));
+        // They leave when nothing is left, a moment after the last answer.
+        let left = async {
+            while workers.node.state().threads > 0 {
+                yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), left).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn work_that_fails_does_not_keep_others_waiting() {
+        let workers = Workers::new();
+        for _ in 0..3 {
+            let jobs = (0..100).map(|number: usize| {
+                workers.run(Place::Store, move || {
+                    assert!(!number.is_multiple_of(7), "it fails");
+                    number
+                })
+            });
+            for (number, done) in join_all(jobs).await.into_iter().enumerate() {
+                let expected = match number.is_multiple_of(7) {
+                    true => Err(NotDone),
+                    false => Ok(number),
+                };
+                assert_eq!(done, expected);
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_nobody_waits_for_is_not_done() {
+        let workers = Workers::new();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let block = || {
+            let held = held.clone();
+            workers.run(Place::Node, move || drop(held.lock().unwrap().recv()))
+        };
+        // A future that is not polled asks for nothing.
+        let mut blocked: Vec<_> = (0..NODE_REQUESTS).map(|_| Box::pin(block())).collect();
+        for job in &mut blocked {
+            assert!(job.as_mut().now_or_never().is_none());
+        }
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        let mut late =
+            Box::pin(workers.run(Place::Node, move || counted.fetch_add(1, Ordering::SeqCst)));
+        assert!(late.as_mut().now_or_never().is_none());
+        drop(late);
+        drop(release);
+        for job in blocked {
+            assert_eq!(job.await, Ok(()));
+        }
+        assert_eq!(workers.run(Place::Node, || ()).await, Ok(()));
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+    }
+}
