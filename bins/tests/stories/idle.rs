@@ -51,7 +51,7 @@ fn twenty_thousand_clients_wait_for_a_block() {
         "tcp" => server.port,
         _ => port,
     };
-    let tls = transport.ends_with('s').then(any_server);
+    let tls = matches!(transport.as_str(), "tls" | "wss").then(any_server);
     // The first clients cost what all share.
     let mut clients: Vec<_> = (0..100)
         .map(|number| Client::connect(port, &transport, tls.clone(), number))
