@@ -44,6 +44,36 @@ impl Notification {
     }
 }
 
+impl Request {
+    /// Returns what its server will tell news about, when it is one to subscribe.
+    pub fn topic(&self) -> Option<Topic> {
+        Some(match self {
+            Self::HeadersSubscribe(request) => request.topic(),
+            Self::NumblocksSubscribe(request) => request.topic(),
+            Self::ScripthashSubscribe(request) => request.topic(),
+            Self::ScriptpubkeySubscribe(request) => request.topic(),
+            Self::AddressSubscribe(request) => request.topic(),
+            Self::OutpointSubscribe(request) => request.topic(),
+            Self::TransactionSubscribe(request) => request.topic(),
+            _ => return None,
+        })
+    }
+
+    /// Returns what its server will tell no more news about, when it is one to unsubscribe.
+    pub fn ends(&self) -> Option<Topic> {
+        Some(match self {
+            Self::HeadersUnsubscribe(_) => Topic::Headers,
+            Self::ScripthashUnsubscribe(request) => Topic::ScriptHash(request.script_hash),
+            Self::ScriptpubkeyUnsubscribe(request) => {
+                Topic::ScriptHash(ScriptHash::from_script(&request.script))
+            }
+            Self::OutpointUnsubscribe(request) => Topic::Outpoint(request.outpoint),
+            Self::TransactionUnsubscribe(request) => Topic::Transaction(request.txid),
+            _ => return None,
+        })
+    }
+}
+
 /// A request whose result may change, and whose server then says so.
 ///
 /// What is told is always how things stand now. Whoever reads late may skip what came between, and has missed nothing.

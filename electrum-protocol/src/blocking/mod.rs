@@ -25,7 +25,7 @@ mod dial;
 mod lines;
 mod wire;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ use crate::batch::{Batch, Replies};
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::method::server::VersionResponse;
 use crate::method::{Call, Request, Response};
-use crate::net::{Config, ConnectError, alive};
+use crate::net::{Config, ConnectError, News, alive};
 use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::{Subscribe, Topic};
@@ -84,6 +84,8 @@ pub struct Client {
     /// When something last came.
     heard: Instant,
     replies: HashMap<RequestId, Result<Response, ReplyError>>,
+    /// Of requests that are not answered yet.
+    subscribing: HashMap<RequestId, Topic>,
     topics: HashSet<Topic>,
     news: News,
     /// What the server last said about nothing in particular: often why it closes.
@@ -105,6 +107,7 @@ impl Client {
             max_batch: config.max_batch.max(1),
             heard: Instant::now(),
             replies: HashMap::new(),
+            subscribing: HashMap::new(),
             topics: HashSet::new(),
             news: News::default(),
             complaint: None,
@@ -160,7 +163,9 @@ impl Client {
     pub fn send(&mut self, request: Request) -> Result<Response, RequestError> {
         self.check(&request)?;
         let deadline = Instant::now() + self.request_timeout;
+        let (began, ended) = (request.topic(), request.ends());
         let (id, bytes) = self.protocol.request(request);
+        self.expect(id, began, ended);
         let sent = self.write(&bytes, deadline);
         let awaited = sent.and_then(|()| self.wait_for(&[id], deadline));
         self.collect(id, awaited.err())
@@ -197,6 +202,9 @@ impl Client {
             .collect();
         let deadline = Instant::now() + self.request_timeout;
         let (ids, bytes) = self.protocol.batch(&good);
+        for (id, request) in ids.iter().zip(&good) {
+            self.expect(*id, request.topic(), request.ends());
+        }
         let sent = self.write(&bytes, deadline);
         let failure = sent.and_then(|()| self.wait_for(&ids, deadline)).err();
         let mut replies = ids.into_iter();
@@ -216,15 +224,7 @@ impl Client {
     ///
     /// As [`request`](Self::request).
     pub fn subscribe<S: Subscribe>(&mut self, call: S) -> Result<S::Update, RequestError> {
-        let topic = call.topic();
-        self.topics.insert(topic.clone());
-        let response = self.request(call);
-        // What came before the answer is older than it.
-        self.news.forget(&topic);
-        if response.is_err() {
-            self.topics.remove(&topic);
-        }
-        response.map(S::first)
+        self.request(call).map(S::first)
     }
 
     /// Ends a subscription; of those that the protocol cannot end, no news is told any more.
@@ -233,9 +233,7 @@ impl Client {
     ///
     /// As [`request`](Self::request).
     pub fn unsubscribe<S: Subscribe>(&mut self, call: &S) -> Result<(), RequestError> {
-        let topic = call.topic();
-        self.topics.remove(&topic);
-        self.news.forget(&topic);
+        self.ignore(&call.topic());
         match call.unsubscribe(self.version()) {
             Some(request) => self.send(request).map(drop),
             None => Ok(()),
@@ -303,6 +301,21 @@ impl Client {
         }
     }
 
+    /// Notes what a request begins or ends to be told.
+    fn expect(&mut self, id: RequestId, began: Option<Topic>, ended: Option<Topic>) {
+        if let Some(topic) = began {
+            self.subscribing.insert(id, topic);
+        }
+        if let Some(topic) = ended {
+            self.ignore(&topic);
+        }
+    }
+
+    fn ignore(&mut self, topic: &Topic) {
+        self.topics.remove(topic);
+        self.news.forget(topic);
+    }
+
     /// Reads until all of these are answered.
     fn wait_for(&mut self, ids: &[RequestId], deadline: Instant) -> Result<(), RequestError> {
         loop {
@@ -324,6 +337,7 @@ impl Client {
             Some(reply) => reply.map_err(RequestError::from),
             None => {
                 self.protocol.forget(id);
+                self.subscribing.remove(&id);
                 Err(failure.unwrap_or(RequestError::TimedOut))
             }
         }
@@ -338,6 +352,11 @@ impl Client {
     fn take(&mut self, event: Event) {
         match event {
             Event::Reply { id, result } => {
+                if let (Some(topic), Ok(_)) = (self.subscribing.remove(&id), &result) {
+                    // What came before the answer is older than it.
+                    self.news.forget(&topic);
+                    self.topics.insert(topic);
+                }
                 self.replies.insert(id, result);
             }
             Event::Notification(notification) => {
@@ -402,30 +421,4 @@ fn is_timeout(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
     )
-}
-
-/// What is new, the oldest topic first, and of each topic the last.
-#[derive(Debug, Default)]
-struct News {
-    order: VecDeque<Topic>,
-    latest: HashMap<Topic, Notification>,
-}
-
-impl News {
-    fn push(&mut self, topic: Topic, notification: Notification) {
-        if self.latest.insert(topic.clone(), notification).is_none() {
-            self.order.push_back(topic);
-        }
-    }
-
-    fn pop(&mut self) -> Option<Notification> {
-        let topic = self.order.pop_front()?;
-        self.latest.remove(&topic)
-    }
-
-    fn forget(&mut self, topic: &Topic) {
-        if self.latest.remove(topic).is_some() {
-            self.order.retain(|other| other != topic);
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod config;
 mod error;
 #[cfg(any(feature = "blocking-websocket", feature = "tokio-websocket"))]
 pub(crate) mod frames;
+mod news;
 pub mod socks5;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -15,6 +16,8 @@ pub mod tls;
 pub use address::{ParseServerAddressError, ServerAddress, Transport};
 pub use config::Config;
 pub use error::ConnectError;
+
+pub(crate) use news::News;
 
 use crate::method::server::{Banner, Ping};
 use crate::method::{Method, Request};

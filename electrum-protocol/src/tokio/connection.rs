@@ -1,11 +1,11 @@
 //! The future that moves the bytes of a connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,12 +13,14 @@ use ::tokio::sync::{mpsc, oneshot};
 use ::tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Client;
+use super::news::Everything;
 use super::subscription::Feed;
 use super::wire::{Reader, Wire, Writer};
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::method::server::VersionResponse;
 use crate::method::{Request, Response};
 use crate::net::{Config, ConnectError, alive};
+use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::Topic;
 
@@ -52,6 +54,8 @@ pub(super) enum Command {
     /// In one array.
     AskAll(Vec<Question>),
     Subscribe(Question, Arc<Feed>),
+    /// Somebody wants to hear about what was subscribed to by hand.
+    Listen(Weak<Everything>),
     /// Nobody listens any more; with the request that tells the server, if there is one.
     Unsubscribe(Arc<Feed>, Option<Request>),
 }
@@ -127,6 +131,8 @@ fn start(
         waiting: HashMap::new(),
         deadlines: VecDeque::new(),
         feeds: HashMap::new(),
+        topics: HashSet::new(),
+        listeners: Vec::new(),
         request_timeout: config.request_timeout,
         keep_alive: config.keep_alive,
         heard: Instant::now(),
@@ -175,6 +181,9 @@ async fn run(
     for feed in conversation.feeds.values().flatten() {
         feed.end();
     }
+    for listener in conversation.listeners.iter().filter_map(Weak::upgrade) {
+        listener.end();
+    }
     // What still waits for an answer finds its question dropped, and the reason in its place.
     drop(conversation);
     if result.is_ok() {
@@ -198,6 +207,8 @@ fn explained(error: io::Error, complaint: Option<String>) -> io::Error {
 /// Who waits for a reply.
 enum Waiting {
     Question(Reply),
+    /// Somebody who subscribes by hand.
+    Topic(Reply, Topic),
     Subscription(Reply, Arc<Feed>),
     /// Only that it comes counts.
     Nobody,
@@ -211,6 +222,9 @@ struct Conversation {
     /// When each is given up, in order; among them some that were answered long ago.
     deadlines: VecDeque<(Instant, RequestId)>,
     feeds: HashMap<Topic, Vec<Arc<Feed>>>,
+    /// What was subscribed to by hand.
+    topics: HashSet<Topic>,
+    listeners: Vec<Weak<Everything>>,
     request_timeout: Duration,
     keep_alive: Option<Duration>,
     /// When something last came.
@@ -246,7 +260,11 @@ impl Conversation {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Ask(question) => self.ask(question, Waiting::Question),
+            Command::Ask(question) => {
+                let waiting = self.waiting_for(&question.request);
+                self.ask(question, waiting);
+            }
+            Command::Listen(listener) => self.listeners.push(listener),
             Command::AskAll(questions) => self.ask_all(questions),
             Command::Subscribe(question, feed) => {
                 let feeds = self.feeds.entry(feed.topic.clone()).or_default();
@@ -254,11 +272,23 @@ impl Conversation {
                 self.ask(question, |reply| Waiting::Subscription(reply, feed));
             }
             Command::Unsubscribe(feed, ending) => {
-                let last = self.remove(&feed);
+                let last = self.remove(&feed) && !self.topics.contains(&feed.topic);
                 if let (true, Some(ending)) = (last, ending) {
                     self.send(ending, Waiting::Nobody);
                 }
             }
+        }
+    }
+
+    /// Notes what a request of a caller begins or ends to be told, and returns how its reply is waited for.
+    fn waiting_for(&mut self, request: &Request) -> impl FnOnce(Reply) -> Waiting + use<> {
+        if let Some(ended) = request.ends() {
+            self.topics.remove(&ended);
+        }
+        let topic = request.topic();
+        |reply| match topic {
+            Some(topic) => Waiting::Topic(reply, topic),
+            None => Waiting::Question(reply),
         }
     }
 
@@ -275,8 +305,9 @@ impl Conversation {
             .map(|question| (question.request, question.reply))
             .unzip();
         let (ids, line) = self.protocol.batch(&requests);
-        for (id, reply) in ids.into_iter().zip(replies) {
-            self.wait(id, Waiting::Question(reply));
+        for ((id, request), reply) in ids.into_iter().zip(&requests).zip(replies) {
+            let waiting = self.waiting_for(request)(reply);
+            self.wait(id, waiting);
         }
         self.write(line);
     }
@@ -316,20 +347,35 @@ impl Conversation {
     fn event(&mut self, event: Event) {
         match event {
             Event::Reply { id, result } => self.reply(id, result),
-            Event::Notification(notification) => {
-                let feeds = notification
-                    .topic()
-                    .and_then(|topic| self.feeds.get(&topic));
-                for feed in feeds.into_iter().flatten() {
-                    feed.tell(notification.clone());
-                }
-            }
+            Event::Notification(notification) => self.tell(&notification),
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
                 self.complaint = Some(error.to_string());
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}
         }
+    }
+
+    /// Passes news on to whoever wants to hear it.
+    fn tell(&mut self, notification: &Notification) {
+        let Some(topic) = notification.topic() else {
+            return;
+        };
+        for feed in self.feeds.get(&topic).into_iter().flatten() {
+            feed.tell(notification.clone());
+        }
+        if self.topics.contains(&topic) {
+            for listener in self.listeners() {
+                listener.tell(topic.clone(), notification.clone());
+            }
+        }
+    }
+
+    /// Returns who still listens.
+    fn listeners(&mut self) -> Vec<Arc<Everything>> {
+        self.listeners
+            .retain(|listener| listener.strong_count() > 0);
+        self.listeners.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn reply(&mut self, id: RequestId, result: Result<Response, ReplyError>) {
@@ -344,6 +390,15 @@ impl Conversation {
         let reply = match self.waiting.remove(&id) {
             None | Some(Waiting::Nobody) => return,
             Some(Waiting::Question(reply)) => reply,
+            Some(Waiting::Topic(reply, topic)) => {
+                if result.is_ok() {
+                    for listener in self.listeners() {
+                        listener.forget(&topic);
+                    }
+                    self.topics.insert(topic);
+                }
+                reply
+            }
             Some(Waiting::Subscription(reply, feed)) => {
                 match &result {
                     // What came before the answer is older than it.

@@ -25,6 +25,7 @@
 
 mod connection;
 mod dial;
+mod news;
 mod subscription;
 mod wire;
 
@@ -44,6 +45,7 @@ use crate::subscription::Subscribe;
 use crate::version::ProtocolVersion;
 pub use connection::Connection;
 use connection::{Command, Question};
+pub use news::News;
 pub use subscription::Subscription;
 use wire::Wire;
 
@@ -107,7 +109,8 @@ impl Client {
         C::unwrap(response).ok_or(RequestError::NotInBatch { method: C::METHOD })
     }
 
-    /// Asks for something whose method is known at run time only.
+    /// Asks for something whose method is known at run time only. What a subscription that is asked for in this way tells
+    /// later comes out of [`news`](Self::news).
     ///
     /// # Errors
     ///
@@ -157,6 +160,14 @@ impl Client {
         let response = self.awaited(answer).await?;
         let first = S::unwrap(response).ok_or(RequestError::NotInBatch { method: S::METHOD })?;
         Ok(Subscription::new(S::first(first), S::update, guard))
+    }
+
+    /// Returns what is told from now on about everything that was subscribed to with [`send`](Self::send) or
+    /// [`batch`](Self::batch).
+    pub fn news(&self) -> News {
+        let feed = Arc::default();
+        self.command(Command::Listen(Arc::downgrade(&feed)));
+        News::new(feed, self.commands.clone())
     }
 
     /// Returns the protocol version of the session.

@@ -123,6 +123,31 @@ fn it_speaks_over_a_stream_of_the_callers() {
 }
 
 #[test]
+fn subscriptions_by_hand_tell_their_news_as_well() {
+    let mut client = blocking::connect(&config(&start(Transport::Tcp).to_string())).unwrap();
+    let script_hash = ScriptHash::from_byte_array([1; 32]);
+    let subscribe = Request::from(scripthash::Subscribe { script_hash });
+    let batch: Batch = [headers::Subscribe::RAW.into(), subscribe.clone()]
+        .into_iter()
+        .collect();
+    client.batch(batch).unwrap();
+    client.send(subscribe).unwrap();
+    client.request(server::DonationAddress).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| client.wait(AT_ONCE).unwrap()).collect();
+    let status = None;
+    let of_script = Notification::ScriptHash {
+        script_hash,
+        status,
+    };
+    assert!(told.contains(&of_script), "{told:?}");
+    let unsubscribe = scripthash::Unsubscribe { script_hash };
+    client.send(unsubscribe.into()).unwrap();
+    client.request(server::DonationAddress).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| client.wait(AT_ONCE).unwrap()).collect();
+    assert!(!told.is_empty() && !told.contains(&of_script), "{told:?}");
+}
+
+#[test]
 fn lines_are_sent_as_they_are() {
     for transport in [Transport::Tcp, Transport::WebSocket] {
         let address = start(transport);

@@ -9,7 +9,7 @@ use electrum_protocol::net::tls::{Pins, Trust};
 use electrum_protocol::net::{ConnectError, Transport};
 use electrum_protocol::tokio::{Client, connect, connect_over};
 use electrum_protocol::{
-    Batch, ProtocolVersion, Request, RequestError, Response, ScriptHash, VersionRange,
+    Batch, Notification, ProtocolVersion, Request, RequestError, Response, ScriptHash, VersionRange,
 };
 
 use crate::server::{Identity, rustls_versions, start, start_tls};
@@ -149,6 +149,46 @@ async fn the_server_hears_when_nobody_listens_any_more() {
         () = std::future::ready(()) => {}
     }
     assert_eq!(count().await, 0);
+}
+
+#[tokio::test]
+async fn subscriptions_by_hand_tell_their_news_together() {
+    let config = config(&start(Transport::Tcp).to_string());
+    let (client, connection) = connect(&config).await.unwrap();
+    tokio::spawn(connection);
+    let mut news = client.news();
+    let script_hash = ScriptHash::from_byte_array([1; 32]);
+    let subscribe = Request::from(scripthash::Subscribe { script_hash });
+    client.send(subscribe.clone()).await.unwrap();
+    let batch: Batch = [subscribe, headers::Subscribe::RAW.into()]
+        .into_iter()
+        .collect();
+    client.batch(batch).await;
+    client.request(server::DonationAddress).await.unwrap();
+    let mut told = [news.next().await.unwrap(), news.next().await.unwrap()];
+    told.sort_by_key(|news| matches!(news, Notification::Headers(_)));
+    let status = None;
+    let of_script = Notification::ScriptHash {
+        script_hash,
+        status,
+    };
+    assert_eq!(told[0], of_script);
+    assert!(matches!(told[1], Notification::Headers(_)));
+
+    // A stream of the same script comes and goes without taking it away.
+    let subscription = client
+        .subscribe(scripthash::Subscribe { script_hash })
+        .await;
+    drop(subscription.unwrap());
+    client.request(server::DonationAddress).await.unwrap();
+    while news.next().await.unwrap() != of_script {}
+    let unsubscribe = scripthash::Unsubscribe { script_hash };
+    client.send(unsubscribe.into()).await.unwrap();
+    while news.try_next().is_some() {}
+    client.request(server::DonationAddress).await.unwrap();
+    assert!(matches!(news.next().await, Some(Notification::Headers(_))));
+    drop(client);
+    assert_eq!(news.try_next(), None);
 }
 
 #[tokio::test]
