@@ -11,6 +11,7 @@ pub mod seed;
 pub mod server_core;
 pub mod session;
 pub mod slip132;
+pub mod wallet;
 
 /// Panics when what is done with these bytes is wrong.
 pub type Body = fn(&[u8]);
@@ -39,6 +40,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("session", session::session),
     ("slip132_descriptor", slip132::descriptor),
     ("slip132_key", slip132::key),
+    ("wallet_headers", wallet::headers),
+    ("wallet_scripts", wallet::scripts),
 ];
 
 #[cfg(test)]
