@@ -130,12 +130,12 @@ pub trait ChainSource: Send + Sync {
     }
 
     /// Asks the node to fetch a block that it has pruned from its peers; false when that cannot be done. It may take a
-    /// while, and nobody promises that it comes.
+    /// while, and nobody promises that it comes: another attempt (0 is the first) asks another peer.
     ///
     /// # Errors
     ///
     /// See [`SourceError`].
-    fn request_block(&self, _hash: &BlockHash) -> Result<bool, SourceError> {
+    fn request_block(&self, _hash: &BlockHash, _attempt: usize) -> Result<bool, SourceError> {
         Ok(false)
     }
 

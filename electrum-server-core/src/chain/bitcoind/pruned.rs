@@ -55,20 +55,24 @@ impl Shared {
         }
     }
 
-    /// Asks a peer that has all blocks for one.
-    pub(super) fn request_block(&self, hash: &BlockHash) -> Result<bool, SourceError> {
+    /// Asks a peer that has all blocks for one, each attempt another peer.
+    pub(super) fn request_block(
+        &self,
+        hash: &BlockHash,
+        attempt: usize,
+    ) -> Result<bool, SourceError> {
         #[derive(Deserialize)]
         struct Peer {
             id: u64,
             #[serde(rename = "servicesnames", default)]
             services: Vec<String>,
         }
-        let peers: Vec<Peer> = self.ask("getpeerinfo", &[])?;
+        let mut peers: Vec<Peer> = self.ask("getpeerinfo", &[])?;
+        peers.retain(|peer| peer.services.iter().any(|service| service == "NETWORK"));
+        let first = attempt.checked_rem(peers.len()).unwrap_or_default();
+        peers.rotate_left(first);
         let method = "getblockfrompeer";
         for peer in peers {
-            if !peer.services.iter().any(|service| service == "NETWORK") {
-                continue;
-            }
             match self
                 .rpc
                 .call::<serde_json::Value>(method, &[json!(hash), json!(peer.id)])

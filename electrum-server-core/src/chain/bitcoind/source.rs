@@ -124,8 +124,8 @@ impl ChainSource for Bitcoind {
         self.shared.scan_filters(scripts, heights)
     }
 
-    fn request_block(&self, hash: &BlockHash) -> Result<bool, SourceError> {
-        self.shared.request_block(hash)
+    fn request_block(&self, hash: &BlockHash, attempt: usize) -> Result<bool, SourceError> {
+        self.shared.request_block(hash, attempt)
     }
 
     fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError> {

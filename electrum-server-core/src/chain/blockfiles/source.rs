@@ -71,8 +71,8 @@ impl ChainSource for FilesFirst {
         self.node.filtered(scripts, heights)
     }
 
-    fn request_block(&self, hash: &BlockHash) -> Result<bool, SourceError> {
-        self.node.request_block(hash)
+    fn request_block(&self, hash: &BlockHash, attempt: usize) -> Result<bool, SourceError> {
+        self.node.request_block(hash, attempt)
     }
 
     fn tip(&self) -> Result<BlockId, SourceError> {

@@ -16,8 +16,10 @@ use crate::sync::SyncError;
 const META_UNSEEN: &[u8] = b"unseen";
 /// How long a block that the node was asked to fetch is waited for.
 const FETCH_PATIENCE: Duration = Duration::from_secs(60);
-/// How often one looks whether it has come.
-const FETCH_PAUSE: Duration = Duration::from_millis(250);
+/// After how long another peer is asked for it.
+const PEER_PATIENCE: Duration = Duration::from_secs(10);
+/// How often one looks whether it has come: first, and after a while.
+const FETCH_PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
 
 /// Has the node fetch a block that it has pruned, and waits for it; nothing when it does not come.
 pub(super) fn fetch_block(
@@ -25,14 +27,21 @@ pub(super) fn fetch_block(
     hash: &BlockHash,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Vec<u8>>, SourceError> {
-    if !source.request_block(hash)? {
-        return Ok(None);
-    }
     let began = Instant::now();
-    while !stop() && began.elapsed() < FETCH_PATIENCE {
-        match source.block_bytes(hash) {
-            Err(SourceError::Missing { .. }) => std::thread::sleep(FETCH_PAUSE),
-            bytes => return bytes.map(Some),
+    let mut attempt = 0;
+    while began.elapsed() < FETCH_PATIENCE && source.request_block(hash, attempt)? {
+        attempt += 1;
+        let asked = Instant::now();
+        let [mut pause, longest] = FETCH_PAUSES;
+        while asked.elapsed() < PEER_PATIENCE {
+            match source.block_bytes(hash) {
+                Err(SourceError::Missing { .. }) => std::thread::sleep(pause),
+                bytes => return bytes.map(Some),
+            }
+            if stop() {
+                return Ok(None);
+            }
+            pause = (pause * 2).min(longest);
         }
     }
     Ok(None)
