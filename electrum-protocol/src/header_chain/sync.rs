@@ -63,6 +63,8 @@ pub struct HeaderSync {
     /// How many headers the server gives in one answer.
     chunk: u32,
     restarts: u32,
+    /// Whether the server announced another tip while a request was under way.
+    announced_again: bool,
 }
 
 impl HeaderSync {
@@ -76,6 +78,7 @@ impl HeaderSync {
             asked: None,
             chunk: PERIOD,
             restarts: 0,
+            announced_again: false,
         }
     }
 
@@ -89,7 +92,7 @@ impl HeaderSync {
         self.chain
     }
 
-    /// Tells whether everything was reached that the server announced.
+    /// Tells whether everything was reached that the server announced. What an error has ended counts as not announced.
     pub fn is_synced(&self) -> bool {
         self.announced.is_none()
     }
@@ -134,6 +137,7 @@ impl HeaderSync {
         }
         self.announced = Some(tip);
         self.restarts = 0;
+        self.announced_again = self.asked.is_some();
         // What is under way goes on, and is compared with the new tip when it comes.
         if self.asked.is_some() {
             return Ok(None);
@@ -169,6 +173,7 @@ impl HeaderSync {
     /// what was forgotten must not be passed on any more.
     pub fn disconnect(&mut self) {
         self.announced = None;
+        self.announced_again = false;
         self.asked = None;
         self.phase = Phase::Extend;
         self.chunk = PERIOD;
@@ -199,7 +204,13 @@ impl HeaderSync {
                 found: headers.len(),
             });
         }
+        let announced_again = core::mem::take(&mut self.announced_again);
         let Some(first) = headers.first() else {
+            // They may be gone for the sake of the tip that came since.
+            if announced_again {
+                self.restart()?;
+                return self.proceed(now);
+            }
             return Err(FollowError::NoHeaders {
                 announced,
                 height: asked.start_height,

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub(crate) mod follower;
+
 use electrum_protocol::bitcoin::block::{Header, Version};
 use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
 use electrum_protocol::bitcoin::{
