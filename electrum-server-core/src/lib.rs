@@ -5,6 +5,9 @@
 
 mod answers;
 pub mod chain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod index;
 mod leb128;
 pub mod mempool;

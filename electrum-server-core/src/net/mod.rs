@@ -28,6 +28,9 @@ pub use listener::Listener;
 pub use peers::{PeerOptions, Peers};
 pub use transport::{Certificate, CertificateError, Trusted};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use transport::proxy_header;
+
 use crate::notify::Update;
 use crate::session::Services;
 use admission::Admission;

@@ -17,6 +17,8 @@ use std::sync::Arc;
 #[cfg(feature = "fjall")]
 pub use self::fjall::{FjallOptions, FjallStore};
 pub use memory::MemoryStore;
+#[cfg(feature = "fuzzing")]
+pub(crate) use segments::fuzz_piece;
 pub use segments::{End, LayeredStore, Segments};
 pub(crate) use segments::{HEADER_ROW, Records, Run, TX_ROW, decode_end, encode_end};
 

@@ -101,6 +101,19 @@ impl Layers {
     }
 }
 
+/// Reads the header of a proxy that begins these bytes; returns for whom it speaks, and how many bytes the header takes.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn proxy_header(bytes: &[u8]) -> Option<(Option<std::net::SocketAddr>, usize)> {
+    use futures_util::FutureExt;
+    let mut rest = bytes;
+    let read = proxy::read(&mut rest).now_or_never()?;
+    let origin = match read.ok()? {
+        Proxied::For(address) => Some(address),
+        Proxied::Itself => None,
+    };
+    Some((origin, bytes.len() - rest.len()))
+}
+
 /// Asks a proxy for whom it connects. Whoever is trusted to say so must say so.
 pub(super) async fn origin_of(stream: &mut AnyStream, proxy: Origin) -> io::Result<Origin> {
     Ok(match proxy::read(stream).await? {

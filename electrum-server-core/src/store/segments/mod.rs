@@ -342,6 +342,59 @@ fn named(state: &State) -> Vec<(Kind, u8, u32)> {
         .collect()
 }
 
+/// Writes bytes as a file with a footer that fits, opens it, and reads all of it in every way; returns how many rows there
+/// were.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_piece(bytes: &[u8], path: &Path) -> io::Result<usize> {
+    let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let ([kind, bits], bytes) = bytes.split_first_chunk().ok_or_else(short)?;
+    let kind = match kind % 2 {
+        0 => Kind::History,
+        _ => Kind::TxNums,
+    };
+    let footer = piece::Footer {
+        kind,
+        group: bits >> 4,
+        bits: 4 + bits % 4,
+        first_tx: 0,
+        end_tx: 1000,
+        rows: 10,
+        directory: 0,
+    };
+    let directory = ((1usize << footer.bits) + 1) * piece::OFFSET_LEN;
+    let body = bytes.len().checked_sub(directory).ok_or_else(short)?;
+    let footer = piece::Footer {
+        directory: body as u64,
+        ..footer
+    };
+    fs::write(path, [bytes, footer.encode().as_slice()].concat())?;
+    let piece = Piece::open(path)?;
+    let mut rows = 0;
+    let mut buffer = Vec::new();
+    for bucket in 0..piece.buckets() {
+        let prefix = bucket << (60 - u32::from(footer.bits)) | u64::from(footer.group) << 60;
+        match kind {
+            Kind::TxNums => rows += piece.candidates(prefix).map_or(0, |found| found.len()),
+            Kind::History => {
+                let mut found = Vec::new();
+                if piece.bucket(bucket, &mut buffer).is_ok() {
+                    let _ = piece.scripts(bucket, &buffer, |prefix, _| {
+                        found.push(prefix);
+                        Ok(ControlFlow::Continue(()))
+                    });
+                }
+                for prefix in found {
+                    let _ = piece.script(&prefix, &mut |_, _| {
+                        rows += 1;
+                        ControlFlow::Continue(())
+                    });
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
