@@ -355,6 +355,10 @@ impl Session {
         if std::mem::take(&mut self.news) {
             self.view(services);
         }
+        for notification in self.subscriptions.take_owed() {
+            services.metrics.notifications.add(1);
+            self.server.notify(&notification);
+        }
         while self.subscriptions.has_marks() {
             if place < Place::Store {
                 return Next::Needs(Place::Store);

@@ -110,15 +110,31 @@ impl Subscriptions {
 
     /// Subscribes to a script; `status` is what the client is told now.
     pub(super) fn subscribe(&mut self, script_hash: ScriptHash, status: Option<Status>) {
+        let is_news = self.is_news(&script_hash, status);
         if let Some(others) = &mut self.others {
+            if is_news {
+                others.owe(&script_hash, None, status);
+            }
             others.name_by_hash(&script_hash);
         }
         self.scripts.insert(script_hash, status);
     }
 
-    /// Ends a subscription; returns whether there was one.
+    /// Ends a subscription; returns whether there was one. No version that has this has subscriptions by address.
     pub(super) fn unsubscribe(&mut self, script_hash: &ScriptHash) -> bool {
         self.scripts.remove(script_hash)
+    }
+
+    /// Whether a script is subscribed to, and another status was sent last.
+    fn is_news(&self, script_hash: &ScriptHash, status: Option<Status>) -> bool {
+        let last = self.scripts.last(script_hash);
+        last.is_some_and(|last| *last != status)
+    }
+
+    /// Takes what is to be said of scripts that were subscribed to again, by another name, before their change was told.
+    pub(super) fn take_owed(&mut self) -> Vec<Notification> {
+        let others = self.others.as_mut();
+        others.map_or_else(Vec::new, |others| others.take_owed())
     }
 
     /// Subscribes to the script of an address; `status` is what the client is told now.
@@ -129,7 +145,12 @@ impl Subscriptions {
         status: Option<Status>,
     ) {
         let by_hash = self.scripts.contains(&script_hash);
-        self.others().add_address(address, script_hash, by_hash);
+        let is_news = self.is_news(&script_hash, status);
+        let others = self.others();
+        others.add_address(address.clone(), script_hash, by_hash);
+        if is_news {
+            others.owe(&script_hash, Some(&address), status);
+        }
         self.scripts.insert(script_hash, status);
     }
 

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use bitcoin::{BlockHash, OutPoint, Txid};
-use electrum_protocol::ScriptHash;
 use electrum_protocol::method::outpoint::OutpointStatus;
 use electrum_protocol::method::transaction::TransactionHeight;
+use electrum_protocol::{Notification, ScriptHash, Status};
 
 use super::watch::Watch;
 
@@ -15,6 +15,8 @@ pub(crate) struct Others {
     /// The scripts that were subscribed to by address.
     names: HashMap<ScriptHash, Names>,
     addresses: usize,
+    /// What is to be said of scripts under the names that were not asked for when their change was seen.
+    owed: Vec<Notification>,
     outpoints: Watch<OutPoint, OutpointStatus>,
     /// What is known of each outpoint besides.
     outputs: HashMap<OutPoint, Output>,
@@ -49,6 +51,34 @@ impl Others {
 
     pub(super) fn names(&self, script_hash: &ScriptHash) -> Option<&Names> {
         self.names.get(script_hash)
+    }
+
+    /// Takes note that a script has another status now, of which the client hears under one name: under the others it
+    /// is to hear of it too. `address` is that name; none is the hash.
+    pub(super) fn owe(
+        &mut self,
+        script_hash: &ScriptHash,
+        address: Option<&str>,
+        status: Option<Status>,
+    ) {
+        let Some(names) = self.names.get(script_hash) else {
+            return;
+        };
+        let by_hash = names.by_hash && address.is_some();
+        self.owed
+            .extend(by_hash.then_some(Notification::ScriptHash {
+                script_hash: *script_hash,
+                status,
+            }));
+        let others = names.addresses.iter().cloned();
+        let others = others.filter(|name| Some(name.as_str()) != address);
+        self.owed
+            .extend(others.map(|address| Notification::Address { address, status }));
+    }
+
+    /// Takes what is to be said; see [`owe`](Self::owe).
+    pub(super) fn take_owed(&mut self) -> Vec<Notification> {
+        std::mem::take(&mut self.owed)
     }
 
     pub(super) fn name_by_hash(&mut self, script_hash: &ScriptHash) {

@@ -23,6 +23,34 @@ fn address(n: u8) -> String {
     address.to_string()
 }
 
+/// Whoever subscribes again by another name hears under that name what has changed; under the first it must hear of it
+/// as well.
+#[test]
+fn one_script_under_two_names() {
+    let mut stage = Stage::new();
+    let mut talk = stage
+        .talk()
+        .introduce(VersionRange::exactly(ProtocolVersion::V1_2));
+    let address = Address::from_script(&script(1), Network::Regtest).unwrap();
+    let by_hash = format!(
+        "{{\"id\":5,\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{}\"]}}\n",
+        script_hash(1)
+    );
+    let by_address = format!(
+        "{{\"id\":6,\"method\":\"blockchain.address.subscribe\",\"params\":[\"{address}\"]}}\n"
+    );
+    assert_eq!(talk.say(&by_hash).len(), 1);
+    stage.mine(1, &[]);
+    // The update has not arrived yet, the view is published already.
+    let lines = talk.say(&by_address);
+    let status = stage.view().status(&script_hash(1), None).unwrap().unwrap();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains(&format!("\"id\":6,\"result\":\"{status}\"")));
+    let told = format!("\"params\":[\"{}\",\"{status}\"]", script_hash(1));
+    assert!(lines[1].contains(&told), "{}", lines[1]);
+    assert_eq!(talk.update(stage.last_update()), [""; 0]);
+}
+
 #[test]
 fn addresses_answer_as_their_scripts_do() {
     let stage = stage();
