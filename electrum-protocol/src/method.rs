@@ -247,8 +247,14 @@ macro_rules! no_parameters {
 }
 
 /// The parameters of methods that take one value, under the name that it has on the wire.
+///
+/// After `or` stands another name that clients have for it.
 macro_rules! one_parameter {
-    ($($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $type:ty as $wire:literal })*) => {
+    (@other $wire:literal) => { $wire };
+    (@other $wire:literal $other:literal) => { $other };
+    ($($(#[$doc:meta])* $name:ident {
+        $(#[$field_doc:meta])* $field:ident: $type:ty as $wire:literal $(or $other:literal)?
+    })*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,8 +268,9 @@ macro_rules! one_parameter {
                     params: crate::jsonrpc::Params<'_>,
                     _: crate::ProtocolVersion,
                 ) -> Result<Self, crate::DecodeError> {
-                    let [value] = params.bind([$wire])?;
-                    let $field = crate::json::required(value, $wire)?;
+                    let other = crate::method::one_parameter!(@other $wire $($other)?);
+                    let [value, by_other] = params.bind([$wire, other])?;
+                    let $field = crate::json::required(value.or(by_other), $wire)?;
                     Ok(Self { $field })
                 }
 

@@ -43,6 +43,13 @@ fn scripts_in_1_7() {
             json!([SCRIPT]),
             json!({"scriptpubkey": SCRIPT}),
         );
+        // The name that ElectrumX has for it.
+        check_params(
+            ONLY_1_7,
+            &format!("blockchain.scriptpubkey.{name}"),
+            json!([SCRIPT]),
+            json!({"spk": SCRIPT}),
+        );
     }
     let result = |name: &str, result| {
         check_result(ONLY_1_7, &format!("blockchain.scriptpubkey.{name}"), result)

@@ -1,5 +1,6 @@
 //! `blockchain.scriptpubkey.*`: what happened to an output script, named by itself. From protocol 1.7 on.
 //!
+//! Clients that name their parameters call the script `scriptpubkey`, or `spk` as ElectrumX does.
 //! Notifications name the script by its hash, which is shorter: see [`Notification`](crate::Notification).
 
 use bitcoin::ScriptBuf;
@@ -18,7 +19,7 @@ one_parameter! {
     /// Params: `[scriptpubkey]`. Result: [`Balance`](super::scripthash::Balance).
     GetBalance {
         /// The script.
-        script: ScriptBuf as "scriptpubkey"
+        script: ScriptBuf as "scriptpubkey" or "spk"
     }
 
     /// `blockchain.scriptpubkey.get_mempool`: the unconfirmed part of the history.
@@ -26,7 +27,7 @@ one_parameter! {
     /// Params: `[scriptpubkey]`. Result: [`History`].
     GetMempool {
         /// The script.
-        script: ScriptBuf as "scriptpubkey"
+        script: ScriptBuf as "scriptpubkey" or "spk"
     }
 
     /// `blockchain.scriptpubkey.listunspent`: the outputs of the script that nothing spends.
@@ -34,7 +35,7 @@ one_parameter! {
     /// Params: `[scriptpubkey]`. Result: [`Unspents`].
     ListUnspent {
         /// The script.
-        script: ScriptBuf as "scriptpubkey"
+        script: ScriptBuf as "scriptpubkey" or "spk"
     }
 
     /// `blockchain.scriptpubkey.subscribe`: the status now, and a notification whenever it changes.
@@ -43,7 +44,7 @@ one_parameter! {
     /// notification: `[scripthash, status]`.
     Subscribe {
         /// The script.
-        script: ScriptBuf as "scriptpubkey"
+        script: ScriptBuf as "scriptpubkey" or "spk"
     }
 
     /// `blockchain.scriptpubkey.unsubscribe`: ends the notifications.
@@ -51,7 +52,7 @@ one_parameter! {
     /// Params: `[scriptpubkey]`. Result: whether there was a subscription.
     Unsubscribe {
         /// The script.
-        script: ScriptBuf as "scriptpubkey"
+        script: ScriptBuf as "scriptpubkey" or "spk"
     }
 }
 
@@ -68,9 +69,10 @@ pub struct GetHistory {
 
 impl Parameters for GetHistory {
     fn decode(params: Params<'_>, _: ProtocolVersion) -> Result<Self, DecodeError> {
-        let [script, from, to] = params.bind(["scriptpubkey", "from_height", "to_height"])?;
+        let [script, from, to, spk] =
+            params.bind(["scriptpubkey", "from_height", "to_height", "spk"])?;
         Ok(Self {
-            script: required(script, "scriptpubkey")?,
+            script: required(script.or(spk), "scriptpubkey")?,
             heights: HeightRange::decode(from, to)?,
         })
     }
