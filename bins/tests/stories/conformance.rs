@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bitcoin::Amount;
 use serde_json::{Value, json};
@@ -82,6 +84,28 @@ fn our_server_does_everything_that_the_transcripts_say() {
     for check in checks.iter().filter(|check| check["outcome"] == "skipped") {
         assert_eq!(check["reason"], "none came", "{check}");
     }
+    // Once more while the chain grows: nothing becomes wrong by it, and notifications are looked at as well.
+    let is_over = AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                // What is in the mempool stays there.
+                node.mine_exactly(&[], &Script::new(3));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let output = conformance(server.port, &[]);
+        is_over.store(true, Ordering::Relaxed);
+        output
+    });
+    let report = self::report(&output);
+    assert_eq!(failed(&report), Vec::<&Value>::new());
+    let checks = report["checks"].as_array().unwrap();
+    let is_notification = |check: &&Value| {
+        let place = check["transcript"].as_str().unwrap();
+        place.starts_with("notifications:") && check["outcome"] == "passed"
+    };
+    assert!(checks.iter().any(|check| is_notification(&check)));
     server.stop();
 }
 
@@ -125,7 +149,7 @@ fn a_server_that_lies_is_found_out() {
             std::thread::spawn(move || serve_lies(stream.unwrap()));
         }
     });
-    let output = conformance(port, &["--protocol", "1.4", "--timeout", "2"]);
+    let output = conformance(port, &["--protocol", "1.4", "--timeout", "1"]);
     assert_eq!(output.status.code(), Some(1));
     let report = report(&output);
     assert_eq!(report["software"], "liar 1");

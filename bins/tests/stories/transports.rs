@@ -72,6 +72,18 @@ fn tools_ask_over_every_transport() {
     };
     assert_eq!(report(&[&format!("ws://{ws}")])["protocol"], "1.6");
     for address in [
+        format!("ws://{ws}"),
+        format!("wss://{wss}"),
+        format!("{tls}:s"),
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_electrum-tools"))
+            .args(["conformance", &address, "--any-certificate"])
+            .args(["--protocol", "1.6", "--method", "messages"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{address}: {output:?}");
+    }
+    for address in [
         format!("ssl://{tls}"),
         format!("{tls}:s"),
         format!("wss://{wss}"),

@@ -18,18 +18,27 @@ const FACTS: [(&str, &str); 12] = [
     ("header_1", "no header at height 1"),
     ("tip_height", "no answer to blockchain.headers.subscribe"),
     ("coinbase", "no transaction in block 1"),
-    ("paid", "no payment in the last ten blocks"),
+    (
+        "paid",
+        "no payment in the last ten blocks to a script with a short history",
+    ),
     (
         "spent",
         "no spent output of a payment in the last ten blocks",
     ),
-    ("fresh", "nothing in mempool.recent, which protocol 1.7 has"),
+    (
+        "fresh",
+        "no transaction of the mempool in the histories looked at, nor in mempool.recent",
+    ),
     ("unused", "a chain that this program does not know"),
     ("client", "no name"),
     ("version", "no version"),
     ("refused", "no transaction"),
     ("long", "no text"),
 ];
+
+/// The fact that does not last.
+pub(super) const FRESH: &str = "fresh";
 
 /// Says why nothing is known by a name.
 pub(super) fn why_unknown(name: &str) -> String {
@@ -41,8 +50,8 @@ pub(super) fn why_unknown(name: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) fn is_fact(name: &str) -> bool {
-    FACTS.iter().any(|(fact, _)| *fact == name)
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FACTS.iter().map(|(name, _)| *name)
 }
 
 /// What we call ourselves.
@@ -103,17 +112,19 @@ fn learn_payment(names: &mut Names, tip: u64, network: Option<Network>, ask: &mu
         let Some(header) = ask("blockchain.block.header", json!([height])) else {
             continue;
         };
-        let pays = |vout: &usize| output(&transaction, network, *vout).is_some();
-        let Some(vout) = (0..transaction.output.len()).find(pays) else {
+        let mut outputs = (0..transaction.output.len()).take(SEARCHED as usize);
+        let found = outputs.find_map(|vout| {
+            let place = output(&transaction, network, vout)?;
+            has_short_history(ask, &place).then_some(place)
+        });
+        let Some(mut place) = found else {
             continue;
         };
-        if let Some(mut place) = output(&transaction, network, vout) {
-            place.insert("txid".into(), txid.clone());
-            place.insert("height".into(), json!(height));
-            place.insert("header".into(), header);
-            place.insert("raw".into(), json!(raw));
-            names.set("paid", place);
-        }
+        place.insert("txid".into(), txid.clone());
+        place.insert("height".into(), json!(height));
+        place.insert("header".into(), header);
+        place.insert("raw".into(), json!(raw));
+        names.set("paid", place);
         let Some(OutPoint { txid: from, vout }) =
             transaction.input.first().map(|i| i.previous_output)
         else {
@@ -122,6 +133,7 @@ fn learn_payment(names: &mut Names, tip: u64, network: Option<Network>, ask: &mu
         let from = json!(from.to_string());
         if let Some((_, before)) = fetch(ask, &from)
             && let Some(mut place) = output(&before, network, vout as usize)
+            && has_short_history(ask, &place)
         {
             place.insert("txid".into(), from);
             place.insert("spender".into(), txid);
@@ -132,24 +144,52 @@ fn learn_payment(names: &mut Names, tip: u64, network: Option<Network>, ask: &mu
     }
 }
 
-/// Learns of a transaction in the mempool, by a method of protocol 1.7.
+/// Whether all servers would tell the whole history, and in an answer of moderate length.
+fn has_short_history(ask: &mut Ask<'_>, place: &Map<String, Value>) -> bool {
+    let script_hash = place.get("scripthash").unwrap_or(&Value::Null);
+    let history = ask("blockchain.scripthash.get_history", json!([script_hash]));
+    let length = history.and_then(|history| history.as_array().map(Vec::len));
+    length.is_some_and(|length| length <= 1000)
+}
+
+/// Looks for a transaction of the mempool: in the histories that are known, and where protocol 1.7 lists some.
 pub(super) fn learn_mempool(names: &mut Names, ask: &mut Ask<'_>) {
-    let Some(Value::Array(recent)) = ask("mempool.recent", json!([])) else {
-        return;
-    };
-    for entry in &recent {
-        let txid = part(entry, "txid");
-        let Some((raw, transaction)) = fetch(ask, txid) else {
+    let mut txids = Vec::new();
+    for place in ["paid", "spent", "coinbase"] {
+        let Ok(script_hash) = names.get(&format!("{place}.scripthash")) else {
             continue;
         };
-        if let Some(mut place) = output(&transaction, None, 0) {
-            place.insert("txid".into(), txid.clone());
-            place.insert("fee".into(), part(entry, "fee").clone());
-            place.insert("raw".into(), json!(raw));
-            names.set("fresh", place);
+        let history = ask("blockchain.scripthash.get_history", json!([script_hash]));
+        let entries = history.as_ref().and_then(Value::as_array);
+        let unconfirmed = entries.into_iter().flatten().filter(|entry| {
+            let height = part(entry, "height").as_i64();
+            height.is_some_and(|height| height <= 0)
+        });
+        txids.extend(unconfirmed.map(|entry| part(entry, "tx_hash").clone()));
+    }
+    let recent = ask("mempool.recent", json!([]));
+    let recent = recent.as_ref().and_then(Value::as_array);
+    let recent = recent.into_iter().flatten();
+    txids.extend(recent.map(|entry| part(entry, "txid").clone()));
+    for txid in txids {
+        if set_fresh(names, ask, &txid) {
             return;
         }
     }
+}
+
+/// Makes a transaction of the mempool known; false when it cannot be fetched.
+fn set_fresh(names: &mut Names, ask: &mut Ask<'_>, txid: &Value) -> bool {
+    let Some((raw, transaction)) = fetch(ask, txid) else {
+        return false;
+    };
+    let Some(mut place) = output(&transaction, None, 0) else {
+        return false;
+    };
+    place.insert("txid".into(), txid.clone());
+    place.insert("raw".into(), json!(raw));
+    names.set(FRESH, place);
+    true
 }
 
 fn fetch(ask: &mut Ask<'_>, txid: &Value) -> Option<(String, Transaction)> {

@@ -35,9 +35,10 @@ impl Count {
 
     /// `12`, `11 1m`, `9 1m2s3o`; `-` when nothing applied.
     fn cell(&self) -> String {
+        let has_failed = self.failed != [0; 3];
         let mut cell = match (self.passed, self.skipped) {
-            (0, 0) => String::new(),
-            (0, _) if self.failed == [0; 3] => "-".to_owned(),
+            (0, 0) if !has_failed => String::new(),
+            (0, _) if !has_failed => "-".to_owned(),
             (passed, _) => passed.to_string(),
         };
         let failed = self.failed.iter().zip(["m", "s", "o"]);
@@ -78,15 +79,10 @@ pub(super) fn for_people(findings: &Findings, verbose: bool) -> String {
 }
 
 fn table(findings: &Findings) -> String {
-    let mut rows: Vec<&str> = Vec::new();
-    for outcome in &findings.outcomes {
-        if !rows.contains(&outcome.method.as_str()) {
-            rows.push(&outcome.method);
-        }
-    }
+    let rows = &findings.rows;
     let mut cells: BTreeMap<(usize, usize), Count> = BTreeMap::new();
     for outcome in &findings.outcomes {
-        let row = rows.iter().position(|row| *row == outcome.method);
+        let row = rows.iter().position(|row| *row == outcome.row);
         let column = findings.served.iter().position(|v| *v == outcome.version);
         if let (Some(row), Some(column)) = (row, column) {
             cells.entry((row, column)).or_default().add(outcome);
@@ -96,13 +92,13 @@ fn table(findings: &Findings) -> String {
     if let Some(head) = lines.first_mut() {
         head.extend(findings.served.iter().map(ToString::to_string));
     }
-    for (row, method) in rows.iter().enumerate() {
+    for (row, name) in rows.iter().enumerate() {
         let cell = |column| {
             cells
                 .get(&(row, column))
                 .map_or_else(String::new, Count::cell)
         };
-        let mut line = vec![(*method).to_owned()];
+        let mut line = vec![name.clone()];
         line.extend((0..findings.served.len()).map(cell));
         lines.push(line);
     }
@@ -253,6 +249,7 @@ mod tests {
         Outcome {
             version: ProtocolVersion::V1_4,
             method: method.into(),
+            row: method.into(),
             title: "is right".into(),
             place: "file:1".into(),
             level,
@@ -263,6 +260,7 @@ mod tests {
     fn findings(outcomes: Vec<Outcome>) -> Findings {
         Findings {
             software: "test 1".into(),
+            rows: ["c", "a", "b"].map(str::to_owned).into(),
             served: vec![ProtocolVersion::V1_4],
             outcomes,
         }
@@ -282,12 +280,13 @@ mod tests {
             outcome("a", Level::Must, Verdict::Passed),
             outcome("a", Level::Must, failed()),
             outcome("a", Level::May, failed()),
-            outcome("b", Level::Should, Verdict::Passed),
+            outcome("b", Level::Should, failed()),
+            outcome("b", Level::May, failed()),
             outcome("c", Level::Must, Verdict::Skipped("no data".into())),
         ]);
         assert_eq!(
             table(&found),
-            "method  1.4\na       1 1m1o\nb       1\nc       -\n"
+            "method  1.4\nc       -\na       1 1m1o\nb       0 1s1o\n"
         );
         let text = for_people(&found, true);
         assert!(

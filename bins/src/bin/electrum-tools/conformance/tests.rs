@@ -117,7 +117,7 @@ fn names_shapes_and_tests_are_known() {
         let is_known = |known: &BTreeSet<String>, text: &str| {
             for name in names(text) {
                 assert!(
-                    known.contains(&name) || facts::is_fact(&name),
+                    known.contains(&name) || facts::names().any(|fact| fact == name),
                     "{place}: ${name}"
                 );
             }
@@ -182,4 +182,16 @@ fn every_file_is_part_of_the_program() {
         .collect();
     let played: BTreeSet<String> = OWN.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, played);
+}
+
+#[test]
+fn the_format_is_documented() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    for (test, _) in proofs::TESTS {
+        assert!(text.contains(&format!("`{test} ")), "{test}");
+    }
+    for fact in facts::names() {
+        assert!(text.contains(&format!("`${fact}")), "{fact}");
+    }
 }

@@ -39,8 +39,10 @@ pub(crate) struct Transcript {
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     pub(crate) title: String,
-    /// The method that it is about, or another word for a row of the table.
+    /// The method that it is about, or another word.
     pub(crate) method: String,
+    /// The row of the table that it counts in, when that is not the method's.
+    pub(crate) row: Option<String>,
     pub(crate) versions: Versions,
     pub(crate) level: Level,
     /// Applies only where the server has this extension, a name for `extensions` in `server.features`.
@@ -111,6 +113,15 @@ impl Check {
             .any(|step| matches!(step, Step::Notification(..)))
     }
 
+    /// Whether it needs what is known by a name.
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        let name = format!("${name}.");
+        self.steps.iter().any(|step| match step {
+            Step::Say(line) => line.contains(&name),
+            _ => false,
+        })
+    }
+
     /// Whether the server is expected to refuse something.
     #[cfg(test)]
     pub(crate) fn is_about_refusal(&self) -> bool {
@@ -133,6 +144,7 @@ pub(crate) struct NoTranscript {
 /// What holds for the checks of a section unless they say something else.
 struct Section {
     method: String,
+    row: Option<String>,
     versions: Versions,
     level: Level,
     extension: Option<String>,
@@ -143,6 +155,7 @@ impl Section {
     fn of(method: &str) -> Self {
         Self {
             method: method.to_owned(),
+            row: None,
             versions: Versions::all(),
             level: Level::Must,
             extension: None,
@@ -172,6 +185,7 @@ impl Transcript {
                 checks.push(Check {
                     title: title.trim().to_owned(),
                     method: section.method.clone(),
+                    row: section.row.clone(),
                     versions: section.versions.clone(),
                     level: section.level,
                     extension: section.extension.clone(),
@@ -200,6 +214,7 @@ impl Transcript {
 
 /// What a directive can change: of a check, or of the checks to come.
 struct Slots<'a> {
+    row: &'a mut Option<String>,
     versions: &'a mut Versions,
     level: &'a mut Level,
     extension: &'a mut Option<String>,
@@ -210,12 +225,14 @@ impl<'a> Slots<'a> {
     fn of(section: &'a mut Section, check: Option<&'a mut Check>) -> Self {
         match check {
             Some(check) => Self {
+                row: &mut check.row,
                 versions: &mut check.versions,
                 level: &mut check.level,
                 extension: &mut check.extension,
                 alone: &mut check.alone,
             },
             None => Self {
+                row: &mut section.row,
                 versions: &mut section.versions,
                 level: &mut section.level,
                 extension: &mut section.extension,
@@ -232,6 +249,7 @@ impl<'a> Slots<'a> {
                     Versions::parse(rest).ok_or_else(|| format!("no versions: {rest}"))?;
             }
             "level" => *self.level = level(rest)?,
+            "row" if !rest.is_empty() => *self.row = Some(rest.to_owned()),
             "extension" if !rest.is_empty() => *self.extension = Some(rest.to_owned()),
             "alone" => *self.alone = true,
             _ => return Err(format!("unknown directive: {directive}")),
