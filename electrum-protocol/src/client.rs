@@ -124,6 +124,9 @@ pub struct Client {
 /// The longest line that clients read: what the Electrum wallet allows.
 pub const MAX_LINE: usize = 8_100_000;
 
+/// How many messages an array may have beyond the replies that are waited for.
+const MAX_UNASKED: usize = 1000;
+
 impl Default for Client {
     fn default() -> Self {
         Self::new(MAX_LINE)
@@ -212,7 +215,8 @@ impl Client {
             }
             match self.decoder.next_line()? {
                 Err(error) => return Some(Event::Unexpected(error.into())),
-                Ok(line) => match Incoming::parse(line, usize::MAX) {
+                // An event is larger than the two bytes that cause one.
+                Ok(line) => match Incoming::parse(line, self.pending.len() + MAX_UNASKED) {
                     Err(error) => return Some(Event::Unexpected(error.into())),
                     Ok(Incoming::Single(raw)) => {
                         return Some(message(raw, &mut self.pending, &mut self.version));

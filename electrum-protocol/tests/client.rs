@@ -11,7 +11,7 @@ mod common;
 use electrum_protocol::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use electrum_protocol::method::{fee, headers, server};
 use electrum_protocol::{
-    Client, ErrorCode, ErrorObject, Notification, ProtocolVersion, Response, VersionRange,
+    Client, ErrorCode, ErrorObject, Notification, ProtocolVersion, Request, Response, VersionRange,
 };
 
 /// A client that waits for the answers 0 to 4, all of them to pings.
@@ -318,4 +318,27 @@ fn negotiation() {
     let (result, _) =
         introduced("\"error\":{\"code\":1,\"message\":\"unsupported protocol version\"}");
     assert!(matches!(result, Err(ReplyError::Server(_))));
+}
+
+#[test]
+fn an_array_of_nothing_takes_no_more_than_its_text() {
+    let mut client = Client::default();
+    let junk = format!("[1{}]\n", ",1".repeat(1_000_000));
+    client.receive(junk.as_bytes());
+    let events = std::iter::from_fn(|| client.poll_event());
+    assert!(matches!(
+        events.collect::<Vec<_>>().as_slice(),
+        [Event::Unexpected(UnexpectedMessage::Parse(_))]
+    ));
+    // As many as are waited for are read, and some more, among them news.
+    let requests = vec![Request::from(server::Banner); 2000];
+    let (ids, _) = client.batch(&requests);
+    let replies: Vec<_> = ids
+        .iter()
+        .map(|id| format!("{{\"id\":{},\"result\":\"\"}}", id.0))
+        .collect();
+    let news = "{\"method\":\"blockchain.numblocks.subscribe\",\"params\":[1]}";
+    client.receive(format!("[{},{news}]\n", replies.join(",")).as_bytes());
+    assert_eq!(std::iter::from_fn(|| client.poll_event()).count(), 2001);
+    assert_eq!(client.pending(), 0);
 }
