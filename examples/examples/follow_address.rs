@@ -4,7 +4,7 @@
 //! cargo run -p electrum-examples --example follow_address -- ssl://electrum.example:50002 bc1q... pins.txt
 //! ```
 //!
-//! The certificate of the first meeting is written into the file, and no other is taken later.
+//! What the certificate of the first meeting says is written into the file, and holds later: see `Pin`.
 
 #![allow(clippy::print_stdout, reason = "it is what the example does")]
 
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 use electrum_protocol::method::scripthash;
-use electrum_protocol::net::tls::{Certificate, Fingerprint, FirstUse, Trust};
+use electrum_protocol::net::tls::{Certificate, FirstUse, Pin, Trust};
 use electrum_protocol::net::{Config, ConnectError};
 use electrum_protocol::{Balance, RequestError, ScriptHash, tokio as electrum};
 
@@ -52,7 +52,7 @@ pub async fn run(
         match follow(config, script_hash, &mut told, &mut tell).await {
             Ok(()) => return Ok(()),
             Err(error) if !is_transient(&error) => return Err(error),
-            Err(error) => println!("{error:#}; trying again"),
+            Err(error) => println!("{error}; trying again"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -96,7 +96,7 @@ fn is_transient(error: &anyhow::Error) -> bool {
         .is_some_and(RequestError::is_transient)
 }
 
-/// Certificates in a file, a line each: server, space, fingerprint.
+/// What is known about certificates in a file, a line each: server, space, pin.
 #[derive(Debug)]
 struct PinsFile(PathBuf);
 
@@ -107,12 +107,12 @@ impl PinsFile {
             text => text.with_context(|| format!("cannot read {}", self.0.display()))?,
         };
         let pinned = text.lines().filter_map(|line| line.split_once(' '));
-        for (known, fingerprint) in pinned {
+        for (known, pin) in pinned {
             if known == server {
-                return Ok(fingerprint.parse::<Fingerprint>()? == certificate.fingerprint);
+                return Ok(pin.parse::<Pin>()?.fits(certificate));
             }
         }
-        let line = format!("{text}{server} {}\n", certificate.fingerprint);
+        let line = format!("{text}{server} {}\n", Pin::of(certificate));
         std::fs::write(&self.0, line)
             .with_context(|| format!("cannot write {}", self.0.display()))?;
         Ok(true)
@@ -121,10 +121,9 @@ impl PinsFile {
 
 impl FirstUse for PinsFile {
     fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> bool {
-        certificate.vouched_for
-            || self.check(server, certificate).unwrap_or_else(|error| {
-                println!("{error:#}");
-                false
-            })
+        self.check(server, certificate).unwrap_or_else(|error| {
+            println!("{error:#}");
+            false
+        })
     }
 }

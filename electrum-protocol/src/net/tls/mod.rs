@@ -4,19 +4,20 @@
 //! one later; [`Trust::FirstUse`] does the same, and leaves to its caller where that is written down.
 
 mod fingerprint;
+mod pins;
 mod public_key;
 mod verifier;
 
 use core::fmt;
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
+pub use pins::{Pin, Pins};
 pub use public_key::public_key;
 pub use rustls;
 use verifier::Witness;
@@ -44,12 +45,13 @@ pub enum Trust {
 
 /// A store of the certificates that servers had.
 ///
-/// The hook for the caller's own: a file, a database, a question to the user. [`Pins`] keeps them in memory.
+/// The hook for the caller's own: a file, a database, a question to the user. [`Pins`] keeps them in memory; what to keep
+/// and what to think of the next certificate is a [`Pin`].
 pub trait FirstUse: fmt::Debug + Send + Sync {
     /// Decides about the certificate of a server, and keeps it in mind when there was none before.
     ///
     /// `server` is `host:port` as the caller wrote it. Runs in the middle of a connection; whoever asks a user should
-    /// refuse, ask, and let connect again.
+    /// refuse, ask, and let connect again. The server has shown that it has the key of the certificate.
     fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> bool;
 }
 
@@ -61,77 +63,8 @@ pub struct Certificate<'a> {
     /// The SHA-256 of that.
     pub fingerprint: Fingerprint,
     /// Whether an authority of the web vouches for it under the server's name today. Such a certificate is renewed every
-    /// few weeks.
+    /// few weeks; that its server has one is worth remembering, lest somebody in between comes with one of his own.
     pub vouched_for: bool,
-}
-
-/// Certificates by `host:port`, in memory; a caller writes them down and brings them back.
-///
-/// As in Electrum, a certificate that an authority vouches for is good and not kept; of the others the first one of a
-/// server is, and no other later.
-///
-/// ```
-/// use electrum_protocol::net::tls::{Fingerprint, Pins};
-///
-/// let known: Fingerprint = "5e:".repeat(31).parse::<String>().map(|text| text + "5e")?.parse()?;
-/// let pins: Pins = [("electrum.example:50002".to_owned(), known)].into_iter().collect();
-/// assert_eq!(pins.get("electrum.example:50002"), Some(known));
-/// assert_eq!(pins.to_map().len(), 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Default)]
-pub struct Pins {
-    by_server: Mutex<BTreeMap<String, Fingerprint>>,
-}
-
-impl Pins {
-    /// Starts without any.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Returns the certificate of a server.
-    pub fn get(&self, server: &str) -> Option<Fingerprint> {
-        self.lock().get(server).copied()
-    }
-
-    /// Forgets the certificate of a server: the next one will be the first.
-    pub fn forget(&self, server: &str) {
-        self.lock().remove(server);
-    }
-
-    /// Returns all of them, to be written down.
-    pub fn to_map(&self) -> BTreeMap<String, Fingerprint> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Fingerprint>> {
-        // A map stays whole whatever panicked beside it.
-        self.by_server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FromIterator<(String, Fingerprint)> for Pins {
-    fn from_iter<I: IntoIterator<Item = (String, Fingerprint)>>(pins: I) -> Self {
-        Self {
-            by_server: Mutex::new(pins.into_iter().collect()),
-        }
-    }
-}
-
-impl FirstUse for Pins {
-    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> bool {
-        if certificate.vouched_for {
-            return true;
-        }
-        let mut pins = self.lock();
-        let pinned = pins
-            .entry(server.to_owned())
-            .or_insert(certificate.fingerprint);
-        *pinned == certificate.fingerprint
-    }
 }
 
 /// One handshake: how to begin it, and what to think of whom it was with.
@@ -193,7 +126,7 @@ impl<'a> Handshake<'a> {
                 if store.is_trusted(&self.address.authority(), &certificate) {
                     return Ok(());
                 }
-                "another one is known".to_owned()
+                "it is not what is known of this server".to_owned()
             }
         };
         Err(self.untrusted(fingerprint, reason))
