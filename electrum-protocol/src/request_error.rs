@@ -16,10 +16,10 @@ use crate::version::ProtocolVersion;
 pub enum RequestError {
     /// The server refused. What it says is text of a stranger.
     #[error("the server answers: {0}")]
-    Server(ErrorObject),
+    Server(#[source] ErrorObject),
     /// The server sent a result that the protocol does not know.
     #[error("the answer is malformed: {0}")]
-    Malformed(DecodeError),
+    Malformed(#[source] DecodeError),
     /// The protocol version of the session does not have the method; nothing was sent.
     #[error("there is no {method} in protocol {version}")]
     NotInVersion {
@@ -39,7 +39,7 @@ pub enum RequestError {
     TimedOut,
     /// The connection is lost, and every request on it with it.
     #[error("the connection is lost: {0}")]
-    Disconnected(Arc<io::Error>),
+    Disconnected(#[source] Arc<io::Error>),
 }
 
 impl RequestError {

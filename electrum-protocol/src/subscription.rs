@@ -268,3 +268,49 @@ impl Subscribe for transaction::Subscribe {
         existing(transaction::Unsubscribe { txid }, version)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::Method;
+
+    #[test]
+    fn what_subscribes_has_a_topic() {
+        // Every row whose name says so, but for the list of servers, about which there is no news.
+        let script_hash = ScriptHash::from_byte_array([7; 32]);
+        let script: bitcoin::ScriptBuf = vec![0x51].into();
+        let txid: Txid = "01".repeat(32).parse().unwrap();
+        let subscribing: [Request; 7] = [
+            headers::Subscribe::RAW.into(),
+            numblocks::Subscribe.into(),
+            scripthash::Subscribe { script_hash }.into(),
+            scriptpubkey::Subscribe {
+                script: script.clone(),
+            }
+            .into(),
+            address::Subscribe {
+                address: "a".into(),
+            }
+            .into(),
+            outpoint::Subscribe {
+                outpoint: OutPoint::new(txid, 1),
+                script_hint: None,
+            }
+            .into(),
+            transaction::Subscribe { txid }.into(),
+        ];
+        let topics: Vec<_> = subscribing.iter().map(Request::topic).collect();
+        assert_eq!(topics[2], Some(Topic::ScriptHash(script_hash)));
+        let of_script = Topic::ScriptHash(ScriptHash::from_script(&script));
+        assert_eq!(topics[3], Some(of_script));
+        assert!(topics.iter().all(Option::is_some));
+        let named = Method::ALL.iter().filter(|method| {
+            method.name().ends_with(".subscribe") && **method != Method::ServerPeersSubscribe
+        });
+        assert_eq!(named.count(), subscribing.len());
+        assert_eq!(
+            Request::from(scripthash::GetBalance { script_hash }).topic(),
+            None
+        );
+    }
+}

@@ -5,9 +5,9 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Instant;
 
 use super::is_timeout;
-use super::wire::{Deadline, Socket, Stream, Wire};
+use super::wire::{Deadline, Stream, Timed, Wire};
 use crate::net::socks5::{Handshake, Next, Proxy, Socks5Error};
-use crate::net::{Config, ConnectError, ServerAddress};
+use crate::net::{Config, ConnectError, ServerAddress, share, unreachable};
 
 /// Connects, layer by layer.
 pub(super) fn dial(config: &Config, until: Instant) -> Result<Wire, ConnectError> {
@@ -21,13 +21,13 @@ pub(super) fn dial(config: &Config, until: Instant) -> Result<Wire, ConnectError
         }
         None => tcp(&address.authority(), &deadline, until)?,
     };
-    layers(Box::new(socket), Some(deadline), config)
+    layers(Box::new(socket), deadline, config)
 }
 
 /// Lays TLS and a WebSocket over a stream, if the address has them.
 pub(super) fn layers(
     stream: Box<dyn Stream>,
-    deadline: Option<Deadline>,
+    deadline: Deadline,
     config: &Config,
 ) -> Result<Wire, ConnectError> {
     let address = &config.address;
@@ -83,34 +83,35 @@ pub(super) fn layers(
 }
 
 /// Connects to the first address of a name that answers.
-fn tcp(authority: &str, deadline: &Deadline, until: Instant) -> Result<Socket, ConnectError> {
+fn tcp(
+    authority: &str,
+    deadline: &Deadline,
+    until: Instant,
+) -> Result<Timed<TcpStream>, ConnectError> {
     let addresses = authority.to_socket_addrs().map_err(|error| {
         let host = authority.to_owned();
         ConnectError::Lookup { host, error }
     })?;
+    let addresses: Vec<_> = addresses.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
+    for (tried, address) in addresses.iter().enumerate() {
+        // One that never answers leaves time for those behind it.
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let address = authority.to_owned();
-            return Err(ConnectError::TimedOut { address });
+        let share = share(left, addresses.len() - tried);
+        if share.is_zero() {
+            last = io::ErrorKind::TimedOut.into();
+            break;
         }
-        let connected = TcpStream::connect_timeout(&address, left).and_then(|stream| {
+        let connected = TcpStream::connect_timeout(address, share).and_then(|stream| {
             stream.set_nodelay(true)?;
             Ok(stream)
         });
         match connected {
-            Ok(stream) => {
-                let deadline = deadline.clone();
-                return Ok(Socket { stream, deadline });
-            }
+            Ok(stream) => return Ok(Timed::socket(stream, deadline.clone())),
             Err(error) => last = error,
         }
     }
-    Err(ConnectError::Unreachable {
-        address: authority.to_owned(),
-        error: last,
-    })
+    Err(unreachable(authority, last))
 }
 
 /// Connects to a proxy, and through it to the server.
@@ -119,7 +120,7 @@ fn through(
     address: &ServerAddress,
     deadline: &Deadline,
     until: Instant,
-) -> Result<Socket, ConnectError> {
+) -> Result<Timed<TcpStream>, ConnectError> {
     let mut socket = tcp(&proxy.address, deadline, until)?;
     let mut ask = || {
         let credentials = proxy.credentials.as_ref();

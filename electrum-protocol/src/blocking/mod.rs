@@ -34,13 +34,13 @@ use crate::batch::{Batch, Replies};
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::method::server::VersionResponse;
 use crate::method::{Call, Request, Response};
-use crate::net::{Config, ConnectError, News, alive};
+use crate::net::{Config, ConnectError, News, alive, bearable, complaint_of};
 use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::{Subscribe, Topic};
 use crate::version::ProtocolVersion;
 pub use lines::Lines;
-use wire::Wire;
+use wire::{Deadline, Timed, Wire};
 
 /// Connects to a server and negotiates a version.
 ///
@@ -49,7 +49,7 @@ use wire::Wire;
 /// When there is no way to the server, or none in which both can speak; [`ConnectError::is_transient`] says whether it is
 /// worth another try.
 pub fn connect(config: &Config) -> Result<Client, ConnectError> {
-    let deadline = Instant::now() + config.connect_timeout;
+    let deadline = after(config.connect_timeout);
     let wire = dial::dial(config, deadline)?;
     Client::introduce(wire, config, deadline)
 }
@@ -57,8 +57,9 @@ pub fn connect(config: &Config) -> Result<Client, ConnectError> {
 /// Connects over a stream of the caller's that leads to the address of `config`: a tunnel, a unix socket that stands for
 /// `tcp://`. TLS and a WebSocket are laid over it if the address has them; its proxy is not asked.
 ///
-/// How long a read or a write may take is up to the stream. One that gives up with [`io::ErrorKind::WouldBlock`] or
-/// [`io::ErrorKind::TimedOut`] is read again until the time of the request is over, but not while it connects.
+/// The times of `config` count between two reads or writes of the stream, and cannot interrupt one: let it give up now
+/// and then with [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::TimedOut`], such as by
+/// [`TcpStream::set_read_timeout`](std::net::TcpStream::set_read_timeout). It is asked again until the time is over.
 ///
 /// # Errors
 ///
@@ -67,12 +68,22 @@ pub fn connect_over(
     stream: impl Read + Write + Send + 'static,
     config: &Config,
 ) -> Result<Client, ConnectError> {
-    let deadline = Instant::now() + config.connect_timeout;
-    let wire = dial::layers(Box::new(stream), None, config)?;
+    let until = after(config.connect_timeout);
+    let deadline = Deadline::new(until);
+    let stream = Timed::new(stream, deadline.clone());
+    let wire = dial::layers(Box::new(stream), deadline, config)?;
+    let deadline = until;
     Client::introduce(wire, config, deadline)
 }
 
-/// A connection to a server.
+/// Returns when a time from now on is over.
+fn after(time: Duration) -> Instant {
+    Instant::now() + bearable(time)
+}
+
+/// A connection to a server. Dropping it closes the connection.
+///
+/// It can be sent to another thread; several share it by a [`Mutex`](std::sync::Mutex).
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
@@ -162,7 +173,7 @@ impl Client {
     /// As [`request`](Self::request).
     pub fn send(&mut self, request: Request) -> Result<Response, RequestError> {
         self.check(&request)?;
-        let deadline = Instant::now() + self.request_timeout;
+        let deadline = after(self.request_timeout);
         let (began, ended) = (request.topic(), request.ends());
         let (id, bytes) = self.protocol.request(request);
         self.expect(id, began, ended);
@@ -173,26 +184,36 @@ impl Client {
 
     /// Asks for several things at once, and waits for all results.
     ///
+    /// They go out in arrays of [`Config::max_batch`], one array after the other, and each may take the time of a request.
+    /// When an array brings no answer at all in that time, those behind it are not sent.
+    ///
+    /// Subscriptions may be among them: what changes later comes out of [`wait`](Self::wait).
+    ///
     /// # Errors
     ///
-    /// When nothing could be asked. What is wrong with one request stands in its place.
+    /// When the connection was lost before. What is wrong with one request stands in its place.
     pub fn batch(&mut self, batch: Batch) -> Result<Replies, RequestError> {
+        if let Some(error) = &self.lost {
+            return Err(RequestError::Disconnected(error.clone()));
+        }
         let mut results = Vec::with_capacity(batch.len());
+        let mut silent = false;
         for requests in batch.requests().chunks(self.max_batch) {
             // One after the other: a server that waits for us to read is not written to.
-            self.array(requests, &mut results)?;
+            match silent {
+                false => silent = self.array(requests, &mut results),
+                true => results.extend(requests.iter().map(|_| Err(RequestError::TimedOut))),
+            }
         }
         Ok(results.into_iter().collect())
     }
 
+    /// Asks for what fits into an array. Tells whether there was no answer at all in time.
     fn array(
         &mut self,
         requests: &[Request],
         results: &mut Vec<Result<Response, RequestError>>,
-    ) -> Result<(), RequestError> {
-        if let Some(error) = &self.lost {
-            return Err(RequestError::Disconnected(error.clone()));
-        }
+    ) -> bool {
         let checks: Vec<_> = requests.iter().map(|request| self.check(request)).collect();
         let good: Vec<_> = requests
             .iter()
@@ -200,13 +221,15 @@ impl Client {
             .filter(|(_, check)| check.is_ok())
             .map(|(request, _)| request.clone())
             .collect();
-        let deadline = Instant::now() + self.request_timeout;
+        let deadline = after(self.request_timeout);
         let (ids, bytes) = self.protocol.batch(&good);
         for (id, request) in ids.iter().zip(&good) {
             self.expect(*id, request.topic(), request.ends());
         }
         let sent = self.write(&bytes, deadline);
         let failure = sent.and_then(|()| self.wait_for(&ids, deadline)).err();
+        let silent = matches!(failure, Some(RequestError::TimedOut))
+            && !ids.iter().any(|id| self.replies.contains_key(id));
         let mut replies = ids.into_iter();
         for check in checks {
             let result = check.and_then(|()| {
@@ -215,7 +238,7 @@ impl Client {
             });
             results.push(result);
         }
-        Ok(())
+        silent
     }
 
     /// Subscribes, and returns how things stand. What changes later comes out of [`wait`](Self::wait).
@@ -250,16 +273,18 @@ impl Client {
     /// When the connection is lost, or the server shows no sign of life.
     pub fn wait(&mut self, at_most: Duration) -> Result<Option<Notification>, RequestError> {
         // What has arrived already is read even by those who do not want to wait.
-        let deadline = Instant::now() + at_most.max(Duration::from_millis(1));
+        let deadline = after(at_most.max(Duration::from_millis(1)));
         loop {
             if let Some(news) = self.next_news() {
                 return Ok(Some(news));
             }
-            let restless = self.keep_alive.map(|pause| self.heard + pause);
+            let restless = self.keep_alive.map(|pause| self.heard + bearable(pause));
             let next = restless.map_or(deadline, |restless| restless.min(deadline));
             match self.read(next) {
                 Ok(()) => self.take_all(),
                 Err(RequestError::TimedOut) if Instant::now() >= deadline => return Ok(None),
+                // A clock of the system's may be early.
+                Err(RequestError::TimedOut) if Instant::now() < next => {}
                 Err(RequestError::TimedOut) => {
                     match self.send(alive(self.version())) {
                         Err(RequestError::TimedOut) => {
@@ -367,7 +392,7 @@ impl Client {
                 }
             }
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
-                self.complaint = Some(error.to_string());
+                self.complaint = Some(complaint_of(&error));
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}

@@ -39,28 +39,75 @@ impl Deadline {
     }
 }
 
-/// A socket that gives up at the deadline, however many steps a layer above makes of it.
+/// A stream that gives up at the deadline, however many steps a layer above makes of it.
 #[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) stream: TcpStream,
-    pub(super) deadline: Deadline,
+pub(super) struct Timed<S> {
+    stream: S,
+    deadline: Deadline,
+    /// Tells the stream how long a step may take, if it can be told.
+    patience: fn(&S, Direction, Duration) -> io::Result<()>,
 }
 
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.deadline.left()?))?;
-        self.stream.read(buffer)
+/// Which of the two times of a socket.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Read,
+    Write,
+}
+
+impl<S> Timed<S> {
+    /// Asks a stream of the caller's, which has an idea of its own of how long to wait, again and again.
+    pub(super) fn new(stream: S, deadline: Deadline) -> Self {
+        Self {
+            stream,
+            deadline,
+            patience: |_, _, _| Ok(()),
+        }
+    }
+
+    fn step<T>(
+        &mut self,
+        direction: Direction,
+        mut step: impl FnMut(&mut S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            (self.patience)(&self.stream, direction, self.deadline.left()?)?;
+            match step(&mut self.stream) {
+                // A signal interrupts the steps of a socket with a time. A clock of the system's may be early.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if super::is_timeout(&error) => {}
+                result => return result,
+            }
+        }
     }
 }
 
-impl Write for Socket {
+impl Timed<TcpStream> {
+    pub(super) fn socket(stream: TcpStream, deadline: Deadline) -> Self {
+        Self {
+            stream,
+            deadline,
+            patience: |stream, direction, left| match direction {
+                Direction::Read => stream.set_read_timeout(Some(left)),
+                Direction::Write => stream.set_write_timeout(Some(left)),
+            },
+        }
+    }
+}
+
+impl<S: Read> Read for Timed<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.step(Direction::Read, |stream| stream.read(buffer))
+    }
+}
+
+impl<S: Write> Write for Timed<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.deadline.left()?))?;
-        self.stream.write(buffer)
+        self.step(Direction::Write, |stream| stream.write(buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        self.step(Direction::Write, Write::flush)
     }
 }
 
@@ -74,8 +121,8 @@ enum Channel {
 /// A connection, as bytes.
 pub(super) struct Wire {
     channel: Channel,
-    /// Of the socket below; nothing when the stream is the caller's.
-    deadline: Option<Deadline>,
+    /// Of the stream below.
+    deadline: Deadline,
     buffer: Vec<u8>,
 }
 
@@ -89,7 +136,7 @@ impl fmt::Debug for Wire {
 const READ_SIZE: usize = 64 * 1024;
 
 impl Wire {
-    pub(super) fn lines(stream: Box<dyn Stream>, deadline: Option<Deadline>) -> Self {
+    pub(super) fn lines(stream: Box<dyn Stream>, deadline: Deadline) -> Self {
         Self {
             channel: Channel::Lines(stream),
             deadline,
@@ -100,7 +147,7 @@ impl Wire {
     #[cfg(feature = "blocking-websocket")]
     pub(super) fn messages(
         websocket: tungstenite::WebSocket<Box<dyn Stream>>,
-        deadline: Option<Deadline>,
+        deadline: Deadline,
     ) -> Self {
         Self {
             channel: Channel::WebSocket(Box::new(websocket)),
@@ -111,7 +158,7 @@ impl Wire {
 
     /// Sends whole lines, of which a WebSocket makes a message each.
     pub(super) fn write(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
-        self.begin(deadline);
+        self.deadline.set(deadline);
         match &mut self.channel {
             _ if bytes.is_empty() => Ok(()),
             Channel::Lines(stream) => {
@@ -131,38 +178,21 @@ impl Wire {
     ///
     /// When there are none before the deadline, and when the connection is closed or broken.
     pub(super) fn read(&mut self, deadline: Instant) -> io::Result<&[u8]> {
-        self.begin(deadline);
+        self.deadline.set(deadline);
         match &mut self.channel {
-            Channel::Lines(stream) => loop {
-                match stream.read(&mut self.buffer) {
-                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(count) => return Ok(self.buffer.get(..count).unwrap_or_default()),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    // A stream of the caller's has an idea of its own of how long to wait.
-                    Err(error)
-                        if self.deadline.is_none()
-                            && super::is_timeout(&error)
-                            && Instant::now() < deadline => {}
-                    Err(error) => return Err(error),
-                }
+            Channel::Lines(stream) => match stream.read(&mut self.buffer)? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                count => Ok(self.buffer.get(..count).unwrap_or_default()),
             },
             #[cfg(feature = "blocking-websocket")]
             Channel::WebSocket(websocket) => {
                 let message = websocket.read().map_err(frames::io_error)?;
-                let Some(content) = frames::content(&message) else {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                };
+                let content = frames::content(&message)?;
                 self.buffer.clear();
                 self.buffer.extend_from_slice(content);
                 self.buffer.push(b'\n');
                 Ok(&self.buffer)
             }
-        }
-    }
-
-    fn begin(&self, deadline: Instant) {
-        if let Some(shared) = &self.deadline {
-            shared.set(deadline);
         }
     }
 }

@@ -100,7 +100,9 @@ impl ServerAddress {
 
     /// Tells whether it is an onion service, which only a proxy reaches.
     pub fn is_onion(&self) -> bool {
-        self.host.ends_with(".onion")
+        // As for a name server, a dot at the end is none of the name.
+        let host = self.host.strip_suffix('.').unwrap_or(&self.host);
+        host.ends_with(".onion")
     }
 
     /// Returns `host:port`, an IPv6 address in brackets.
@@ -236,6 +238,18 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_onion_service_is_one_however_it_is_written() {
+        let check = |text: &str, onion: bool| {
+            let address: ServerAddress = text.parse().unwrap();
+            assert_eq!(address.is_onion(), onion, "{text}");
+        };
+        check("abc.onion:1", true);
+        check("ABC.Onion:1", true);
+        check("abc.onion.:1", true);
+        check("onion.example:1", false);
+    }
 
     #[test]
     fn addresses_are_written_in_several_ways() {

@@ -13,9 +13,10 @@ pub enum ConnectError {
     /// The name has no address, or cannot be looked up.
     #[error("cannot find {host}: {error}")]
     Lookup {
-        /// The name.
+        /// `host:port` of the server or of the proxy.
         host: String,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// Nobody listens there, or there is no way.
@@ -24,6 +25,7 @@ pub enum ConnectError {
         /// `host:port` of the server or of the proxy.
         address: String,
         /// What the system says about the last address of the name.
+        #[source]
         error: io::Error,
     },
     /// It took too long.
@@ -40,6 +42,7 @@ pub enum ConnectError {
         /// The proxy.
         proxy: String,
         /// What is wrong.
+        #[source]
         error: Socks5Error,
     },
     /// An onion service cannot be reached without a proxy, and its name is nothing for a name server.
@@ -65,6 +68,7 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What is wrong.
+        #[source]
         error: io::Error,
     },
     /// Whoever is there does not open a WebSocket.
@@ -87,6 +91,7 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// The server does not speak with us: it has no version in common, or refuses.
@@ -95,6 +100,7 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What it says.
+        #[source]
         error: ReplyError,
     },
 }

@@ -13,6 +13,10 @@ use super::error::ConnectError;
 /// How much is read at a time. A session is small talk.
 const READ_BUFFER: usize = 16 * 1024;
 
+/// How much may wait until the server reads. Without a limit one that sends pings and does not read the pongs would fill
+/// the memory with them. No message of ours may be longer: this is several blocks in hexadecimal.
+const MAX_UNSENT: usize = 64 * 1024 * 1024;
+
 /// Returns what to ask a server for, and what to put up with.
 pub(crate) fn opening(
     address: &ServerAddress,
@@ -24,6 +28,7 @@ pub(crate) fn opening(
         .map_err(|error| refused(address, &error))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
+        .max_write_buffer_size(MAX_UNSENT)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
     Ok((request, config))
@@ -47,14 +52,21 @@ pub(crate) fn message(mut line: Vec<u8>) -> Message {
     }
 }
 
-/// Returns what a message says; nothing when it ends the conversation. What only keeps the connection alive says
-/// nothing.
-pub(crate) fn content(message: &Message) -> Option<&[u8]> {
+/// Returns what a message says. What only keeps the connection alive says nothing.
+///
+/// # Errors
+///
+/// When it ends the conversation: with the reason, which is text of a stranger, if there is one.
+pub(crate) fn content(message: &Message) -> io::Result<&[u8]> {
     match message {
-        Message::Text(text) => Some(text.as_bytes()),
-        Message::Binary(bytes) => Some(bytes),
-        Message::Close(_) => None,
-        _ => Some(&[]),
+        Message::Text(text) => Ok(text.as_bytes()),
+        Message::Binary(bytes) => Ok(bytes),
+        Message::Close(Some(frame)) if !frame.reason.is_empty() => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            frame.reason.to_string(),
+        )),
+        Message::Close(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(&[]),
     }
 }
 

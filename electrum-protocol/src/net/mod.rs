@@ -19,6 +19,10 @@ pub use error::ConnectError;
 
 pub(crate) use news::News;
 
+use std::io;
+use std::time::Duration;
+
+use crate::jsonrpc::ErrorObject;
 use crate::method::server::{Banner, Ping};
 use crate::method::{Method, Request};
 use crate::version::ProtocolVersion;
@@ -29,4 +33,29 @@ pub(crate) fn alive(version: ProtocolVersion) -> Request {
         true => Ping::default().into(),
         false => Banner.into(),
     }
+}
+
+/// Returns a time that can be added to any moment: callers who wait for ever say [`Duration::MAX`].
+pub(crate) fn bearable(time: Duration) -> Duration {
+    const YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    time.min(YEARS)
+}
+
+/// Returns the part of the time that is left for the first of several attempts.
+pub(crate) fn share(left: Duration, attempts: usize) -> Duration {
+    left / u32::try_from(attempts).unwrap_or(u32::MAX).max(1)
+}
+
+/// Says why nobody could be connected to.
+pub(crate) fn unreachable(authority: &str, error: io::Error) -> ConnectError {
+    let address = authority.to_owned();
+    match error.kind() {
+        io::ErrorKind::TimedOut => ConnectError::TimedOut { address },
+        _ => ConnectError::Unreachable { address, error },
+    }
+}
+
+/// Returns what a server said before it closed: text of a stranger, cut when it is long.
+pub(crate) fn complaint_of(error: &ErrorObject) -> String {
+    error.to_string().chars().take(300).collect()
 }

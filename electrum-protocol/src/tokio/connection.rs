@@ -12,22 +12,23 @@ use std::time::Duration;
 use ::tokio::sync::{mpsc, oneshot};
 use ::tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::Client;
 use super::news::Everything;
 use super::subscription::Feed;
 use super::wire::{Reader, Wire, Writer};
+use super::{Client, after};
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::method::server::VersionResponse;
 use crate::method::{Request, Response};
-use crate::net::{Config, ConnectError, alive};
+use crate::net::{Config, ConnectError, alive, bearable, complaint_of};
 use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::Topic;
 
 /// The connection of a [`Client`]: nothing moves unless it is polled.
 ///
-/// Ends well when the last handle is dropped, and with an error when the connection is lost. Dropping it closes the
-/// connection.
+/// Ends well when the last [`Client`] and the last [`Subscription`](super::Subscription) are dropped, and with an error
+/// when the connection is lost. Dropping it closes the connection at once, whoever still waits: this is how to hang up on
+/// purpose.
 #[must_use = "nothing moves unless it is polled"]
 pub struct Connection {
     running: Pin<Box<dyn Future<Output = Result<(), Arc<io::Error>>> + Send>>,
@@ -87,7 +88,7 @@ pub(super) async fn introduce(
                 match event {
                     Event::Negotiated { result, .. } => return Ok(result),
                     Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
-                        complaint = Some(error.to_string());
+                        complaint = Some(complaint_of(&error));
                     }
                     // Nothing else was asked for yet.
                     _ => {}
@@ -159,10 +160,15 @@ async fn run(
     mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
     lost: Arc<OnceLock<Arc<io::Error>>>,
 ) -> Result<(), Arc<io::Error>> {
+    let patience = bearable(conversation.request_timeout);
     let write = async {
         let mut lines = Vec::new();
         while queue.recv_many(&mut lines, MOST_LINES).await > 0 {
-            writer.write(&mut lines).await?;
+            // A server that does not read would let everything pile up that is asked. Then these were given up already.
+            match timeout(patience, writer.write(&mut lines)).await {
+                Ok(written) => written?,
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
         }
         writer.close().await
     };
@@ -178,12 +184,6 @@ async fn run(
         let _ = lost.set(error.clone());
         error
     });
-    for feed in conversation.feeds.values().flatten() {
-        feed.end();
-    }
-    for listener in conversation.listeners.iter().filter_map(Weak::upgrade) {
-        listener.end();
-    }
     // What still waits for an answer finds its question dropped, and the reason in its place.
     drop(conversation);
     if result.is_ok() {
@@ -233,6 +233,25 @@ struct Conversation {
     probe: Option<(Instant, RequestId)>,
     /// What the server last said about nothing in particular: often why it closes.
     complaint: Option<String>,
+}
+
+/// However it ends, and be it that nobody polls it any more, who listens is told.
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        for feed in self.feeds.values().flatten() {
+            feed.end();
+        }
+        // Some may have begun to listen without being heard.
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Listen(listener) = command {
+                self.listeners.push(listener);
+            }
+        }
+        for listener in self.listeners.iter().filter_map(Weak::upgrade) {
+            listener.end();
+        }
+    }
 }
 
 impl Conversation {
@@ -333,7 +352,7 @@ impl Conversation {
 
     fn wait(&mut self, id: RequestId, waiting: Waiting) {
         self.waiting.insert(id, waiting);
-        let deadline = Instant::now() + self.request_timeout;
+        let deadline = after(self.request_timeout);
         self.deadlines.push_back((deadline, id));
     }
 
@@ -349,7 +368,7 @@ impl Conversation {
             Event::Reply { id, result } => self.reply(id, result),
             Event::Notification(notification) => self.tell(&notification),
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
-                self.complaint = Some(error.to_string());
+                self.complaint = Some(complaint_of(&error));
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}
@@ -436,7 +455,7 @@ impl Conversation {
         }
         let reply = self.deadlines.front().map(|(deadline, _)| *deadline);
         let restless = match self.probe {
-            None => self.keep_alive.map(|pause| self.heard + pause),
+            None => self.keep_alive.map(|pause| self.heard + bearable(pause)),
             Some(_) => None,
         };
         reply.into_iter().chain(restless).min()
@@ -462,7 +481,7 @@ impl Conversation {
         }
         let quiet = self
             .keep_alive
-            .is_some_and(|pause| self.heard + pause <= now);
+            .is_some_and(|pause| self.heard + bearable(pause) <= now);
         if quiet && self.probe.is_none() {
             let probe = self.send(alive(self.protocol.version()), Waiting::Nobody);
             self.probe = Some((now, probe));

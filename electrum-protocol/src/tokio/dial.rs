@@ -4,21 +4,22 @@ use std::io;
 
 use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
 use ::tokio::net::{TcpStream, lookup_host};
+use ::tokio::time::{Instant, timeout};
 
 use super::wire::{Stream, Wire};
 use crate::net::socks5::{Handshake, Next, Proxy, Socks5Error};
-use crate::net::{Config, ConnectError, ServerAddress};
+use crate::net::{Config, ConnectError, ServerAddress, share, unreachable};
 
 /// Connects, layer by layer.
-pub(super) async fn dial(config: &Config) -> Result<Wire, ConnectError> {
+pub(super) async fn dial(config: &Config, until: Instant) -> Result<Wire, ConnectError> {
     let address = &config.address;
     let stream = match &config.proxy {
-        Some(proxy) => through(proxy, address).await?,
+        Some(proxy) => through(proxy, address, until).await?,
         None if address.is_onion() => {
             let host = address.host().to_owned();
             return Err(ConnectError::OnionWithoutProxy { host });
         }
-        None => tcp(&address.authority()).await?,
+        None => tcp(&address.authority(), until).await?,
     };
     layers(Box::new(stream), config).await
 }
@@ -62,30 +63,36 @@ pub(super) async fn layers(stream: Box<dyn Stream>, config: &Config) -> Result<W
 }
 
 /// Connects to the first address of a name that answers.
-async fn tcp(authority: &str) -> Result<TcpStream, ConnectError> {
+async fn tcp(authority: &str, until: Instant) -> Result<TcpStream, ConnectError> {
     let addresses = lookup_host(authority).await.map_err(|error| {
         let host = authority.to_owned();
         ConnectError::Lookup { host, error }
     })?;
+    let addresses: Vec<_> = addresses.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => match stream.set_nodelay(true) {
-                Ok(()) => return Ok(stream),
-                Err(error) => last = error,
-            },
+    for (tried, address) in addresses.iter().enumerate() {
+        // One that never answers leaves time for those behind it.
+        let left = until.saturating_duration_since(Instant::now());
+        let share = share(left, addresses.len() - tried);
+        let connected = match timeout(share, TcpStream::connect(address)).await {
+            Ok(connected) => connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
-    Err(ConnectError::Unreachable {
-        address: authority.to_owned(),
-        error: last,
-    })
+    Err(unreachable(authority, last))
 }
 
 /// Connects to a proxy, and through it to the server.
-async fn through(proxy: &Proxy, address: &ServerAddress) -> Result<TcpStream, ConnectError> {
-    let mut stream = tcp(&proxy.address).await?;
+async fn through(
+    proxy: &Proxy,
+    address: &ServerAddress,
+    until: Instant,
+) -> Result<TcpStream, ConnectError> {
+    let mut stream = tcp(&proxy.address, until).await?;
     let ask = async {
         let credentials = proxy.credentials.as_ref();
         let mut handshake = Handshake::new(address.host(), address.port(), credentials)?;

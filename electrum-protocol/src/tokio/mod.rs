@@ -31,6 +31,7 @@ mod wire;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
 use ::tokio::sync::{mpsc, oneshot};
@@ -39,7 +40,7 @@ use ::tokio::time::{Instant, timeout_at};
 use crate::batch::{Batch, Replies};
 use crate::method::server::VersionResponse;
 use crate::method::{Call, Request, Response};
-use crate::net::{Config, ConnectError};
+use crate::net::{Config, ConnectError, bearable};
 use crate::request_error::RequestError;
 use crate::subscription::Subscribe;
 use crate::version::ProtocolVersion;
@@ -58,7 +59,8 @@ use wire::Wire;
 /// When there is no way to the server, or none in which both can speak; [`ConnectError::is_transient`] says whether it is
 /// worth another try.
 pub async fn connect(config: &Config) -> Result<(Client, Connection), ConnectError> {
-    negotiated(dial::dial(config), config).await
+    let deadline = after(config.connect_timeout);
+    negotiated(dial::dial(config, deadline), config, deadline).await
 }
 
 /// Connects over a stream of the caller's that leads to the address of `config`: a tunnel, a circuit of Tor, a unix socket
@@ -71,14 +73,20 @@ pub async fn connect_over(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     config: &Config,
 ) -> Result<(Client, Connection), ConnectError> {
-    negotiated(dial::layers(Box::new(stream), config), config).await
+    let deadline = after(config.connect_timeout);
+    negotiated(dial::layers(Box::new(stream), config), config, deadline).await
+}
+
+/// Returns when a time from now on is over.
+fn after(time: Duration) -> Instant {
+    Instant::now() + bearable(time)
 }
 
 async fn negotiated(
     dial: impl Future<Output = Result<Wire, ConnectError>>,
     config: &Config,
+    deadline: Instant,
 ) -> Result<(Client, Connection), ConnectError> {
-    let deadline = Instant::now() + config.connect_timeout;
     match timeout_at(deadline, dial).await {
         Ok(wire) => connection::introduce(wire?, config, deadline).await,
         Err(_) => Err(ConnectError::TimedOut {
@@ -165,8 +173,11 @@ impl Client {
     /// Returns what is told from now on about everything that was subscribed to with [`send`](Self::send) or
     /// [`batch`](Self::batch).
     pub fn news(&self) -> News {
-        let feed = Arc::default();
-        self.command(Command::Listen(Arc::downgrade(&feed)));
+        let feed: Arc<news::Everything> = Arc::default();
+        let listen = Command::Listen(Arc::downgrade(&feed));
+        if self.commands.send(listen).is_err() {
+            feed.end();
+        }
         News::new(feed, self.commands.clone())
     }
 

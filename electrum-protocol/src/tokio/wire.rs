@@ -68,9 +68,7 @@ impl Reader {
                     Some(message) => message.map_err(frames::io_error)?,
                     None => return Err(io::ErrorKind::UnexpectedEof.into()),
                 };
-                let Some(content) = frames::content(&message) else {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                };
+                let content = frames::content(&message)?;
                 buffer.clear();
                 buffer.extend_from_slice(content);
                 buffer.push(b'\n');

@@ -9,6 +9,7 @@
 mod blocking;
 #[path = "../common/mod.rs"]
 mod common;
+mod hostile;
 mod proxy;
 mod server;
 mod tls;
