@@ -243,6 +243,8 @@ impl Client {
 
     /// Subscribes, and returns how things stand. What changes later comes out of [`wait`](Self::wait).
     ///
+    /// To subscribe to many things, put these requests into a [`batch`](Self::batch).
+    ///
     /// # Errors
     ///
     /// As [`request`](Self::request).
@@ -263,7 +265,7 @@ impl Client {
         }
     }
 
-    /// Waits for news of what was subscribed to; nothing when none came in time.
+    /// Waits for news of what was subscribed to, in whichever way it was asked for; nothing when none came in time.
     ///
     /// Of several news about one thing only the last is told. While it waits it shows the server now and then that it is
     /// still there, and notices when the server is not.

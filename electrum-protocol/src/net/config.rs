@@ -34,14 +34,17 @@ pub struct Config {
     /// Whose certificates are good.
     #[cfg(feature = "tls")]
     pub trust: Trust,
-    /// How long it may take until the version is negotiated.
+    /// How long it may take until the version is negotiated, all of it: the proxy, TLS, a WebSocket. Of several addresses
+    /// of a name each has an equal part of what is left. The blocking client looks names up for as
+    /// long as the system does, and counts that.
     pub connect_timeout: Duration,
-    /// How long an answer may take.
+    /// How long an answer may take. A server that takes nothing from us for so long is lost.
     pub request_timeout: Duration,
     /// After how long a silence the server is asked whether it is there, so that it does not close an idle connection
     /// and a dead one is noticed; nothing for never. An answer must come within the time of a request.
     pub keep_alive: Option<Duration>,
-    /// The longest line that is read, in bytes.
+    /// The longest line that is read, in bytes. A longer one on TCP or TLS is dropped while it comes, so that a request that
+    /// it answers has no answer; as a message of a WebSocket it ends the connection.
     pub max_line: usize,
     /// The most requests in one array. A [`Batch`](crate::Batch) that is longer becomes several.
     pub max_batch: usize,

@@ -283,7 +283,10 @@ impl Conversation {
                 let waiting = self.waiting_for(&question.request);
                 self.ask(question, waiting);
             }
-            Command::Listen(listener) => self.listeners.push(listener),
+            Command::Listen(listener) => {
+                self.listeners.retain(|other| other.strong_count() > 0);
+                self.listeners.push(listener);
+            }
             Command::AskAll(questions) => self.ask_all(questions),
             Command::Subscribe(question, feed) => {
                 let feeds = self.feeds.entry(feed.topic.clone()).or_default();

@@ -23,6 +23,14 @@
 //! # }
 //! ```
 
+//! The runtime must have time and I/O enabled (`enable_all`); without them tokio panics. [`connect_over`] needs time only.
+//!
+//! Every future of this module may be dropped at any time, as `select!` and timeouts do: one that connects hangs up, one
+//! that asks takes nothing back, one that subscribes ends the subscription, and of [`Subscription::next`] nothing is lost.
+//! To subscribe to many things, poll all these futures at once (`join_all`), or send a [`Batch`] and listen to
+//! [`Client::news`]. Whatever ends the
+//! connection, and be it that [`Connection`] is dropped, ends all of them.
+
 mod connection;
 mod dial;
 mod news;
@@ -130,6 +138,8 @@ impl Client {
     }
 
     /// Asks for several things at once, and waits for all results. What is wrong with one request stands in its place.
+    ///
+    /// They go out in arrays of [`Config::max_batch`], all at once, and together have the time of one request.
     pub async fn batch(&self, batch: Batch) -> Replies {
         let mut answers = Vec::with_capacity(batch.len());
         for requests in batch.requests().chunks(self.max_batch) {

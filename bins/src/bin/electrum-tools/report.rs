@@ -1,5 +1,6 @@
 //! What the program says in the end: for people, or as JSON for machines.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ impl Report {
         // Nobody is left to tell when standard output is closed.
         let _ = match as_json {
             true => writeln!(io::stdout().lock(), "{}", self.json),
-            false => writeln!(io::stdout().lock(), "{}", self.human),
+            false => writeln!(io::stdout().lock(), "{}", visible(&self.human)),
         };
     }
 }
@@ -60,7 +61,11 @@ impl Failure {
             let _ = writeln!(io::stdout().lock(), "{}", json!({"error": error}));
         } else {
             let line = line.map_or_else(String::new, |line| format!("line {line}: "));
-            let _ = writeln!(io::stderr().lock(), "electrum-tools: {line}{message}");
+            let _ = writeln!(
+                io::stderr().lock(),
+                "electrum-tools: {line}{}",
+                visible(message)
+            );
         }
     }
 
@@ -71,6 +76,22 @@ impl Failure {
             Self::Network(_) => ExitCode::from(3),
         }
     }
+}
+
+/// Shows what would command a terminal: what servers say is text of strangers. Lines stay lines.
+fn visible(text: &str) -> Cow<'_, str> {
+    let commands = |character: char| character.is_control() && !"\n\t".contains(character);
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match commands(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Something that the user should know, beside the result.
@@ -86,4 +107,16 @@ pub(crate) fn read_input(file: &str) -> Result<String, Failure> {
     };
     let name = if file == "-" { "standard input" } else { file };
     text.map_err(|error| Failure::refused(format!("cannot read {name}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_takes_no_orders_from_servers() {
+        let check = |text: &str, expected: &str| assert_eq!(visible(text), expected);
+        check("two\n\tlines of ünïcode", "two\n\tlines of ünïcode");
+        check("\u{1b}[2J\rgone\u{9b}", "\\u{1b}[2J\\rgone\\u{9b}");
+    }
 }
