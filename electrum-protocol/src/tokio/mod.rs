@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
 use ::tokio::sync::{mpsc, oneshot};
+use ::tokio::task::unconstrained;
 use ::tokio::time::{Instant, timeout_at};
 
 use crate::batch::{Batch, Replies};
@@ -212,8 +213,9 @@ impl Client {
     }
 
     async fn awaited(&self, answer: Answer) -> Result<Response, RequestError> {
-        // What is not answered when the connection ends is dropped.
-        answer.await.unwrap_or_else(|_| {
+        // Who waits for thousands of answers at once (`join_all`) would else be told by tokio, after each 128 of them, that
+        // all others are not there, and ask for all again. What is not answered when the connection ends is dropped.
+        unconstrained(answer).await.unwrap_or_else(|_| {
             let dropped = || Arc::new(io::Error::other("the connection was dropped"));
             let error = self.lost.get().cloned().unwrap_or_else(dropped);
             Err(RequestError::Disconnected(error))

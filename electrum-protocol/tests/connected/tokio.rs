@@ -249,3 +249,26 @@ async fn nobody_there_and_nothing_in_common() {
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
     assert!(error.is_transient());
 }
+
+/// `join_all` would ask for all of them again and again otherwise, and take minutes for what takes a second.
+#[tokio::test]
+async fn thousands_of_answers_are_taken_in_one_turn() {
+    let config = config(&start(Transport::Tcp).to_string());
+    let (client, connection) = connect(&config).await.unwrap();
+    tokio::spawn(connection);
+    let mut requests: Vec<_> = std::iter::repeat_with(|| Box::pin(client.request(server::Banner)))
+        .take(1000)
+        .collect();
+    let mut answered = |context: &mut std::task::Context<'_>| {
+        let polls = requests
+            .iter_mut()
+            .map(|request| request.as_mut().poll(context));
+        polls.filter(std::task::Poll::is_ready).count()
+    };
+    let at_first = std::future::poll_fn(|context| answered(context).into()).await;
+    assert_eq!(at_first, 0);
+    // The server answers in order.
+    client.request(server::Banner).await.unwrap();
+    let then = std::future::poll_fn(|context| answered(context).into()).await;
+    assert_eq!(then, 1000);
+}
