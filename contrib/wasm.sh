@@ -11,7 +11,7 @@ if command -v rustup >/dev/null; then
 fi
 cargo build --locked --target wasm32-unknown-unknown --all-features \
     -p electrum-seed -p electrum-slip132 -p electrum-psbt-legacy
-cargo build --locked --target wasm32-unknown-unknown -p electrum-protocol
+cargo build --locked --target wasm32-unknown-unknown --features codec -p electrum-protocol
 
 # One by one: features of one would be those of all.
 bare() {

@@ -5,7 +5,7 @@ mod batch;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod client;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "codec")]
 pub mod codec;
 pub mod frame;
 pub mod header_chain;

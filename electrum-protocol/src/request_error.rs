@@ -34,6 +34,13 @@ pub enum RequestError {
         /// The method.
         method: Method,
     },
+    /// The answer is longer than what is read (`max_line` of the configuration). This is known when no other request can
+    /// be meant; otherwise the answer just does not come.
+    #[error("the answer is longer than {max} bytes")]
+    TooLong {
+        /// How many bytes are read.
+        max: usize,
+    },
     /// No answer came in time. The connection may still be good.
     #[error("no answer in time")]
     TimedOut,
@@ -50,7 +57,10 @@ impl RequestError {
         match self {
             Self::Server(error) => error.is_transient(),
             Self::TimedOut | Self::Disconnected(_) => true,
-            Self::Malformed(_) | Self::NotInVersion { .. } | Self::NotInBatch { .. } => false,
+            Self::Malformed(_)
+            | Self::TooLong { .. }
+            | Self::NotInVersion { .. }
+            | Self::NotInBatch { .. } => false,
         }
     }
 

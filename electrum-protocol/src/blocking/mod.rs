@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Replies};
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
+use crate::frame::FrameError;
 use crate::method::server::VersionResponse;
 use crate::method::{Call, Request, Response};
 use crate::net::{Config, ConnectError, News, alive, bearable, complaint_of};
@@ -101,6 +102,10 @@ pub struct Client {
     news: News,
     /// What the server last said about nothing in particular: often why it closes.
     complaint: Option<String>,
+    /// The greatest length of a line, when there was one that is longer.
+    too_long: Option<usize>,
+    /// Whether an answer may still come that nobody waits for any more.
+    gave_up: bool,
     lost: Option<Arc<io::Error>>,
 }
 
@@ -122,6 +127,8 @@ impl Client {
             topics: HashSet::new(),
             news: News::default(),
             complaint: None,
+            too_long: None,
+            gave_up: false,
             lost: None,
         };
         let address = || config.address.to_string();
@@ -345,10 +352,14 @@ impl Client {
 
     /// Reads until all of these are answered.
     fn wait_for(&mut self, ids: &[RequestId], deadline: Instant) -> Result<(), RequestError> {
+        self.too_long = None;
         loop {
             self.take_all();
             if ids.iter().all(|id| self.replies.contains_key(id)) {
                 return Ok(());
+            }
+            if let (Some(max), false) = (self.too_long, self.gave_up) {
+                return Err(RequestError::TooLong { max });
             }
             self.read(deadline)?;
         }
@@ -365,6 +376,8 @@ impl Client {
             None => {
                 self.protocol.forget(id);
                 self.subscribing.remove(&id);
+                // Of what is too long nothing more comes.
+                self.gave_up |= !matches!(failure, Some(RequestError::TooLong { .. }));
                 Err(failure.unwrap_or(RequestError::TimedOut))
             }
         }
@@ -395,6 +408,9 @@ impl Client {
             }
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
                 self.complaint = Some(complaint_of(&error));
+            }
+            Event::Unexpected(UnexpectedMessage::Frame(FrameError::TooLong { max })) => {
+                self.too_long = Some(max);
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}

@@ -32,6 +32,7 @@
 //! connection, and be it that [`Connection`] is dropped, ends all of them.
 
 mod connection;
+mod conversation;
 mod dial;
 mod news;
 mod subscription;

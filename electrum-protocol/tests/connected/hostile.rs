@@ -144,26 +144,32 @@ async fn a_handshake_without_end_is_refused() {
 #[tokio::test]
 async fn a_request_ends_in_time_whatever_comes_instead() {
     const NEWS: &[u8] = b"{\"method\":\"blockchain.numblocks.subscribe\",\"params\":[1]}\n";
-    let junk: [&[u8]; 4] = [
-        NEWS,
-        b"[{\"id\":0,\"result\":1},{\"id\":\"1\",\"result\":1},{\"id\":7,\"result\":\"no\"},1]\n",
-        b"x",
-        b"\n",
+    let junk: [(&[u8], bool); 4] = [
+        (NEWS, false),
+        (
+            b"[{\"id\":0,\"result\":1},{\"id\":\"1\",\"result\":1},{\"id\":7,\"result\":\"no\"},1]\n",
+            false,
+        ),
+        (b"x", true),
+        (b"\n", false),
     ];
-    for again in junk {
+    for (again, is_line) in junk {
+        let ends = move |error: RequestError| match error {
+            RequestError::TooLong { .. } => assert!(is_line),
+            RequestError::TimedOut => assert!(!is_line),
+            other => panic!("{other}"),
+        };
         let address = endless(WELCOME, again, Duration::ZERO);
         let mut config = config(&address.to_string());
         config.request_timeout = SHORT;
         config.max_line = 10_000;
         let (client, connection) = asynchronous::connect(&config).await.unwrap();
         let running = tokio::spawn(connection);
-        let error = client.request(server::Banner).await.unwrap_err();
-        assert!(matches!(error, RequestError::TimedOut), "{error}");
+        ends(client.request(server::Banner).await.unwrap_err());
         running.abort();
         let waiting = tokio::task::spawn_blocking(move || {
             let mut client = blocking::connect(&config).unwrap();
-            let error = client.request(server::Banner).unwrap_err();
-            assert!(matches!(error, RequestError::TimedOut), "{error}");
+            ends(client.request(server::Banner).unwrap_err());
             assert_eq!(client.wait(SHORT).unwrap(), None);
         });
         waiting.await.unwrap();
@@ -246,6 +252,37 @@ fn a_batch_subscribes_as_well() {
     );
     // Of what was refused nothing is told.
     assert_eq!(client.wait(Duration::ZERO).unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_final() {
+    let address = answering(|number| match number {
+        1 | 3 => format!("{{\"id\":{number},\"result\":\"{}\"}}\n", "x".repeat(2000)),
+        number => format!("{{\"id\":{number},\"result\":\"short\"}}\n"),
+    });
+    let mut config = config(&address.to_string());
+    config.max_line = 1000;
+    let too_long = |error: RequestError| {
+        assert!(
+            matches!(error, RequestError::TooLong { max: 1000 }),
+            "{error}"
+        );
+        assert!(!error.is_transient());
+    };
+    let (client, connection) = asynchronous::connect(&config).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..2 {
+        too_long(client.request(server::Banner).await.unwrap_err());
+        assert_eq!(client.request(server::Banner).await.unwrap(), "short");
+    }
+    let waiting = tokio::task::spawn_blocking(move || {
+        let mut client = blocking::connect(&config).unwrap();
+        for _ in 0..2 {
+            too_long(client.request(server::Banner).unwrap_err());
+            assert_eq!(client.request(server::Banner).unwrap(), "short");
+        }
+    });
+    waiting.await.unwrap();
 }
 
 #[test]
