@@ -1,5 +1,6 @@
 //! Real sockets on free ports.
 
+mod healthy;
 mod hostile;
 mod transports;
 
