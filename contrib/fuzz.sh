@@ -18,6 +18,8 @@ for file in fuzz/fuzz_targets/*.rs; do
 done
 cargo +nightly fuzz build --fuzz-dir fuzz
 each=$((seconds / ${#targets[@]}))
+# No time at all would mean for ever.
+[ "$each" -gt 0 ] || each=1
 crashed=()
 for target in "${targets[@]}"; do
     printf '\n== %s for %s s\n' "$target" "$each"
