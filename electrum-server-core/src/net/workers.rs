@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
@@ -138,7 +139,9 @@ impl Thread {
                 return;
             };
             drop(state);
-            job();
+            // When a piece of work fails, the others want to be done nonetheless. It owned all that it touched, and whoever
+            // waits learns of it, since the sender of its result is gone.
+            let _ = catch_unwind(AssertUnwindSafe(job));
         }
     }
 }
@@ -146,11 +149,6 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if !self.counts {
-            return;
-        }
-        if std::thread::panicking() {
-            // A piece of work failed; the others want to be done nonetheless.
-            self.queue.start();
             return;
         }
         // The runtime shuts down, and takes no more threads.
@@ -223,6 +221,32 @@ mod tests {
                 };
                 assert_eq!(done, expected);
             }
+        }
+    }
+
+    #[test]
+    fn work_that_fails_while_the_runtime_shuts_down_is_given_up() {
+        for _ in 0..200 {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let workers = Workers::new();
+            let done = runtime.block_on(workers.run(Place::Store, || -> () { panic!("it fails") }));
+            // The thread may still be on its way out.
+            drop(runtime);
+            assert_eq!(done, Err(NotDone));
+            assert_eq!(workers.store.state().threads, 0);
+        }
+    }
+
+    #[test]
+    fn work_for_a_runtime_that_is_gone_is_given_up() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (workers, handle) = (Workers::new(), runtime.handle().clone());
+        drop(runtime);
+        let _inside = handle.enter();
+        for _ in 0..2 {
+            let done = workers.run(Place::Store, || ()).now_or_never();
+            assert_eq!(done, Some(Err(NotDone)));
+            assert_eq!(workers.store.state().threads, 0);
         }
     }
 
