@@ -114,7 +114,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Transcript>, Failure> {
 
 macro_rules! transcripts {
     ($($name:literal)*) => {
-        &[$(($name, include_str!(concat!("transcripts/", $name, ".txt")))),*]
+        &[$(($name, include_str!(concat!("../../../../tests/transcripts/", $name, ".txt")))),*]
     };
 }
 

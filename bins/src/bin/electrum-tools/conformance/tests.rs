@@ -166,8 +166,7 @@ fn every_check_expects_something() {
 
 #[test]
 fn every_file_is_part_of_the_program() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/bin/electrum-tools/conformance/transcripts");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
     let files: BTreeSet<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| {
