@@ -224,7 +224,6 @@ impl Sync {
             let is_full =
                 full.is_none_or(|last| started.duration_since(last) >= self.options.full_interval);
             let outcome = self.round(is_full, on_event);
-            drop(waiting);
             let pause = match outcome {
                 Ok(outcome) => {
                     if std::mem::take(&mut away) {
@@ -261,6 +260,8 @@ impl Sync {
                 }
                 Err(error) => return Err(error),
             };
+            // Everything that the round has brought has been told by now.
+            drop(waiting);
             self.wakes.wait(pause);
         }
         Ok(())

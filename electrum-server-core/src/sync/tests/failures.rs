@@ -62,7 +62,6 @@ fn whichever_question_fails_is_asked_again() {
                     }
                 }
             };
-            // The round that publishes ends before it is known that all is well again.
             told.extend(running.settled());
             // The question that fails may be one of this very look: then the next one is well.
             if matches!(told.last(), Some(Told::Away)) {
