@@ -39,6 +39,9 @@ impl Stream for UnixStream {}
 
 impl Stream for TlsStream {}
 
+#[cfg(test)]
+impl Stream for tokio::io::DuplexStream {}
+
 /// Any stream.
 pub(super) type AnyStream = Box<dyn Stream>;
 
