@@ -5,6 +5,7 @@
 
 pub mod conversation;
 pub mod net;
+pub mod node;
 pub mod protocol;
 pub mod psbt_legacy;
 pub mod seed;
@@ -38,6 +39,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("seed_phrase", seed::phrase),
     ("server_core_block", server_core::block),
     ("server_core_block_files", server_core::block_files),
+    ("server_core_node", node::node_answers),
     ("server_core_piece", server_core::piece),
     ("server_core_proxy", server_core::proxy),
     ("server_core_rest", server_core::rest),

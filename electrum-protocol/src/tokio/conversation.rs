@@ -1,6 +1,5 @@
 //! Questions and answers of one connection: who waits for what, until when, and who listens.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Weak};
@@ -16,9 +15,8 @@ use super::subscription::Feed;
 use super::wire::Reader;
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::frame::FrameError;
-use crate::jsonrpc::ErrorObject;
 use crate::method::{Request, Response};
-use crate::net::{Config, alive, bearable, complaint_of, is_unread};
+use crate::net::{Config, alive, bearable, complaint_of};
 use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::Topic;
@@ -37,12 +35,7 @@ pub(super) struct Conversation {
     commands: mpsc::UnboundedReceiver<Command>,
     protocol: crate::Client,
     lines: mpsc::UnboundedSender<Vec<u8>>,
-    /// Each with the first request of its line.
-    waiting: HashMap<RequestId, (RequestId, Waiting)>,
-    /// How many requests of each line wait, by the first one of the line.
-    unanswered: HashMap<RequestId, usize>,
-    /// How many answers came since that do not say whose they are, and what the last of them means.
-    nameless: Option<(usize, RequestError)>,
+    waiting: HashMap<RequestId, Waiting>,
     /// When each is given up, in order; among them some that were answered long ago.
     deadlines: VecDeque<(Instant, RequestId)>,
     feeds: HashMap<Topic, Vec<Arc<Feed>>>,
@@ -58,7 +51,7 @@ pub(super) struct Conversation {
     /// Since when, and by which request, the server is asked for a sign of life.
     probe: Option<(Instant, RequestId)>,
     /// What the server last said about nothing in particular: often why it closes.
-    complaint: Option<ErrorObject>,
+    complaint: Option<String>,
 }
 
 /// However it ends, and be it that nobody polls it any more, who listens is told.
@@ -92,8 +85,6 @@ impl Conversation {
             protocol,
             lines,
             waiting: HashMap::new(),
-            unanswered: HashMap::new(),
-            nameless: None,
             deadlines: VecDeque::new(),
             feeds: HashMap::new(),
             topics: HashSet::new(),
@@ -108,14 +99,12 @@ impl Conversation {
     }
 
     /// Returns what the server last said about nothing in particular: often why it closes.
-    pub(super) fn take_complaint(&mut self) -> Option<ErrorObject> {
+    pub(super) fn take_complaint(&mut self) -> Option<String> {
         self.complaint.take()
     }
 
     /// Talks until nobody wants anything any more.
     pub(super) async fn talk(&mut self, reader: &mut Reader) -> io::Result<()> {
-        // Some may have come with the answer to the introduction.
-        self.take_events();
         loop {
             let wake = self.next_deadline();
             let at = wake.unwrap_or_else(Instant::now);
@@ -123,7 +112,9 @@ impl Conversation {
                 bytes = reader.read() => {
                     self.heard = Instant::now();
                     self.protocol.receive(bytes?);
-                    self.take_events();
+                    while let Some(event) = self.protocol.poll_event() {
+                        self.event(event);
+                    }
                 }
                 command = self.commands.recv() => match command {
                     Some(command) => self.command(command),
@@ -183,12 +174,12 @@ impl Conversation {
             .filter_map(|question| self.check(question))
             .map(|question| (question.request, question.reply))
             .unzip();
-        let (ids, bytes) = self.protocol.batch(&requests);
-        for ((id, request), reply) in ids.iter().zip(&requests).zip(replies) {
+        let (ids, line) = self.protocol.batch(&requests);
+        for ((id, request), reply) in ids.into_iter().zip(&requests).zip(replies) {
             let waiting = self.waiting_for(request)(reply);
-            self.wait(*id, *ids.first().unwrap_or(id), waiting);
+            self.wait(id, waiting);
         }
-        self.write(bytes);
+        self.write(line);
     }
 
     /// Answers a question that the version does not have, or gives it back.
@@ -205,15 +196,13 @@ impl Conversation {
 
     fn send(&mut self, request: Request, waiting: Waiting) -> RequestId {
         let (id, line) = self.protocol.request(request);
-        self.wait(id, id, waiting);
+        self.wait(id, waiting);
         self.write(line);
         id
     }
 
-    /// Waits for the answer to a request, in the line that begins with the request `line`.
-    fn wait(&mut self, id: RequestId, line: RequestId, waiting: Waiting) {
-        self.waiting.insert(id, (line, waiting));
-        *self.unanswered.entry(line).or_default() += 1;
+    fn wait(&mut self, id: RequestId, waiting: Waiting) {
+        self.waiting.insert(id, waiting);
         let deadline = after(self.request_timeout);
         self.deadlines.push_back((deadline, id));
     }
@@ -225,48 +214,27 @@ impl Conversation {
         }
     }
 
-    fn take_events(&mut self) {
-        while let Some(event) = self.protocol.poll_event() {
-            self.event(event);
-        }
-    }
-
     fn event(&mut self, event: Event) {
         match event {
             Event::Reply { id, result } => self.reply(id, result),
             Event::Notification(notification) => self.tell(&notification),
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
                 self.complaint = Some(complaint_of(&error));
-                if is_unread(&error) {
-                    self.nameless(RequestError::Server(error));
-                }
             }
             Event::Unexpected(UnexpectedMessage::Frame(FrameError::TooLong { max })) => {
-                self.nameless(RequestError::TooLong { max });
+                self.too_long(max);
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}
         }
     }
 
-    /// An answer that does not say whose it is: one that is not read, or to what the server did not read.
-    fn nameless(&mut self, error: RequestError) {
-        let before = self.nameless.take().map_or(0, |(count, _)| count);
-        self.nameless = Some((before + 1, error));
-        self.settle_nameless();
-    }
-
-    /// When as many such answers came as lines wait for one, these are theirs. Otherwise they are given up in time.
-    fn settle_nameless(&mut self) {
-        let all = |(count, _): &mut (usize, _)| !self.gave_up && *count >= self.unanswered.len();
-        let Some((_, error)) = self.nameless.take_if(all) else {
-            return;
-        };
-        self.probe = None;
-        let waiting: Vec<_> = self.waiting.keys().copied().collect();
-        for id in waiting {
+    /// An answer that is not read. Whose it is can be told when one request waits; others are given up in time.
+    fn too_long(&mut self, max: usize) {
+        let mut waiting = self.waiting.keys().filter(|_| !self.gave_up);
+        if let (Some(id), None) = (waiting.next().copied(), waiting.next()) {
             self.protocol.forget(id);
-            self.settle(id, Err(error.clone()));
+            self.settle(id, Err(RequestError::TooLong { max }));
         }
     }
 
@@ -293,26 +261,18 @@ impl Conversation {
     }
 
     fn reply(&mut self, id: RequestId, result: Result<Response, ReplyError>) {
-        self.probe.take_if(|(_, probe)| *probe == id);
+        if self.probe.is_some_and(|(_, probe)| probe == id) {
+            self.probe = None;
+        }
         self.settle(id, result.map_err(RequestError::from));
-        self.settle_nameless();
     }
 
     /// Hands a result to whoever waits for it.
     fn settle(&mut self, id: RequestId, result: Result<Response, RequestError>) {
-        let Some((line, waiting)) = self.waiting.remove(&id) else {
-            return;
-        };
-        if let Entry::Occupied(mut left) = self.unanswered.entry(line) {
-            *left.get_mut() -= 1;
-            if *left.get() == 0 {
-                left.remove();
-            }
-        }
-        let reply = match waiting {
-            Waiting::Nobody => return,
-            Waiting::Question(reply) => reply,
-            Waiting::Topic(reply, topic) => {
+        let reply = match self.waiting.remove(&id) {
+            None | Some(Waiting::Nobody) => return,
+            Some(Waiting::Question(reply)) => reply,
+            Some(Waiting::Topic(reply, topic)) => {
                 if result.is_ok() {
                     for listener in self.listeners() {
                         listener.forget(&topic);
@@ -321,7 +281,7 @@ impl Conversation {
                 }
                 reply
             }
-            Waiting::Subscription(reply, feed) => {
+            Some(Waiting::Subscription(reply, feed)) => {
                 match &result {
                     // What came before the answer is older than it.
                     Ok(_) => feed.forget(),

@@ -21,12 +21,10 @@ use crate::server::start;
 /// Little enough to be waited for.
 const SHORT: Duration = Duration::from_millis(100);
 /// The answer to an introduction.
-pub(crate) const WELCOME: &[u8] = b"{\"id\":0,\"result\":[\"x\",\"1.4\"]}\n";
+const WELCOME: &[u8] = b"{\"id\":0,\"result\":[\"x\",\"1.4\"]}\n";
 
 /// Does the same with every connection.
-pub(crate) fn play(
-    script: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
-) -> SocketAddr {
+fn play(script: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let script = Arc::new(script);
@@ -40,7 +38,7 @@ pub(crate) fn play(
 }
 
 /// Welcomes, and answers each line after that with what is sent at once.
-pub(crate) fn answering(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> SocketAddr {
+fn answering(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> SocketAddr {
     play(move |mut stream| {
         let lines = BufReader::new(stream.try_clone()?).lines();
         for (number, line) in lines.enumerate() {
@@ -76,7 +74,7 @@ fn news_about(script_hash: ScriptHash) -> String {
 }
 
 /// Tries with both clients, and returns their errors.
-pub(crate) async fn refused(config: &Config) -> [ConnectError; 2] {
+async fn refused(config: &Config) -> [ConnectError; 2] {
     let first = asynchronous::connect(config).await.map(drop).unwrap_err();
     let config = config.clone();
     let second = tokio::task::spawn_blocking(move || blocking::connect(&config).map(drop));

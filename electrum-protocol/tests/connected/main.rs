@@ -10,7 +10,6 @@ mod blocking;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;
-mod nameless;
 mod proxy;
 mod server;
 mod tls;

@@ -203,22 +203,50 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Makes an error that may pass.
+    /// Makes an error that may pass. The message becomes one line, of which 1000 characters are kept: it may hold words of
+    /// the node.
     pub fn transient(message: impl fmt::Display) -> Self {
         Self::Transient {
-            message: message.to_string(),
+            message: one_line(message),
         }
     }
 
-    /// Makes an error that will not pass.
+    /// Makes an error that will not pass. The message is kept as by [`transient`](Self::transient).
     pub fn permanent(message: impl fmt::Display) -> Self {
         Self::Permanent {
-            message: message.to_string(),
+            message: one_line(message),
         }
     }
 
     /// Whether asking again may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient { .. })
+    }
+}
+
+/// The longest message of an error, in characters.
+const MAX_MESSAGE: usize = 1000;
+
+/// Cuts a text that is too long, and replaces what is not fit for a line of a log.
+fn one_line(message: impl fmt::Display) -> String {
+    let text = message.to_string();
+    let printable = |char: char| if char.is_control() { ' ' } else { char };
+    let mut line: String = text.chars().take(MAX_MESSAGE).map(printable).collect();
+    if text.chars().nth(MAX_MESSAGE).is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_short_line() {
+        let error = SourceError::transient("a\nb\u{1b}[31m\u{9b}\u{e9}");
+        assert_eq!(error.to_string(), "a b [31m \u{e9}");
+        let error = SourceError::permanent("\u{e9}".repeat(1_000_000));
+        assert_eq!(error.to_string(), "\u{e9}".repeat(1000) + "...");
     }
 }

@@ -16,12 +16,15 @@ use serde_json::{Value, json};
 use super::Bitcoind;
 use super::parse::Btc;
 use super::rpc::{CallError, malformed};
-use crate::chain::{Node, NodeError, PackageOutcome};
+use crate::chain::{Node, NodeError, PackageOutcome, SourceError, txid_of};
 
 impl Node for Bitcoind {
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
+        let method = "sendrawtransaction";
         let hex = raw_tx.to_lower_hex_string();
-        Ok(self.shared.rpc.call("sendrawtransaction", &[json!(hex)])?)
+        let txid = self.shared.rpc.call(method, &[json!(hex)])?;
+        same_transaction(method, raw_tx, &txid).map_err(NodeError::Unavailable)?;
+        Ok(txid)
     }
 
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
@@ -33,8 +36,9 @@ impl Node for Bitcoind {
 
     fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
         let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
-        let verdicts: Vec<Verdict> = self.shared.rpc.call("testmempoolaccept", &[json!(hex)])?;
-        Ok(verdicts.into_iter().map(MempoolVerdict::from).collect())
+        let method = "testmempoolaccept";
+        let verdicts: Vec<Verdict> = self.shared.rpc.call(method, &[json!(hex)])?;
+        verdicts_on(raw_txs, verdicts).map_err(NodeError::Unavailable)
     }
 
     fn estimate_fee(
@@ -101,7 +105,10 @@ impl Node for Bitcoind {
     ) -> Result<Vec<u8>, NodeError> {
         let method = "getrawtransaction";
         let hex: String = self.shared.rpc.call(method, &lookup(txid, false, block))?;
-        Vec::from_hex(&hex).map_err(|error| NodeError::Unavailable(malformed(method, error)))
+        let raw_tx = Vec::from_hex(&hex)
+            .map_err(|error| NodeError::Unavailable(malformed(method, error)))?;
+        same_transaction(method, &raw_tx, txid).map_err(NodeError::Unavailable)?;
+        Ok(raw_tx)
     }
 
     fn verbose_transaction(
@@ -142,6 +149,36 @@ impl Bitcoind {
         RawJson::parse(result.get())
             .map_err(|error| NodeError::Unavailable(malformed(method, error)))
     }
+}
+
+/// Checks that a transaction and a txid of the node belong together.
+fn same_transaction(method: &str, raw_tx: &[u8], txid: &Txid) -> Result<(), SourceError> {
+    match txid_of(raw_tx) {
+        Some(own) if own == *txid => Ok(()),
+        Some(own) => Err(malformed(
+            method,
+            format_args!("transaction {own} is not {txid}"),
+        )),
+        None => Err(malformed(method, format_args!("{txid} has other bytes"))),
+    }
+}
+
+/// Checks that there is one verdict for each transaction.
+fn verdicts_on(
+    raw_txs: &[Vec<u8>],
+    verdicts: Vec<Verdict>,
+) -> Result<Vec<MempoolVerdict>, SourceError> {
+    let method = "testmempoolaccept";
+    let (count, expected) = (verdicts.len(), raw_txs.len());
+    if count != expected {
+        let why = format_args!("{count} verdicts, not {expected}");
+        return Err(malformed(method, why));
+    }
+    let check = |(verdict, raw_tx): (Verdict, &Vec<u8>)| {
+        same_transaction(method, raw_tx, &verdict.txid)?;
+        Ok(MempoolVerdict::from(verdict))
+    };
+    verdicts.into_iter().zip(raw_txs).map(check).collect()
 }
 
 /// Reads what matters to those who do not want the whole answer to `submitpackage`.
@@ -258,5 +295,27 @@ mod tests {
             (None, reason("package-too-many")),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn answers_belong_to_their_transactions() {
+        let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Bitcoin);
+        let raw_tx = bitcoin::consensus::serialize(&genesis.txdata[0]);
+        let txid = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
+        let own: Txid = txid.parse().unwrap();
+        let other: Txid = "11".repeat(32).parse().unwrap();
+        assert_eq!(same_transaction("x", &raw_tx, &own), Ok(()));
+        assert!(same_transaction("x", &raw_tx, &other).is_err());
+        assert!(same_transaction("x", &raw_tx[1..], &own).is_err());
+        let verdicts = |txids: &[Txid]| {
+            let verdict = |txid: &Txid| format!(r#"{{"txid": "{txid}", "wtxid": "{txid}"}}"#);
+            let verdicts: Vec<String> = txids.iter().map(verdict).collect();
+            serde_json::from_str(&format!("[{}]", verdicts.join(","))).unwrap()
+        };
+        let raw_txs = [raw_tx];
+        assert!(verdicts_on(&raw_txs, verdicts(&[own])).is_ok());
+        for wrong in [&[][..], &[other], &[own, own]] {
+            assert!(verdicts_on(&raw_txs, verdicts(wrong)).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -105,6 +105,7 @@ impl Rest {
             return Ok(None);
         };
         let headers = parse::parse_headers(&headers).map_err(|error| malformed(&path, error))?;
+        check_headers(&hash, count, &headers).map_err(|why| malformed(&path, why))?;
         Ok(Some(headers))
     }
 
@@ -137,4 +138,33 @@ pub(super) enum Offer {
 
 fn spent_path(hash: &BlockHash) -> String {
     format!("/rest/spenttxouts/{hash}.bin")
+}
+
+/// Checks that headers begin with the one that was asked for, and are not more; otherwise tells why they are wrong.
+fn check_headers(first: &BlockHash, count: u32, headers: &[Header]) -> Result<(), String> {
+    if headers.len() > count as usize {
+        return Err(format!("{} headers, not {count}", headers.len()));
+    }
+    match headers.first().map(Header::block_hash) {
+        Some(found) if found != *first => Err(format!("the first is {found}")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Network, constants::genesis_block};
+
+    use super::*;
+
+    #[test]
+    fn headers_are_those_that_were_asked_for() {
+        let header = genesis_block(Network::Regtest).header;
+        let (hash, other) = (header.block_hash(), header.prev_blockhash);
+        for good in [&[][..], &[header], &[header, header]] {
+            assert_eq!(check_headers(&hash, 2, good), Ok(()));
+        }
+        assert!(check_headers(&hash, 2, &[header; 3]).is_err());
+        assert!(check_headers(&other, 2, &[header]).is_err());
+    }
 }
