@@ -138,11 +138,13 @@ impl Outbox {
         envelope(&id, key, self.old, write, &mut answer);
         // With its comma, and both brackets of the array.
         if batch.bytes + answer.len() + 3 > self.max_response {
-            answer.clear();
+            // Gives the room of the long one back: it would be kept for as long as the batch is.
+            answer = Vec::new();
             let error = too_large(self.max_response);
             let write = |out: &mut Vec<u8>| error_to_json(&error, self.old, out);
             envelope(&id, "error", self.old, write, &mut answer);
         }
+        answer.shrink_to_fit();
         batch.bytes += answer.len() + 1;
         batch.missing -= 1;
         self.batched += answer.len() + 1;
@@ -223,4 +225,26 @@ fn error_to_json(error: &ErrorObject, old: bool, out: &mut Vec<u8>) {
 fn too_large(max: usize) -> ErrorObject {
     let message = format!("response too large (over {max} bytes)");
     ErrorObject::new(ErrorCode::INVALID_REQUEST, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_in_a_batch_takes_no_more_room_than_it_needs() {
+        let mut outbox = Outbox::new(10_000);
+        let batch = outbox.open_batch();
+        // Too long for every batch, too long for what is left of this one, and short.
+        for length in [1_000_000, 9000, 5000, 10].repeat(20) {
+            let address = outbox.address(Id::null(), Some(batch));
+            outbox.result(address, |out| out.resize(out.len() + length, b'1'));
+        }
+        let batch = &outbox.batches[&batch];
+        assert_eq!(batch.answers.len(), 80);
+        let room: usize = batch.answers.iter().flatten().map(Vec::capacity).sum();
+        let needed: usize = batch.answers.iter().flatten().map(Vec::len).sum();
+        assert!(needed < 10_000 + 80 * 150, "{needed}");
+        assert!(room <= 2 * needed, "{room}");
+    }
 }
