@@ -5,6 +5,7 @@ use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::sync::broadcast::error::RecvError;
@@ -201,14 +202,19 @@ impl Connection {
                 self.rest(&mut session).await?;
             }
             if self.drain_until.is_none() {
-                next = session.run(Place::Reactor, &self.services, self.wire.unsent());
-                if let Next::Needs(place) = next {
+                let turn = Turn::begin();
+                let unsent = self.wire.unsent();
+                let may_go_on = || !turn.is_over();
+                next = session.run_while(Place::Reactor, &self.services, unsent, &may_go_on);
+                if let Next::Needs(place) = next
+                    && place > Place::Reactor
+                {
                     (session, next) = self.work(session, place).await?;
                 }
                 let over = matches!(next, Next::Close(_));
                 self.send(&mut session);
                 // A refusal becomes the last thing that is sent.
-                if !over && self.settle(&mut session) {
+                if !over && self.settle(&mut session, &next) {
                     continue;
                 }
                 // A client that never lets us wait must not keep others waiting.
@@ -245,7 +251,7 @@ impl Connection {
     }
 
     /// Settles what the client costs. Returns whether the session has to say something about it.
-    fn settle(&mut self, session: &mut Session) -> bool {
+    fn settle(&mut self, session: &mut Session, next: &Next) -> bool {
         let now = Instant::now();
         let received = std::mem::take(&mut self.received);
         let sent = std::mem::take(&mut self.sent);
@@ -256,6 +262,8 @@ impl Connection {
         let cost = session.take_cost() + bytes as f64 * price::BYTE;
         match self.guest.charge(cost, now) {
             Verdict::Go => {}
+            // A group is delayed once, when it is done.
+            Verdict::Wait(_) if matches!(next, Next::Needs(_)) => {}
             Verdict::Wait(delay) => self.rest_until = now.checked_add(delay),
             Verdict::Leave(seconds) => {
                 self.services.metrics.reject(Rejection::Cost);
@@ -272,7 +280,8 @@ impl Connection {
         if partial > 0 && self.line_since.is_none() {
             self.line_since = Some(now);
         }
-        if self.buffer.set(partial + self.wire.unsent()) {
+        let answers = self.wire.unsent() + session.pending_output();
+        if self.buffer.set(partial + answers) {
             self.services.metrics.reject(Rejection::Buffers);
             let message = "the server has no memory left for so much unread data";
             session
@@ -323,7 +332,7 @@ impl Connection {
         let (reading, ready) = match next {
             Next::Input => (self.open, false),
             Next::Pause => (self.open, true),
-            // It holds a request that must be handled before anything else.
+            // It holds a request that is handled before anything else.
             Next::Needs(_) => return Ok(()),
             Next::Output | Next::Close(_) => (false, false),
         };
@@ -373,9 +382,9 @@ impl Connection {
         let services = self.services.clone();
         let workers = self.workers.clone();
         let mut work = pin!(workers.run(place, move || {
-            let begun = Instant::now();
-            let next = session.run(place, &services, unsent);
-            (session, next, begun.elapsed())
+            let turn = Turn::begin();
+            let next = session.run_while(place, &services, unsent, &|| !turn.is_over());
+            (session, next, turn.begun.elapsed())
         }));
         let done = loop {
             // The client may be silent for as long as it waits for us.
@@ -450,6 +459,26 @@ impl Connection {
         }
     }
 }
+
+/// What a session may do before others get their turn. One that has more to do stands in line again.
+struct Turn {
+    begun: Instant,
+}
+
+impl Turn {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.begun.elapsed() >= TURN
+    }
+}
+
+/// How long a turn is: much more than it costs to stand in line, much less than a client notices.
+const TURN: Duration = Duration::from_millis(10);
 
 /// Waits until the server shuts down, or is gone.
 async fn told(closing: &mut watch::Receiver<bool>) {

@@ -43,7 +43,7 @@ pub struct Limits {
     /// The most connections of a subnet at a time.
     pub max_subnet_connections: usize,
     /// How many bytes may be buffered for all clients together, of lines that are not complete and of answers that are
-    /// not read. Beyond it, clients for whom more than [`FAIR_BUFFER`] is buffered are closed.
+    /// not read, or not complete either. Beyond it, clients for whom more than [`FAIR_BUFFER`] is buffered are closed.
     pub max_buffered: usize,
     /// How many leading bits make a subnet of an IPv4 address.
     pub subnet_bits_v4: u8,

@@ -70,7 +70,7 @@ pub enum Next {
     Input,
     /// A client that reads: too much waits to be sent.
     Output,
-    /// To run in another place, before it is given anything else.
+    /// To run in another place, or once more in this one, before it is given anything else.
     Needs(Place),
     /// To run again; it may be given other things first.
     Pause,
@@ -80,6 +80,8 @@ pub enum Next {
 
 /// How many statuses are computed before other work gets its turn.
 const STATUSES_AT_A_TIME: usize = 512;
+/// How many are computed before it is asked whether others wait.
+const STATUSES_BETWEEN_LOOKS: usize = 64;
 
 impl Session {
     /// Begins a session.
@@ -148,6 +150,11 @@ impl Session {
         std::mem::take(&mut self.cost)
     }
 
+    /// Returns how many bytes of answers wait for the rest of their batch.
+    pub(crate) fn pending_output(&self) -> usize {
+        self.output.len() + self.server.pending_output()
+    }
+
     /// Adds what else the requests cost.
     pub fn add_cost(&mut self, cost: f64) {
         self.cost += cost;
@@ -170,7 +177,19 @@ impl Session {
     /// `place` says what may be waited for, `unsent` how many bytes were taken from the session but not by the client.
     /// In [`Place::Reactor`] it returns within microseconds; in the others it blocks.
     pub fn run(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
-        let next = self.answer_all(place, services, unsent);
+        self.run_while(place, services, unsent, &|| true)
+    }
+
+    /// Does the same, but no more than one request, or a few statuses, once `may_go_on` says no: others want to be served
+    /// as well. What is left belongs to the same group.
+    pub(crate) fn run_while(
+        &mut self,
+        place: Place,
+        services: &Services,
+        unsent: usize,
+        may_go_on: &dyn Fn() -> bool,
+    ) -> Next {
+        let next = self.answer_all(place, services, unsent, may_go_on);
         match next {
             // What comes next belongs to the same group.
             Next::Needs(_) => {}
@@ -180,7 +199,14 @@ impl Session {
     }
 
     /// Answers requests until there are none, then tells what changed.
-    fn answer_all(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+    fn answer_all(
+        &mut self,
+        place: Place,
+        services: &Services,
+        unsent: usize,
+        may_go_on: &dyn Fn() -> bool,
+    ) -> Next {
+        let mut has_answered = false;
         loop {
             if let Some(reason) = &self.over {
                 return Next::Close(reason.clone());
@@ -188,7 +214,11 @@ impl Session {
             if self.is_full(services, unsent) {
                 return Next::Output;
             }
+            if has_answered && self.held.is_some() && !may_go_on() {
+                return Next::Needs(place);
+            }
             if let Some((token, request)) = self.held.take() {
+                has_answered = true;
                 if let Some(result) = self.of_no_wallet(&request, services) {
                     let version = token.version();
                     let result = result.map_err(|error| reply::to_wire(&error, version));
@@ -213,7 +243,7 @@ impl Session {
             }
             match self.server.poll_event() {
                 Some(event) => self.note(event, services),
-                None => return self.tell_news(place, services, unsent),
+                None => return self.tell_news(place, services, unsent, may_go_on),
             }
         }
     }
@@ -351,7 +381,13 @@ impl Session {
     }
 
     /// Tells the client what changed.
-    fn tell_news(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+    fn tell_news(
+        &mut self,
+        place: Place,
+        services: &Services,
+        unsent: usize,
+        may_go_on: &dyn Fn() -> bool,
+    ) -> Next {
         if std::mem::take(&mut self.news) {
             self.view(services);
         }
@@ -359,6 +395,7 @@ impl Session {
             services.metrics.notifications.add(1);
             self.server.notify(&notification);
         }
+        let mut computed = 0;
         while self.subscriptions.has_marks() {
             if place < Place::Store {
                 return Next::Needs(Place::Store);
@@ -367,7 +404,8 @@ impl Session {
                 return Next::Output;
             }
             let view = self.view(services);
-            for script_hash in self.subscriptions.take_marks(STATUSES_AT_A_TIME) {
+            computed += STATUSES_BETWEEN_LOOKS;
+            for script_hash in self.subscriptions.take_marks(STATUSES_BETWEEN_LOOKS) {
                 // Without a limit: a history that outgrows it is still news, and an error to whoever asks for it.
                 let answers = services.answers();
                 let known = answers.status(&script_hash, view.sequence());
@@ -388,7 +426,8 @@ impl Session {
                     Err(error) => return self.give_up(&error),
                 }
             }
-            if self.subscriptions.has_marks() {
+            let is_enough = computed >= STATUSES_AT_A_TIME || !may_go_on();
+            if is_enough && self.subscriptions.has_marks() {
                 return Next::Pause;
             }
         }

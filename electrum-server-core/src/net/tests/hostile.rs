@@ -1,6 +1,7 @@
 //! Clients that mean harm. Each test has a healthy client beside them that must not notice, and looks at what they make
 //! the server hold.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use electrum_protocol::ErrorCode;
@@ -381,6 +382,46 @@ async fn batches_that_are_bombs() {
     }
     assert!(metrics.buffered() < 3_000_000);
     healthy.was_served_well().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_work_of_some_does_not_keep_others_waiting_until_it_is_done() {
+    let stage = Stage::with(
+        About::default(),
+        Limits {
+            cost_hard: 0.0,
+            ..limits()
+        },
+    );
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    // So each question is a turn.
+    stage.node.thinks.store(15, Ordering::Relaxed);
+    let ask = |id: usize| {
+        format!(
+            "{{\"id\":{id},\"method\":\"blockchain.transaction.get\",\"params\":[\"{id:064x}\"]}}"
+        )
+    };
+    let batch: Vec<String> = (0..100).map(ask).collect();
+    let batch = format!("[{}]\n", batch.join(","));
+    let mut hostile = Vec::new();
+    for _ in 0..20 {
+        let mut stream = connect_from(HOSTILE, to).await;
+        stream.write_all(batch.as_bytes()).await.unwrap();
+        hostile.push(stream);
+    }
+    let asked = || stage.node.asked().len();
+    until("every thread has something to do", || asked() > 40).await;
+    let mut healthy = connect_from(HEALTHY, to).await;
+    let before = asked();
+    healthy.write_all(ask(7).as_bytes()).await.unwrap();
+    healthy.write_all(b"\n").await.unwrap();
+    assert_eq!(code(&read_line(&mut healthy).await), Some(2));
+    // Those who stood in line before it had their turn, and no more than a few of them another one.
+    let between = asked() - before;
+    assert!(between < 500, "{between}");
+    drop(hostile);
     running.stop().await;
 }
 

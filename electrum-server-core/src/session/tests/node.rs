@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bitcoin::{Amount, BlockHash, Transaction, Txid, consensus};
 use electrum_protocol::method::mempool::MempoolFees;
@@ -17,6 +18,8 @@ type Place = Option<BlockHash>;
 #[derive(Default)]
 pub(crate) struct TestNode {
     pub(crate) away: AtomicBool,
+    /// How many milliseconds it thinks before it answers.
+    pub(crate) thinks: AtomicU64,
     transactions: Mutex<HashMap<(Txid, Place), Vec<u8>>>,
     /// What it says to the next broadcast.
     broadcast: Mutex<Option<Result<Txid, NodeError>>>,
@@ -50,6 +53,8 @@ impl TestNode {
 
     fn ask(&self, question: String) -> Result<(), NodeError> {
         self.asked.lock().unwrap().push(question);
+        let thinks = Duration::from_millis(self.thinks.load(Ordering::Relaxed));
+        std::thread::sleep(thinks);
         if self.away.load(Ordering::Relaxed) {
             let error = SourceError::transient("cannot read /home/satoshi/.bitcoin/.cookie");
             return Err(NodeError::Unavailable(error));

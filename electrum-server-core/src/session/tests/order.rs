@@ -214,6 +214,45 @@ fn a_batch_has_one_view() {
     );
 }
 
+/// A group that is interrupted, because others wait, goes on where it was and from the view that it began with.
+#[test]
+fn a_group_may_take_several_turns() {
+    let mut stage = Stage::new();
+    let mut talk = stage.talk();
+    let before = [1, 2, 1].map(|n| subscribed(&stage, u32::from(n), n));
+    let batch: Vec<String> = [1, 2, 1]
+        .map(|n| request(u32::from(n), "subscribe", n))
+        .into();
+    talk.session
+        .receive(format!("[{}]\n{}", batch.join(","), request(3, "get_balance", 3)).as_bytes());
+    talk.session.receive(
+        b"\n{\"id\":4,\"method\":\"server.ping\"}\n{\"id\":5,\"method\":\"server.ping\"}\n",
+    );
+    let turn = |talk: &mut Talk, place| {
+        let next = talk.session.run_while(place, &talk.services, 0, &|| false);
+        (next, talk.hear())
+    };
+    let more = |place| (Next::Needs(place), Vec::new());
+    assert_eq!(turn(&mut talk, Place::Reactor), more(Place::Store));
+    assert_eq!(turn(&mut talk, Place::Store), more(Place::Store));
+    assert!(talk.session.pending_output() > 0);
+    stage.mine(1, &[]);
+    stage.mine(2, &[]);
+    assert_eq!(turn(&mut talk, Place::Store), more(Place::Store));
+    let (next, lines) = turn(&mut talk, Place::Store);
+    assert_eq!(lines, [format!("[{}]", before.join(","))]);
+    assert_eq!(next, Next::Needs(Place::Store));
+    // Three single requests are left.
+    for next in [
+        Next::Needs(Place::Store),
+        Next::Needs(Place::Store),
+        Next::Input,
+    ] {
+        let (ended, lines) = turn(&mut talk, Place::Store);
+        assert_eq!((ended, lines.len()), (next, 1));
+    }
+}
+
 #[test]
 fn answers_come_in_the_order_of_the_requests() {
     let stage = Stage::new();
