@@ -155,6 +155,8 @@ pub struct ScriptSync<K> {
     below: BTreeMap<u32, Header>,
     /// The checkpoint that those are proven under.
     checkpoint: Option<Checkpoint>,
+    /// Which transactions wait for the header of a height under the checkpoint. Some may have gone since.
+    waiting: BTreeMap<u32, BTreeSet<Txid>>,
     wanted: BTreeSet<Want>,
     asked: BTreeSet<Want>,
 }
@@ -177,6 +179,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
             bytes: 0,
             below: BTreeMap::new(),
             checkpoint: None,
+            waiting: BTreeMap::new(),
             wanted: BTreeSet::new(),
             asked: BTreeSet::new(),
         })
@@ -274,6 +277,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
         self.version = version;
         self.asked.clear();
         self.wanted.clear();
+        self.waiting.clear();
         for (script_hash, watched) in &mut self.scripts {
             watched.told = None;
             watched.told_again = false;
@@ -338,6 +342,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
         if self.header(height, headers).is_some() {
             want(&mut self.wanted, &self.asked, Want::Proof(txid));
         } else if self.checkpoint.is_some_and(provable) {
+            self.waiting.entry(height).or_default().insert(txid);
             want(&mut self.wanted, &self.asked, Want::Header(height));
         }
     }

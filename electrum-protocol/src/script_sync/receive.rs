@@ -320,7 +320,9 @@ impl<K: Ord + Clone> ScriptSync<K> {
         };
         checkpoint.verify_header(height, response)?;
         self.below.insert(height, response.header);
-        self.want_proofs(headers);
+        for txid in self.waiting.remove(&height).unwrap_or_default() {
+            self.want_proof(txid, headers);
+        }
         Ok(Progress::Header { height })
     }
 

@@ -1,0 +1,107 @@
+//! What a wallet costs is in proportion to what it has.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
+
+use std::cell::Cell;
+
+use electrum_protocol::bitcoin::block::Header;
+use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
+use electrum_protocol::bitcoin::{Network, ScriptBuf, Txid, constants};
+use electrum_protocol::header_chain::Checkpoint;
+use electrum_protocol::method::block::HeaderResponse;
+use electrum_protocol::script_sync::{Config, Headers};
+use electrum_protocol::{
+    CheckpointProof, Confirmation, HistoryEntry, ProtocolVersion, Request, Response, ScriptSync,
+    merkle, status,
+};
+
+/// None is known, all can be proven, and it is counted how often one was looked for.
+struct Below {
+    checkpoint: Checkpoint,
+    looked: Cell<usize>,
+}
+
+impl Headers for Below {
+    fn height(&self) -> u32 {
+        self.checkpoint.height
+    }
+
+    fn header(&self, _: u32) -> Option<Header> {
+        self.looked.set(self.looked.get() + 1);
+        None
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Some(self.checkpoint)
+    }
+}
+
+/// Returns how often a header is looked for on the way to the proofs of so many transactions, each in a block of its own.
+fn looked_for(count: u32) -> usize {
+    let genesis = constants::genesis_block(Network::Regtest).header;
+    let header = |height: u32| Header {
+        nonce: height,
+        ..genesis
+    };
+    let leaves: Vec<_> = (0..=count)
+        .map(|height| header(height).block_hash().to_raw_hash())
+        .collect();
+    let root = merkle::root(&leaves).unwrap();
+    let headers = Below {
+        checkpoint: Checkpoint {
+            height: count,
+            root,
+        },
+        looked: Cell::new(0),
+    };
+    let history: Vec<_> = (1..=count)
+        .map(|height| HistoryEntry {
+            txid: Txid::from_raw_hash(sha256d::Hash::hash(&height.to_le_bytes())),
+            confirmation: Confirmation::Block(height),
+            fee: None,
+        })
+        .collect();
+    let mut wallet = ScriptSync::new(ProtocolVersion::V1_4, Config::default()).unwrap();
+    let scripts = vec![ScriptBuf::from_bytes(vec![0x51])];
+    wallet.add_keychain((), u32::MAX, scripts).unwrap();
+    let mut proofs = 0;
+    while let Some(request) = wallet.poll_request() {
+        let response = match &request {
+            Request::ScripthashSubscribe(_) => {
+                Response::ScripthashSubscribe(status::status(&history))
+            }
+            Request::ScripthashGetHistory(_) => Response::ScripthashGetHistory(history.clone()),
+            Request::BlockHeader(asked) => {
+                let height = asked.height;
+                let (branch, root) = merkle::branch(&leaves, height as usize).unwrap();
+                Response::BlockHeader(HeaderResponse {
+                    header: header(height),
+                    proof: Some(CheckpointProof { branch, root }),
+                })
+            }
+            Request::TransactionGet(_) => {
+                wallet.refused(&request, &headers);
+                continue;
+            }
+            // Its answer takes its time.
+            Request::TransactionGetMerkle(_) => {
+                proofs += 1;
+                continue;
+            }
+            other => panic!("{other:?}"),
+        };
+        wallet.answer(&request, response, &headers).unwrap();
+    }
+    assert_eq!(proofs, count);
+    headers.looked.get()
+}
+
+#[test]
+fn each_header_that_is_proven_concerns_those_in_its_block() {
+    let (few, many) = (looked_for(50), looked_for(500));
+    assert!(many <= 10 * few, "{many} instead of {few} for a tenth");
+}
