@@ -13,7 +13,7 @@ use anyhow::{Result, bail, ensure};
 use bitcoin::{Network, ScriptBuf};
 use electrum_protocol::header_chain::Limits;
 use electrum_protocol::method::headers;
-use electrum_protocol::net::Config;
+use electrum_protocol::net::{Config, ConnectError};
 use electrum_protocol::tokio::Client;
 use electrum_protocol::{
     Batch, HeaderChain, HeaderSync, Notification, Request, RequestError, Response, ScriptSync, Tip,
@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
         };
         let transient = match error.downcast_ref() {
             Some(error) => RequestError::is_transient(error),
-            None => error.is::<electrum_protocol::net::ConnectError>(),
+            None => error.downcast_ref().is_some_and(ConnectError::is_transient),
         };
         ensure!(transient, error);
         println!("{error:#}; trying again");
