@@ -14,7 +14,7 @@ use crate::version::ProtocolVersion;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The server refused. What it says is text of a stranger.
+    /// The server refused, the request or the array that it was in. What it says is text of a stranger.
     #[error("the server answers: {0}")]
     Server(#[source] ErrorObject),
     /// The server sent a result that the protocol does not know.
@@ -34,8 +34,9 @@ pub enum RequestError {
         /// The method.
         method: Method,
     },
-    /// The answer is longer than what is read (`max_line` of the configuration). This is known when no other request can
-    /// be meant; otherwise the answer just does not come.
+    /// The answer is longer than what is read (`max_line` of the configuration), and so for all requests of an array, which
+    /// are answered together: fewer at a time may do. This is known when no others can be meant; otherwise the answer just
+    /// does not come.
     #[error("the answer is longer than {max} bytes")]
     TooLong {
         /// How many bytes are read.
@@ -44,7 +45,8 @@ pub enum RequestError {
     /// No answer came in time. The connection may still be good.
     #[error("no answer in time")]
     TimedOut,
-    /// The connection is lost, and every request on it with it.
+    /// The connection is lost, and every request on it with it. When the server said why,
+    /// [`server_error`](Self::server_error) has it.
     #[error("the connection is lost: {0}")]
     Disconnected(#[source] Arc<io::Error>),
 }
@@ -64,10 +66,11 @@ impl RequestError {
         }
     }
 
-    /// Returns what the server refused with.
+    /// Returns what the server refused with, or what it said before it closed the connection.
     pub fn server_error(&self) -> Option<&ErrorObject> {
         match self {
             Self::Server(error) => Some(error),
+            Self::Disconnected(error) => error.get_ref()?.downcast_ref(),
             _ => None,
         }
     }

@@ -33,9 +33,10 @@ use std::time::{Duration, Instant};
 use crate::batch::{Batch, Replies};
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::frame::FrameError;
+use crate::jsonrpc::ErrorObject;
 use crate::method::server::VersionResponse;
 use crate::method::{Call, Request, Response};
-use crate::net::{Config, ConnectError, News, alive, bearable, complaint_of};
+use crate::net::{Config, ConnectError, News, alive, bearable, complaint_of, explained, is_unread};
 use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::{Subscribe, Topic};
@@ -101,9 +102,9 @@ pub struct Client {
     topics: HashSet<Topic>,
     news: News,
     /// What the server last said about nothing in particular: often why it closes.
-    complaint: Option<String>,
-    /// The greatest length of a line, when there was one that is longer.
-    too_long: Option<usize>,
+    complaint: Option<ErrorObject>,
+    /// What an answer means that does not say whose it is: one that is not read, or to what the server did not read.
+    nameless: Option<RequestError>,
     /// Whether an answer may still come that nobody waits for any more.
     gave_up: bool,
     lost: Option<Arc<io::Error>>,
@@ -127,7 +128,7 @@ impl Client {
             topics: HashSet::new(),
             news: News::default(),
             complaint: None,
-            too_long: None,
+            nameless: None,
             gave_up: false,
             lost: None,
         };
@@ -140,6 +141,9 @@ impl Client {
                 while let Some(event) = client.protocol.poll_event() {
                     match event {
                         Event::Negotiated { result, .. } => return Ok(result),
+                        Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
+                            return Ok(Err(ReplyError::Server(error)));
+                        }
                         event => client.take(event),
                     }
                 }
@@ -352,14 +356,15 @@ impl Client {
 
     /// Reads until all of these are answered.
     fn wait_for(&mut self, ids: &[RequestId], deadline: Instant) -> Result<(), RequestError> {
-        self.too_long = None;
+        self.nameless = None;
         loop {
             self.take_all();
             if ids.iter().all(|id| self.replies.contains_key(id)) {
                 return Ok(());
             }
-            if let (Some(max), false) = (self.too_long, self.gave_up) {
-                return Err(RequestError::TooLong { max });
+            // One line at a time waits for an answer.
+            if let (Some(error), false) = (self.nameless.take(), self.gave_up) {
+                return Err(error);
             }
             self.read(deadline)?;
         }
@@ -376,8 +381,12 @@ impl Client {
             None => {
                 self.protocol.forget(id);
                 self.subscribing.remove(&id);
-                // Of what is too long nothing more comes.
-                self.gave_up |= !matches!(failure, Some(RequestError::TooLong { .. }));
+                // Behind such an answer nothing more comes.
+                let nameless = matches!(
+                    failure,
+                    Some(RequestError::TooLong { .. } | RequestError::Server(_))
+                );
+                self.gave_up |= !nameless;
                 Err(failure.unwrap_or(RequestError::TimedOut))
             }
         }
@@ -408,9 +417,12 @@ impl Client {
             }
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
                 self.complaint = Some(complaint_of(&error));
+                if is_unread(&error) {
+                    self.nameless = Some(RequestError::Server(error));
+                }
             }
             Event::Unexpected(UnexpectedMessage::Frame(FrameError::TooLong { max })) => {
-                self.too_long = Some(max);
+                self.nameless = Some(RequestError::TooLong { max });
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}
@@ -448,11 +460,7 @@ impl Client {
 
     fn lose(&mut self, error: io::Error) -> RequestError {
         self.take_all();
-        let error = match self.complaint.take() {
-            Some(complaint) => io::Error::new(error.kind(), complaint),
-            None => error,
-        };
-        let error = Arc::new(error);
+        let error = Arc::new(explained(error, self.complaint.take()));
         self.lost = Some(error.clone());
         RequestError::Disconnected(error)
     }

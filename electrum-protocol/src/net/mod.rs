@@ -22,9 +22,10 @@ pub(crate) use news::News;
 use std::io;
 use std::time::Duration;
 
-use crate::jsonrpc::ErrorObject;
+use crate::jsonrpc::{ErrorCode, ErrorObject};
 use crate::method::server::{Banner, Ping};
 use crate::method::{Method, Request};
+use crate::raw_json::RawJson;
 use crate::version::ProtocolVersion;
 
 /// Returns a request that shows that both are there. Before protocol 1.2 there is no ping.
@@ -56,6 +57,27 @@ pub(crate) fn unreachable(authority: &str, error: io::Error) -> ConnectError {
 }
 
 /// Returns what a server said before it closed: text of a stranger, cut when it is long.
-pub(crate) fn complaint_of(error: &ErrorObject) -> String {
-    error.to_string().chars().take(300).collect()
+pub(crate) fn complaint_of(error: &ErrorObject) -> ErrorObject {
+    let short = |data: &&RawJson| data.get().len() <= LONGEST_COMPLAINT;
+    ErrorObject {
+        code: error.code,
+        message: error.message.chars().take(LONGEST_COMPLAINT).collect(),
+        data: error.data.as_ref().filter(short).cloned(),
+    }
+}
+
+const LONGEST_COMPLAINT: usize = 300;
+
+/// Puts what the server last said in the place of what the system says, if it said anything.
+pub(crate) fn explained(error: io::Error, complaint: Option<ErrorObject>) -> io::Error {
+    match complaint {
+        Some(complaint) => io::Error::new(error.kind(), complaint),
+        None => error,
+    }
+}
+
+/// Tells whether an error that names no request answers one that the server did not read, such as an array that is too
+/// long for it (JSON-RPC 2.0, section 5). Others say why the connection will end.
+pub(crate) fn is_unread(error: &ErrorObject) -> bool {
+    [ErrorCode::PARSE_ERROR, ErrorCode::INVALID_REQUEST].contains(&error.code)
 }

@@ -16,10 +16,10 @@ use super::conversation::Conversation;
 use super::news::Everything;
 use super::subscription::Feed;
 use super::wire::{Reader, Wire, Writer};
-use crate::client::{Event, UnexpectedMessage};
+use crate::client::{Event, ReplyError, UnexpectedMessage};
 use crate::method::server::VersionResponse;
 use crate::method::{Request, Response};
-use crate::net::{Config, ConnectError, bearable, complaint_of};
+use crate::net::{Config, ConnectError, bearable, explained};
 use crate::request_error::RequestError;
 
 /// The connection of a [`Client`]: nothing moves unless it is polled.
@@ -80,22 +80,18 @@ pub(super) async fn introduce(
     let (_, introduction) = protocol.introduce(&config.client_name, config.versions);
     let negotiate = async {
         writer.write(&mut vec![introduction]).await?;
-        let mut complaint = None;
         loop {
             while let Some(event) = protocol.poll_event() {
                 match event {
                     Event::Negotiated { result, .. } => return Ok(result),
                     Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
-                        complaint = Some(complaint_of(&error));
+                        return Ok(Err(ReplyError::Server(error)));
                     }
                     // Nothing else was asked for yet.
                     _ => {}
                 }
             }
-            match reader.read().await {
-                Ok(bytes) => protocol.receive(bytes),
-                Err(error) => return Err(explained(error, complaint)),
-            }
+            protocol.receive(reader.read().await?);
         }
     };
     let server = match timeout_at(deadline, negotiate).await {
@@ -180,11 +176,3 @@ async fn run(
 
 /// How many lines are written at a time.
 const MOST_LINES: usize = 64;
-
-/// What the server last said is better than that it closed.
-fn explained(error: io::Error, complaint: Option<String>) -> io::Error {
-    match complaint {
-        Some(complaint) => io::Error::new(error.kind(), complaint),
-        None => error,
-    }
-}

@@ -1,5 +1,6 @@
 //! Questions and answers of one connection: who waits for what, until when, and who listens.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Weak};
@@ -15,8 +16,9 @@ use super::subscription::Feed;
 use super::wire::Reader;
 use crate::client::{Event, ReplyError, RequestId, UnexpectedMessage};
 use crate::frame::FrameError;
+use crate::jsonrpc::ErrorObject;
 use crate::method::{Request, Response};
-use crate::net::{Config, alive, bearable, complaint_of};
+use crate::net::{Config, alive, bearable, complaint_of, is_unread};
 use crate::notification::Notification;
 use crate::request_error::RequestError;
 use crate::subscription::Topic;
@@ -35,7 +37,12 @@ pub(super) struct Conversation {
     commands: mpsc::UnboundedReceiver<Command>,
     protocol: crate::Client,
     lines: mpsc::UnboundedSender<Vec<u8>>,
-    waiting: HashMap<RequestId, Waiting>,
+    /// Each with the first request of its line.
+    waiting: HashMap<RequestId, (RequestId, Waiting)>,
+    /// How many requests of each line wait, by the first one of the line.
+    unanswered: HashMap<RequestId, usize>,
+    /// How many answers came since that do not say whose they are, and what the last of them means.
+    nameless: Option<(usize, RequestError)>,
     /// When each is given up, in order; among them some that were answered long ago.
     deadlines: VecDeque<(Instant, RequestId)>,
     feeds: HashMap<Topic, Vec<Arc<Feed>>>,
@@ -51,7 +58,7 @@ pub(super) struct Conversation {
     /// Since when, and by which request, the server is asked for a sign of life.
     probe: Option<(Instant, RequestId)>,
     /// What the server last said about nothing in particular: often why it closes.
-    complaint: Option<String>,
+    complaint: Option<ErrorObject>,
 }
 
 /// However it ends, and be it that nobody polls it any more, who listens is told.
@@ -85,6 +92,8 @@ impl Conversation {
             protocol,
             lines,
             waiting: HashMap::new(),
+            unanswered: HashMap::new(),
+            nameless: None,
             deadlines: VecDeque::new(),
             feeds: HashMap::new(),
             topics: HashSet::new(),
@@ -99,12 +108,14 @@ impl Conversation {
     }
 
     /// Returns what the server last said about nothing in particular: often why it closes.
-    pub(super) fn take_complaint(&mut self) -> Option<String> {
+    pub(super) fn take_complaint(&mut self) -> Option<ErrorObject> {
         self.complaint.take()
     }
 
     /// Talks until nobody wants anything any more.
     pub(super) async fn talk(&mut self, reader: &mut Reader) -> io::Result<()> {
+        // Some may have come with the answer to the introduction.
+        self.take_events();
         loop {
             let wake = self.next_deadline();
             let at = wake.unwrap_or_else(Instant::now);
@@ -112,9 +123,7 @@ impl Conversation {
                 bytes = reader.read() => {
                     self.heard = Instant::now();
                     self.protocol.receive(bytes?);
-                    while let Some(event) = self.protocol.poll_event() {
-                        self.event(event);
-                    }
+                    self.take_events();
                 }
                 command = self.commands.recv() => match command {
                     Some(command) => self.command(command),
@@ -174,12 +183,12 @@ impl Conversation {
             .filter_map(|question| self.check(question))
             .map(|question| (question.request, question.reply))
             .unzip();
-        let (ids, line) = self.protocol.batch(&requests);
-        for ((id, request), reply) in ids.into_iter().zip(&requests).zip(replies) {
+        let (ids, bytes) = self.protocol.batch(&requests);
+        for ((id, request), reply) in ids.iter().zip(&requests).zip(replies) {
             let waiting = self.waiting_for(request)(reply);
-            self.wait(id, waiting);
+            self.wait(*id, *ids.first().unwrap_or(id), waiting);
         }
-        self.write(line);
+        self.write(bytes);
     }
 
     /// Answers a question that the version does not have, or gives it back.
@@ -196,13 +205,15 @@ impl Conversation {
 
     fn send(&mut self, request: Request, waiting: Waiting) -> RequestId {
         let (id, line) = self.protocol.request(request);
-        self.wait(id, waiting);
+        self.wait(id, id, waiting);
         self.write(line);
         id
     }
 
-    fn wait(&mut self, id: RequestId, waiting: Waiting) {
-        self.waiting.insert(id, waiting);
+    /// Waits for the answer to a request, in the line that begins with the request `line`.
+    fn wait(&mut self, id: RequestId, line: RequestId, waiting: Waiting) {
+        self.waiting.insert(id, (line, waiting));
+        *self.unanswered.entry(line).or_default() += 1;
         let deadline = after(self.request_timeout);
         self.deadlines.push_back((deadline, id));
     }
@@ -214,27 +225,48 @@ impl Conversation {
         }
     }
 
+    fn take_events(&mut self) {
+        while let Some(event) = self.protocol.poll_event() {
+            self.event(event);
+        }
+    }
+
     fn event(&mut self, event: Event) {
         match event {
             Event::Reply { id, result } => self.reply(id, result),
             Event::Notification(notification) => self.tell(&notification),
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
                 self.complaint = Some(complaint_of(&error));
+                if is_unread(&error) {
+                    self.nameless(RequestError::Server(error));
+                }
             }
             Event::Unexpected(UnexpectedMessage::Frame(FrameError::TooLong { max })) => {
-                self.too_long(max);
+                self.nameless(RequestError::TooLong { max });
             }
             // Not asked for, or given up.
             Event::Negotiated { .. } | Event::Unexpected(_) => {}
         }
     }
 
-    /// An answer that is not read. Whose it is can be told when one request waits; others are given up in time.
-    fn too_long(&mut self, max: usize) {
-        let mut waiting = self.waiting.keys().filter(|_| !self.gave_up);
-        if let (Some(id), None) = (waiting.next().copied(), waiting.next()) {
+    /// An answer that does not say whose it is: one that is not read, or to what the server did not read.
+    fn nameless(&mut self, error: RequestError) {
+        let before = self.nameless.take().map_or(0, |(count, _)| count);
+        self.nameless = Some((before + 1, error));
+        self.settle_nameless();
+    }
+
+    /// When as many such answers came as lines wait for one, these are theirs. Otherwise they are given up in time.
+    fn settle_nameless(&mut self) {
+        let all = |(count, _): &mut (usize, _)| !self.gave_up && *count >= self.unanswered.len();
+        let Some((_, error)) = self.nameless.take_if(all) else {
+            return;
+        };
+        self.probe = None;
+        let waiting: Vec<_> = self.waiting.keys().copied().collect();
+        for id in waiting {
             self.protocol.forget(id);
-            self.settle(id, Err(RequestError::TooLong { max }));
+            self.settle(id, Err(error.clone()));
         }
     }
 
@@ -261,18 +293,26 @@ impl Conversation {
     }
 
     fn reply(&mut self, id: RequestId, result: Result<Response, ReplyError>) {
-        if self.probe.is_some_and(|(_, probe)| probe == id) {
-            self.probe = None;
-        }
+        self.probe.take_if(|(_, probe)| *probe == id);
         self.settle(id, result.map_err(RequestError::from));
+        self.settle_nameless();
     }
 
     /// Hands a result to whoever waits for it.
     fn settle(&mut self, id: RequestId, result: Result<Response, RequestError>) {
-        let reply = match self.waiting.remove(&id) {
-            None | Some(Waiting::Nobody) => return,
-            Some(Waiting::Question(reply)) => reply,
-            Some(Waiting::Topic(reply, topic)) => {
+        let Some((line, waiting)) = self.waiting.remove(&id) else {
+            return;
+        };
+        if let Entry::Occupied(mut left) = self.unanswered.entry(line) {
+            *left.get_mut() -= 1;
+            if *left.get() == 0 {
+                left.remove();
+            }
+        }
+        let reply = match waiting {
+            Waiting::Nobody => return,
+            Waiting::Question(reply) => reply,
+            Waiting::Topic(reply, topic) => {
                 if result.is_ok() {
                     for listener in self.listeners() {
                         listener.forget(&topic);
@@ -281,7 +321,7 @@ impl Conversation {
                 }
                 reply
             }
-            Some(Waiting::Subscription(reply, feed)) => {
+            Waiting::Subscription(reply, feed) => {
                 match &result {
                     // What came before the answer is older than it.
                     Ok(_) => feed.forget(),

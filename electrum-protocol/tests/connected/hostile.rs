@@ -21,10 +21,12 @@ use crate::server::start;
 /// Little enough to be waited for.
 const SHORT: Duration = Duration::from_millis(100);
 /// The answer to an introduction.
-const WELCOME: &[u8] = b"{\"id\":0,\"result\":[\"x\",\"1.4\"]}\n";
+pub(crate) const WELCOME: &[u8] = b"{\"id\":0,\"result\":[\"x\",\"1.4\"]}\n";
 
 /// Does the same with every connection.
-fn play(script: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn play(
+    script: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let script = Arc::new(script);
@@ -38,7 +40,7 @@ fn play(script: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) ->
 }
 
 /// Welcomes, and answers each line after that with what is sent at once.
-fn answering(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn answering(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> SocketAddr {
     play(move |mut stream| {
         let lines = BufReader::new(stream.try_clone()?).lines();
         for (number, line) in lines.enumerate() {
@@ -74,7 +76,7 @@ fn news_about(script_hash: ScriptHash) -> String {
 }
 
 /// Tries with both clients, and returns their errors.
-async fn refused(config: &Config) -> [ConnectError; 2] {
+pub(crate) async fn refused(config: &Config) -> [ConnectError; 2] {
     let first = asynchronous::connect(config).await.map(drop).unwrap_err();
     let config = config.clone();
     let second = tokio::task::spawn_blocking(move || blocking::connect(&config).map(drop));
