@@ -58,10 +58,11 @@ const OTHER_FILES: u64 = 1500;
 
 /// Lets this process have as many open files as it may.
 fn raise_file_limit(clients: usize) {
+    let needed = OTHER_FILES.saturating_add(clients as u64);
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit >= OTHER_FILES + clients as u64 => debug!("may open {limit} files"),
+        Ok(limit) if limit >= needed => debug!("may open {limit} files"),
         Ok(limit) => warn!(
-            "the system allows {limit} open files (ulimit -n), which may not suffice for {clients} clients"
+            "the system allows {limit} open files (ulimit -Hn), where {clients} clients may need {needed}"
         ),
         Err(error) => warn!("cannot raise the limit of open files: {error}"),
     }
