@@ -433,9 +433,24 @@ impl Client {
         if let Some(error) = &self.lost {
             return Err(RequestError::Disconnected(error.clone()));
         }
-        self.wire
-            .write(bytes, deadline)
-            .map_err(|error| self.lose(error))
+        self.wire.write(bytes, deadline).map_err(|error| {
+            if !is_timeout(&error) {
+                self.hear_out();
+            }
+            self.lose(error)
+        })
+    }
+
+    /// Reads what the server said before it went: why it did is the last of it.
+    fn hear_out(&mut self) {
+        let deadline = after(GOODBYE);
+        while Instant::now() < deadline {
+            let Ok(bytes) = self.wire.read(deadline) else {
+                return;
+            };
+            self.protocol.receive(bytes);
+            self.take_all();
+        }
     }
 
     /// Waits for bytes, and reads them.
@@ -465,6 +480,9 @@ impl Client {
         RequestError::Disconnected(error)
     }
 }
+
+/// How long the goodbye of a server that is gone may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A timeout has two kinds, by system.
 fn is_timeout(error: &io::Error) -> bool {

@@ -5,6 +5,7 @@ use std::io;
 use super::address::Transport;
 use super::socks5::Socks5Error;
 use crate::client::ReplyError;
+use crate::jsonrpc::ErrorObject;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +128,17 @@ impl ConnectError {
             }
             #[cfg(feature = "tls")]
             Self::Certificate { .. } => false,
+        }
+    }
+
+    /// Returns what the server refused with: when to come back may be [in it](ErrorObject::retry_after).
+    pub fn server_error(&self) -> Option<&ErrorObject> {
+        match self {
+            Self::Negotiation {
+                error: ReplyError::Server(error),
+                ..
+            } => Some(error),
+            _ => None,
         }
     }
 }

@@ -157,7 +157,13 @@ async fn run(
     let result = ::tokio::select! {
         result = conversation.talk(&mut reader) => result,
         // It ends before the conversation only when it fails.
-        result = &mut write => result,
+        result = &mut write => {
+            if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::TimedOut) {
+                // What the server said before it went may not have been read yet, and why it did is the last of it.
+                let _ = timeout(GOODBYE, conversation.talk(&mut reader)).await;
+            }
+            result
+        }
     };
     let result = result.map_err(|error| {
         let error = Arc::new(explained(error, conversation.take_complaint()));

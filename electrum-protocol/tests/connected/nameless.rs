@@ -1,11 +1,14 @@
 //! Answers that name no request: it is found out whose they are where that can be, and nobody waits in vain.
 
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use electrum_protocol::method::server;
 use electrum_protocol::net::ConnectError;
-use electrum_protocol::{Batch, ErrorCode, Request, RequestError, blocking};
-use electrum_protocol::{client::ReplyError, tokio as asynchronous};
+use electrum_protocol::{Batch, ErrorCode, Request, RequestError, blocking, tokio as asynchronous};
 
 use crate::config;
 use crate::hostile::{answering, play};
@@ -127,20 +130,15 @@ async fn who_is_refused_at_the_door_hears_when_to_come_back() {
     // Whether the server closes then, or waits for its guest to go.
     for closes in [true, false] {
         let address = play(move |mut stream| {
-            std::io::Write::write_all(&mut stream, FULL.as_bytes())?;
-            while !closes && std::io::Read::read(&mut stream, &mut [0; 1000])? > 0 {}
+            stream.write_all(FULL.as_bytes())?;
+            while !closes && stream.read(&mut [0; 1000])? > 0 {}
             Ok(())
         });
         for error in crate::hostile::refused(&config(&address.to_string())).await {
             assert!(error.is_transient(), "{error}");
-            let ConnectError::Negotiation {
-                error: ReplyError::Server(error),
-                ..
-            } = error
-            else {
-                panic!("{error}");
-            };
-            assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+            assert!(matches!(error, ConnectError::Negotiation { .. }), "{error}");
+            let said = error.server_error().unwrap();
+            assert_eq!(said.retry_after(), Some(Duration::from_secs(60)));
         }
     }
 }
@@ -148,9 +146,9 @@ async fn who_is_refused_at_the_door_hears_when_to_come_back() {
 #[tokio::test]
 async fn who_is_sent_away_hears_when_to_come_back() {
     let address = play(|mut stream| {
-        std::io::Read::read(&mut stream, &mut [0; 1000])?;
+        let _ = stream.read(&mut [0; 1000])?;
         let welcome = String::from_utf8_lossy(crate::hostile::WELCOME).into_owned();
-        std::io::Write::write_all(&mut stream, (welcome + FULL).as_bytes())
+        stream.write_all((welcome + FULL).as_bytes())
     });
     let hears = |error: RequestError| {
         assert!(matches!(error, RequestError::Disconnected(_)), "{error}");
@@ -166,4 +164,105 @@ async fn who_is_sent_away_hears_when_to_come_back() {
         hears(client.request(server::Banner).unwrap_err());
     });
     waiting.await.unwrap();
+}
+
+/// A server that welcomes, and is gone when the first request comes; what it said before is there to be read.
+#[derive(Default)]
+struct Gone {
+    writes: usize,
+    reads: usize,
+    reader: Option<Waker>,
+}
+
+impl Gone {
+    /// What is read next, if it is there already.
+    fn said(&mut self) -> Option<&'static [u8]> {
+        if self.reads == 1 && self.writes < 2 {
+            return None;
+        }
+        self.reads += 1;
+        Some(match self.reads {
+            1 => crate::hostile::WELCOME,
+            2 => FULL.as_bytes(),
+            _ => b"",
+        })
+    }
+}
+
+impl Read for Gone {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let said = self.said().ok_or(io::ErrorKind::WouldBlock)?;
+        buffer[..said.len()].copy_from_slice(said);
+        Ok(said.len())
+    }
+}
+
+impl Write for Gone {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.writes += 1;
+        match self.writes {
+            1 => Ok(buffer.len()),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Gone {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.reader = Some(context.waker().clone());
+        let Some(said) = self.said() else {
+            return Poll::Pending;
+        };
+        buffer.put_slice(said);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Gone {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.write(buffer);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn who_writes_to_nobody_hears_what_was_said_before() {
+    let config = config("tcp://example.org:1");
+    let hears = |error: RequestError| {
+        let RequestError::Disconnected(lost) = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(lost.kind(), io::ErrorKind::BrokenPipe);
+        let said = error.server_error().unwrap();
+        assert_eq!(said.retry_after(), Some(Duration::from_secs(60)));
+    };
+    let connected = asynchronous::connect_over(Gone::default(), &config).await;
+    let (client, connection) = connected.unwrap();
+    tokio::spawn(connection);
+    hears(client.request(server::Banner).await.unwrap_err());
+    let mut client = blocking::connect_over(Gone::default(), &config).unwrap();
+    hears(client.request(server::Banner).unwrap_err());
 }
