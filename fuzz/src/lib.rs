@@ -12,6 +12,7 @@ pub mod seed;
 pub mod server_core;
 pub mod session;
 pub mod slip132;
+pub mod snapshot;
 pub mod wallet;
 
 /// Panics when what is done with these bytes is wrong.
@@ -48,8 +49,10 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("session", session::session),
     ("slip132_descriptor", slip132::descriptor),
     ("slip132_key", slip132::key),
+    ("wallet_chain", snapshot::chain),
     ("wallet_headers", wallet::headers),
     ("wallet_scripts", wallet::scripts),
+    ("wallet_snapshot", snapshot::scripts),
 ];
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use electrum_protocol::net::ServerAddress;
 use electrum_protocol::net::socks5::{Credentials, Handshake, Next};
-use electrum_protocol::net::tls::{Fingerprint, public_key};
+use electrum_protocol::net::tls::{Fingerprint, Pin, public_key};
 
 /// What is written is read again as the same; a key lies within its certificate; a proxy may answer anything.
 pub fn net(bytes: &[u8]) {
@@ -12,6 +12,9 @@ pub fn net(bytes: &[u8]) {
         }
         if let Ok(fingerprint) = text.parse::<Fingerprint>() {
             assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+        }
+        if let Ok(pin) = text.parse::<Pin>() {
+            assert_eq!(pin.to_string().parse(), Ok(pin));
         }
     }
     if let Some(key) = public_key(bytes) {

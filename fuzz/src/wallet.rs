@@ -24,10 +24,10 @@ use electrum_protocol::{
 };
 
 /// Bytes as choices; zero when there are none left.
-struct Choices<'a>(&'a [u8]);
+pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
 
 impl Choices<'_> {
-    fn next(&mut self) -> u8 {
+    pub(crate) fn next(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else {
             return 0;
         };
@@ -37,7 +37,7 @@ impl Choices<'_> {
 }
 
 /// Two chains with the same beginning, each block of which has one transaction of [`transactions`].
-fn chains() -> &'static [Vec<Header>; 2] {
+pub(crate) fn chains() -> &'static [Vec<Header>; 2] {
     static CHAINS: OnceLock<[Vec<Header>; 2]> = OnceLock::new();
     CHAINS.get_or_init(|| {
         let mut ours = vec![constants::genesis_block(Network::Regtest).header];
@@ -68,12 +68,12 @@ fn extend(headers: &mut Vec<Header>, length: usize, seconds: u32) {
     }
 }
 
-fn script(index: u32) -> ScriptBuf {
+pub(crate) fn script(index: u32) -> ScriptBuf {
     ScriptBuf::from_bytes(index.to_be_bytes().to_vec())
 }
 
 /// Payments to the first scripts, each of which spends of the one before.
-fn transactions() -> &'static [Transaction] {
+pub(crate) fn transactions() -> &'static [Transaction] {
     static TRANSACTIONS: OnceLock<Vec<Transaction>> = OnceLock::new();
     TRANSACTIONS.get_or_init(|| {
         let mut previous = OutPoint::new(Txid::all_zeros(), 0);
