@@ -151,7 +151,7 @@ pub fn chain(data: &[u8]) {
     let mut hash = || -> sha256d::Hash {
         let header = chain.get(usize::from(choices.next()) % chain.len());
         let header = header
-            .or(chain.first())
+            .or_else(|| chain.first())
             .expect("there is the genesis block");
         header.block_hash().to_raw_hash()
     };
@@ -166,10 +166,7 @@ pub fn chain(data: &[u8]) {
     };
     let _ = HeaderChain::from_checkpoint(network, checkpoint, response);
     if let Some(header) = last {
-        let header = HeaderResponse {
-            header: header.into(),
-            proof,
-        };
+        let header = HeaderResponse { header, proof };
         let _ = checkpoint.verify_header(u32::from(choices.next()), &header);
         let _ = checkpoint.verify_header(height, &header);
     }

@@ -13,6 +13,8 @@ mod monitor;
 mod node;
 mod personal;
 mod progress;
+#[cfg(test)]
+mod properties;
 mod run;
 mod serving;
 mod signals;

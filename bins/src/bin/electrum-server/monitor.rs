@@ -174,7 +174,25 @@ fn page(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        /// Whatever is asked, there is one page, of the length that is announced.
+        #[test]
+        fn any_request_is_answered(method in "(GET|HEAD|POST|) ?", path in "(/[a-z?]{0,9})?", junk in vec(any::<u8>(), 0..40)) {
+            let request = [method.as_bytes(), path.as_bytes(), &junk].concat();
+            let response = respond(&request, &Status::default());
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("HTTP/1.1 "), "{head}");
+            let length = format!("Content-Length: {}\r\n", body.len());
+            assert!(head.contains(&length) || (body.is_empty() && method.starts_with("HEAD")), "{response}");
+        }
+    }
 
     #[test]
     fn pages_by_path() {

@@ -144,7 +144,28 @@ pub(crate) fn ask(what: &str) -> Result<Option<Zeroizing<String>>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        /// Every line has its place, and says as an entry what it says as text or in a field.
+        #[test]
+        fn any_bytes_are_lines(bytes in vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'{')], 0..100), object in "\\{(\"text\":)?\\PC{0,20}\\}?") {
+            let bytes = [&bytes, b"\n".as_slice(), object.as_bytes(), b"\n"].concat();
+            let found = lines(&bytes, BlankLines::Keep);
+            let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(found.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=ends).collect::<Vec<_>>());
+            for line in found.into_iter().filter_map(|(_, line)| line) {
+                let entry = Entry::read(&line);
+                let main = entry.main(&["text"]);
+                assert!(main == line || entry.text_field("text") == Some(main));
+            }
+        }
+    }
 
     fn lines(input: &[u8], blank: BlankLines) -> Vec<(usize, Option<String>)> {
         let mut lines = Vec::new();

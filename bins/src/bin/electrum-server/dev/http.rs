@@ -121,7 +121,7 @@ struct Head {
 
 impl Head {
     /// Reads one; none when the client is done.
-    fn read(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Self>> {
+    fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut limited = reader.take(MAX_HEAD);
         let mut head = Self::default();
         let mut line = String::new();
@@ -178,6 +178,8 @@ fn is_local(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use electrum_server_core::regtest::RegtestNode;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -214,6 +216,32 @@ mod tests {
         let answer = ask("POST / HTTP/1.1\r\nHost: example.com\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
         assert!(ask("GET / HTTP/1.1\r\nHost: [::1]:1\r\n\r\n").starts_with("HTTP/1.1 405"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        /// A head is read or refused, and what is accepted is bounded.
+        #[test]
+        fn any_head_is_read(
+            lines in vec(
+                prop_oneof![
+                    3 => proptest::sample::select(vec!["POST / HTTP/1.1", "POST / HTTP/1.0", "Content-Length: 18446744073709551616",
+                        "content-length: 99999999", "Content-Length: -1", "Host: [", "Host: [::1", "Host:", "Expect: 100-continue", ""])
+                        .prop_map(str::to_owned),
+                    1 => ".{0,20}",
+                ],
+                0..6,
+            ),
+            junk in vec(any::<u8>(), 0..20),
+        ) {
+            let bytes = [lines.join("\r\n").as_bytes(), &junk, b"\r\n\r\n"].concat();
+            for bytes in [&bytes[..], &junk] {
+                if let Ok(Some(head)) = Head::read(&mut &*bytes) {
+                    assert!(head.refusal().is_some() || (head.is_post && head.length <= MAX_BODY));
+                }
+            }
+        }
     }
 
     #[test]

@@ -57,3 +57,78 @@ impl StateFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+        /// Lines that are others, gone, or in another order: the file is refused by its name, or is a chain that goes on.
+        #[test]
+        fn any_file_is_a_chain_or_an_error(
+            edits in vec((any::<usize>(), any::<usize>(), 0u8..4, state_line()), 0..4),
+        ) {
+            let node = RegtestNode::new(RegtestOptions { blocks: 3, ..RegtestOptions::default() });
+            let mut lines: Vec<String> = node.save().lines().map(str::to_owned).collect();
+            for (one, other, kind, line) in edits {
+                let (one, other) = (one % lines.len(), other % lines.len());
+                match kind {
+                    0 => lines.swap(one, other),
+                    1 => lines[one] = line,
+                    2 => lines.insert(one, line),
+                    _ => lines[one].truncate(other),
+                }
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("the.state");
+            fs::write(&path, lines.join("\n")).unwrap();
+            let mut file = StateFile::new(path);
+            match file.load(RegtestOptions::default()) {
+                Ok(node) => {
+                    let node = node.expect("there is a file");
+                    file.save(&node).unwrap();
+                    let again = file.load(RegtestOptions::default()).unwrap().unwrap();
+                    assert_eq!(again.best_block(), node.best_block());
+                    again.mine(1, bitcoin::Script::from_bytes(&[0x51]));
+                }
+                Err(error) => assert!(format!("{error:#}").contains("the.state"), "{error:#}"),
+            }
+        }
+    }
+
+    fn state_line() -> impl Strategy<Value = String> {
+        let words = [
+            "seed",
+            "mined",
+            "time",
+            "estimate",
+            "block",
+            "invalid",
+            "transaction",
+            "tip",
+            "x",
+            "",
+        ];
+        let values = [
+            "",
+            "0",
+            "1",
+            "18446744073709551615",
+            "18446744073709551616",
+            "4294967295",
+            "2100000000000001",
+            "-1",
+            "00",
+            "0101",
+            "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
+        ];
+        let word = proptest::sample::select(words.to_vec());
+        let value = proptest::sample::select(values.to_vec());
+        (word, value).prop_map(|(word, value)| format!("{word} {value}"))
+    }
+}

@@ -64,8 +64,9 @@ impl FromStr for WalletEntry {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
+        // A key is longer: names are shown.
         let is_name = |name: &str| {
-            !name.is_empty()
+            (1..=40).contains(&name.len())
                 && name
                     .chars()
                     .all(|c| c.is_alphanumeric() || " -_.".contains(c))

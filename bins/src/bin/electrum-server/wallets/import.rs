@@ -159,7 +159,57 @@ fn split(keys: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn line() -> impl Strategy<Value = String> {
+        let known = [
+            "[master-public-keys]",
+            "[watch-only-addresses]",
+            "[bitcoin-rpc]",
+            "[electrum-server]",
+            "[",
+            "[]",
+            "]",
+            "a = b",
+            "= b",
+            "a =",
+            ":",
+            "gap_limit = 1e9",
+            "gap_limit=-1",
+            "broadcast_method = x",
+            "rpc_password = hunter2",
+            "XPUB=:",
+            "XPUB_=x:all",
+            "DESC='<;>;;'",
+            "export ADDRESS_x=\"",
+            "GAP_LIMIT=",
+            "RESCAN_SINCE=x",
+            "export ",
+            "#",
+            "\u{feff}",
+        ];
+        prop_oneof![
+            3 => proptest::sample::select(known.map(str::to_owned).to_vec()),
+            1 => ".{0,20}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        /// At most a wallet a line, and nothing said of the node's password.
+        #[test]
+        fn any_text_is_read(lines in vec(line(), 0..8)) {
+            for imported in [parse_eps(&lines.join("\n")), parse_bwt(&lines.join("\n"))] {
+                assert!(imported.wallets.len() <= lines.len() && imported.remarks.len() <= lines.len());
+                assert!(!imported.remarks.concat().contains("hunter2"));
+                let _ = super::super::wallets(&imported.wallets, bitcoin::Network::Bitcoin);
+            }
+        }
+    }
 
     #[test]
     fn a_config_ini_of_eps_is_read() {

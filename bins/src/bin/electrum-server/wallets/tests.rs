@@ -1,5 +1,8 @@
 //! What owners write, right and wrong. Keys and addresses are those of BIP 84 and BIP 32, and of SLIP-132.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 /// BIP 84, "Account 0".
@@ -90,6 +93,12 @@ fn private_keys_are_refused_and_never_repeated() {
         format!("2 {XPUB} {XPRV}"),
         wif.to_owned(),
         format!("pkh({wif})"),
+        format!("{XPUB}{XPRV}"),
+        format!("A{XPRV}"),
+        format!("{XPRV}="),
+        // With a mistake in it, it is as secret.
+        wif.replace('Y', "Z"),
+        format!("{}x", &wif[..50]),
     ] {
         let error = format!("{:#}", read(&keys).unwrap_err());
         assert!(error.contains("private key"), "{error}");
@@ -136,4 +145,81 @@ fn the_same_wallet_twice_is_refused() {
     let entries = [format!("a={ZPUB}"), format!("a={XPUB}")].map(|keys| keys.parse().unwrap());
     let error = wallets(&entries, Network::Bitcoin).unwrap_err().to_string();
     assert!(error.contains("two wallets are called \"a\""), "{error}");
+}
+
+#[test]
+fn the_words_of_a_seed_are_refused_and_never_repeated() {
+    let seed =
+        "powerful random nobody notice nothing important anyway look away hidden message over";
+    let error = format!("{:#}", read(seed).unwrap_err());
+    assert!(error.contains("a seed"), "{error}");
+    assert!(!error.contains("powerful"), "{error}");
+}
+
+/// Parts of what people write.
+fn part() -> impl Strategy<Value = String> {
+    let known = [
+        XPUB,
+        ZPUB,
+        "wpkh(",
+        "sh(",
+        "wsh(",
+        "tr(",
+        "multi(2,",
+        "sortedmulti(1,",
+        ")",
+        ",",
+        "/",
+        "/0",
+        "/*",
+        "/<0;1>/*",
+        "/<0;1;2>/*",
+        "0'",
+        "[73c5da0a/84'/0'/0']",
+        "#",
+        "addr(",
+        "raw(",
+        "2 ",
+        "0 ",
+        " ",
+        "=",
+        "name=",
+        "00",
+        "0014",
+        "{",
+        "1FJEEB8ihPMbzs2SkLmr37dHyRFzakqUmo",
+        "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",
+        "99999999999999999999 ",
+    ];
+    prop_oneof![
+        4 => proptest::sample::select(known.map(str::to_owned).to_vec()),
+        1 => ".{0,12}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn any_keys_are_a_wallet_or_an_error(parts in vec(part(), 0..8)) {
+        match read(&parts.concat()) {
+            Ok(wallets) => {
+                for keychain in wallets.iter().flat_map(|wallet| &wallet.keychains) {
+                    let _ = (keychain.script(0), keychain.script(u32::MAX));
+                }
+            }
+            Err(error) => assert!(format!("{error:#}").contains("wallet"), "{error:#}"),
+        }
+    }
+
+    #[test]
+    fn no_error_shows_a_private_key(before in vec(part(), 0..3), after in vec(part(), 0..3), place in 4usize..111) {
+        let mut key = XPRV.to_owned();
+        key.replace_range(place..=place, "7");
+        let keys = [before.concat(), key, after.concat()].concat();
+        if let Err(error) = read(&keys) {
+            let error = format!("{error:#}\n{error:?}");
+            assert!(!error.contains(&XPRV[20..40]) && !error.contains(&XPRV[70..90]), "{error}");
+        }
+    }
 }
