@@ -5,7 +5,6 @@ use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::sync::broadcast::error::RecvError;
@@ -19,6 +18,7 @@ use super::listener::{Shared, complaint};
 use super::origin::Origin;
 use super::padding::pad;
 use super::transport::AnyStream;
+use super::turn::Turn;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
 use crate::metrics::Rejection;
@@ -220,7 +220,7 @@ impl Connection {
                 // A client that never lets us wait must not keep others waiting.
                 yield_now().await;
             }
-            if self.wire.unsent() == 0 {
+            if self.wire.is_done() {
                 match next {
                     _ if self.drain_until.is_some() => return Ok(End::Shutdown),
                     Next::Close(reason) => return Ok(End::Session(reason)),
@@ -384,7 +384,7 @@ impl Connection {
         let mut work = pin!(workers.run(place, move || {
             let turn = Turn::begin();
             let next = session.run_while(place, &services, unsent, &|| !turn.is_over());
-            (session, next, turn.begun.elapsed())
+            (session, next, turn.elapsed())
         }));
         let done = loop {
             // The client may be silent for as long as it waits for us.
@@ -459,26 +459,6 @@ impl Connection {
         }
     }
 }
-
-/// What a session may do before others get their turn. One that has more to do stands in line again.
-struct Turn {
-    begun: Instant,
-}
-
-impl Turn {
-    fn begin() -> Self {
-        Self {
-            begun: Instant::now(),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.begun.elapsed() >= TURN
-    }
-}
-
-/// How long a turn is: much more than it costs to stand in line, much less than a client notices.
-const TURN: Duration = Duration::from_millis(10);
 
 /// Waits until the server shuts down, or is gone.
 async fn told(closing: &mut watch::Receiver<bool>) {

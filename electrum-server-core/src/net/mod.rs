@@ -15,6 +15,7 @@ mod peers;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod turn;
 mod wire;
 mod workers;
 

@@ -64,9 +64,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.outbound.len().saturating_sub(self.taken)
     }
 
+    /// Tells whether nothing waits, here or in a layer below.
+    pub(super) fn is_done(&self) -> bool {
+        self.unsent() == 0 && !self.unflushed
+    }
+
     /// Returns since when the peer has taken nothing although there was something to take.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        (self.unsent() > 0 || self.unflushed).then_some(self.progress)
+        (!self.is_done()).then_some(self.progress)
     }
 
     /// Queues bytes.

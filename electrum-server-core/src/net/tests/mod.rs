@@ -2,6 +2,7 @@
 
 mod healthy;
 mod hostile;
+mod slow;
 mod transports;
 
 use std::net::SocketAddr;

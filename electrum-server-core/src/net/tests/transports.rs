@@ -1,6 +1,7 @@
 //! The same conversation through every transport.
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWrite;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -15,12 +16,12 @@ use super::*;
 use crate::net::{Certificate, Trusted};
 
 /// A folder with a certificate and its key.
-struct Files {
+pub(super) struct Files {
     dir: tempfile::TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = Self { dir };
         files.make();
@@ -36,12 +37,20 @@ impl Files {
         self.dir.path().join(name)
     }
 
-    fn load(&self) -> Arc<Certificate> {
+    pub(super) fn load(&self) -> Arc<Certificate> {
         Arc::new(Certificate::load(&self.path("cert"), &self.path("key")).unwrap())
     }
 
     /// Connects and believes nothing but the certificate that is in the file now.
     async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        self.greet(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    /// Shakes hands, and believes nothing but that certificate.
+    pub(super) async fn greet<S>(&self, stream: S) -> std::io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let pinned = CertificateDer::from_pem_file(self.path("cert")).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(pinned).unwrap();
@@ -50,7 +59,6 @@ impl Files {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
@@ -173,7 +181,7 @@ async fn messages_of_websocket_within_and_without_tls() {
     running.stop().await;
 }
 
-async fn converse(stream: impl AsyncRead + tokio::io::AsyncWrite + Unpin) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin) {
     let (mut socket, _) = within(client_async("ws://localhost/", stream))
         .await
         .unwrap();
