@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::admission::{Admission, Guest};
@@ -190,12 +190,11 @@ impl Visit {
         let transport = kind.name();
         let limits = &shared.services.limits;
         let mut closing = shared.closing.clone();
-        let deadline = Instant::now().checked_add(limits.handshake_timeout);
         // Boxed, so that a connection keeps no room for its handshake.
         let buffer = shared.admission.buffer();
         let greeting = Box::pin(layers.greet(stream, limits.max_line, buffer));
         let greeted = tokio::select! {
-            greeted = timeout_at(deadline.unwrap_or_else(Instant::now), greeting) => greeted,
+            greeted = timeout(limits.handshake_timeout, greeting) => greeted,
             _ = closing.wait_for(|closing| *closing) => return,
         };
         let stream = match greeted {

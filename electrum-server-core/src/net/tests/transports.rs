@@ -80,6 +80,27 @@ async fn lines_within_tls() {
 }
 
 #[tokio::test]
+async fn times_without_end_are_no_limit() {
+    let files = Files::new();
+    let limits = Limits {
+        handshake_timeout: Duration::MAX,
+        line_timeout: Duration::MAX,
+        idle_timeout: Duration::MAX,
+        write_timeout: Duration::MAX,
+        drain_timeout: Duration::MAX,
+        ..Limits::default()
+    };
+    let stage = Stage::with(About::default(), limits);
+    let listener = Listener::from(free_port().await).with_tls(files.load());
+    let running = Running::on(vec![listener], &stage);
+    let mut stream = within(files.connect(running.addresses[0])).await.unwrap();
+    stream.write_all(pings(2).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(rest(&mut stream).await, pongs(2));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn large_answers_within_tls_arrive_whole() {
     let files = Files::new();
     let mut stage = Stage::new();
