@@ -138,6 +138,8 @@ impl Server {
             if let Some(event) = self.session.events.pop_front() {
                 return Some(event);
             }
+            // One batch needs room for a thousand, and most clients never send another.
+            self.session.events.shrink_to(IDLE_EVENTS);
             if self.session.closed {
                 return None;
             }
@@ -222,6 +224,8 @@ struct Session {
     outbox: Outbox,
 }
 
+/// How many events there is room for in a conversation at rest.
+const IDLE_EVENTS: usize = 4;
 /// The characters of a client's name that are kept.
 const MAX_CLIENT_NAME: usize = 80;
 
@@ -443,4 +447,27 @@ fn asked(params: Params<'_>) -> Result<(Option<Version>, String), ErrorObject> {
         None => ProtocolVersion::V1_4.to_string(),
     };
     Ok((Version::decode(params, ProtocolVersion::V1_4).ok(), raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_at_rest_keeps_no_room_for_a_batch() {
+        let mut server = Server::new(ServerConfig::default());
+        let batch = vec![r#"{"id":1,"method":"server.ping"}"#; 300].join(",");
+        server.receive(format!("[{batch}]\n").as_bytes());
+        let mut count = 0;
+        while let Some(event) = server.poll_event() {
+            let Event::Request { token, request } = event else {
+                panic!("{event:?}");
+            };
+            assert!(matches!(request, Request::ServerPing(_)));
+            server.reply(token, Ok(Response::ServerPing(Default::default())));
+            count += 1;
+        }
+        assert_eq!(count, 300);
+        assert!(server.session.events.capacity() < 16);
+    }
 }
