@@ -211,11 +211,14 @@ impl Connection {
                 {
                     (session, next) = self.work(session, place).await?;
                 }
-                let over = matches!(next, Next::Close(_));
                 self.send(&mut session);
-                // A refusal becomes the last thing that is sent.
-                if !over && self.settle(&mut session, &next) {
-                    continue;
+                match next {
+                    // A refusal is the last thing that is sent.
+                    Next::Close(_) => {
+                        self.charge(&mut session);
+                    }
+                    _ if self.settle(&mut session, &next) => continue,
+                    _ => {}
                 }
                 // A client that never lets us wait must not keep others waiting.
                 yield_now().await;
@@ -250,17 +253,22 @@ impl Connection {
         self.wire.send(output);
     }
 
-    /// Settles what the client costs. Returns whether the session has to say something about it.
-    fn settle(&mut self, session: &mut Session, next: &Next) -> bool {
-        let now = Instant::now();
+    /// Charges what the client has cost since this was done last.
+    fn charge(&mut self, session: &mut Session) -> Verdict {
         let received = std::mem::take(&mut self.received);
         let sent = std::mem::take(&mut self.sent);
         let metrics = &self.services.metrics;
         metrics.received_bytes.add(received as u64);
         metrics.sent_bytes.add(sent as u64);
-        let bytes = received + sent;
-        let cost = session.take_cost() + bytes as f64 * price::BYTE;
-        match self.guest.charge(cost, now) {
+        let cost = session.take_cost() + (received + sent) as f64 * price::BYTE;
+        self.guest.charge(cost, Instant::now())
+    }
+
+    /// Settles what the client costs. Returns whether the session has to say something about it.
+    fn settle(&mut self, session: &mut Session, next: &Next) -> bool {
+        let now = Instant::now();
+        let received = self.received;
+        match self.charge(session) {
             Verdict::Go => {}
             // A group is delayed once, when it is done.
             Verdict::Wait(_) if matches!(next, Next::Needs(_)) => {}

@@ -477,3 +477,21 @@ async fn whoever_costs_too_much_is_delayed_and_then_sent_away() {
     assert_eq!(read_line(&mut other).await + "\n", pongs(1));
     running.stop().await;
 }
+
+/// What is sent in one piece, and ends the session, has its price all the same.
+#[tokio::test]
+async fn whoever_is_sent_away_for_abuse_has_paid_for_it() {
+    let stage = Stage::with(About::default(), limits());
+    let running = Running::start(&stage).await;
+    let to = running.addresses[0];
+    let mut stream = connect_from(HOSTILE, to).await;
+    stream
+        .write_all("x\n".repeat(200).as_bytes())
+        .await
+        .unwrap();
+    assert!(rest(&mut stream).await.contains("too many invalid"));
+    let mut again = connect_from(HOSTILE, to).await;
+    let refusal = rest(&mut again).await;
+    assert_eq!(code(&refusal), Some(ErrorCode::EXCESSIVE_USAGE.0));
+    running.stop().await;
+}
