@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bdk_electrum::BdkElectrumClient;
@@ -11,7 +11,13 @@ use bdk_wallet::{KeychainKind, SignOptions, Wallet};
 use bitcoin::consensus::encode::serialize;
 use bitcoin::{Amount, FeeRate, Network, Psbt, ScriptBuf, Transaction, Txid};
 use electrum_client::{Client, ElectrumApi};
-use electrum_server_core::regtest::{RegtestNode, RegtestOptions, ServeOptions, TestServer};
+use electrum_protocol::blocking;
+use electrum_protocol::method::headers;
+use electrum_protocol::net::{Config, tls::Trust};
+use electrum_server_core::net::Certificate;
+use electrum_server_core::regtest::{
+    Endpoint, RegtestNode, RegtestOptions, ServeOptions, TestServer,
+};
 
 const RECEIVE: &str = "wpkh(tprv8ZgxMBicQKsPd7sVMQBb516ZT1d9SxYmN4Nt5muFEtExeTosajJo4qi6r6Z7puQcZkC1RcezzreVxzcdqanw8MQfwpMdhGEBYxr24F96VLK/84'/1'/0'/0/*)";
 const CHANGE: &str = "wpkh(tprv8ZgxMBicQKsPd7sVMQBb516ZT1d9SxYmN4Nt5muFEtExeTosajJo4qi6r6Z7puQcZkC1RcezzreVxzcdqanw8MQfwpMdhGEBYxr24F96VLK/84'/1'/0'/1/*)";
@@ -35,6 +41,45 @@ fn a_wallet_sees_its_coins() -> Result<(), Box<dyn std::error::Error>> {
     wallet.apply_update(update)?;
     assert_eq!(wallet.balance().confirmed, Amount::from_sat(50_000));
     Ok(())
+}
+
+/// A wallet that pins certificates, and one in a browser.
+#[test]
+fn a_server_is_reached_through_every_transport() {
+    let certificate = Arc::new(Certificate::self_signed(vec!["localhost".to_owned()]).unwrap());
+    let endpoint = |tls: bool, websocket| Endpoint {
+        tls: tls.then(|| certificate.clone()),
+        websocket,
+        ..Endpoint::default()
+    };
+    let options = ServeOptions {
+        endpoint: endpoint(true, false),
+        further: vec![
+            endpoint(false, false),
+            endpoint(false, true),
+            endpoint(true, true),
+        ],
+        ..ServeOptions::default()
+    };
+    let server = TestServer::start_on(RegtestNode::default(), options).unwrap();
+    let schemes: Vec<_> = server
+        .urls()
+        .map(|url| url.split_once("://127.0.0.1:").unwrap().0)
+        .collect();
+    assert_eq!(schemes, ["ssl", "tcp", "ws", "wss"]);
+    assert_eq!(server.url(), format!("ssl://{}", server.address()));
+    let connect = |url: &str, certificate: &Certificate| {
+        let mut config = Config::new(url.parse().unwrap());
+        config.trust = Trust::Pinned(certificate.fingerprint());
+        blocking::connect(&config)
+    };
+    for url in server.urls() {
+        let mut client = connect(url, &certificate).unwrap();
+        let tip = client.subscribe(headers::Subscribe::RAW).unwrap();
+        assert_eq!(tip.height, server.node().height(), "{url}");
+    }
+    let another = Certificate::self_signed(vec!["localhost".to_owned()]).unwrap();
+    connect(&server.url(), &another).unwrap_err();
 }
 
 fn wallet() -> Wallet {

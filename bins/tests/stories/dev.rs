@@ -125,6 +125,38 @@ fn it_serves_within_a_second_and_says_what_to_type() {
 }
 
 #[test]
+fn it_serves_through_every_transport() {
+    let ports = [free_port(), free_port(), free_port()];
+    let [tls, ws, wss] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let dev = Dev::start(&[
+        "--electrum-tls-addr",
+        &tls,
+        "--ws-addr",
+        &ws,
+        "--wss-addr",
+        &wss,
+    ]);
+    for server in [
+        format!("tcp://127.0.0.1:{}", dev.port),
+        format!("ssl://{tls}"),
+        format!("ws://{ws}"),
+        format!("wss://{wss}"),
+    ] {
+        let output = command("electrum-tools", dev.dir.path())
+            .args(["ping", "--any-certificate", &server])
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{server}: {complaint}");
+    }
+    // A wallet of the command line that is shown can connect there.
+    assert!(
+        dev.text("out")
+            .contains(&format!("127.0.0.1:{}:t", dev.port))
+    );
+}
+
+#[test]
 fn scripts_for_bitcoin_cli_work() {
     let dev = Dev::start(&[]);
     let cli = crate::node::bitcoind_exe().with_file_name("bitcoin-cli");

@@ -63,4 +63,4 @@ pub use package::{PackageResult, PackageVerdict};
 pub use reject::Reject;
 pub use saved::LoadError;
 #[cfg(feature = "net")]
-pub use serve::{ServeOptions, StartError, TestServer};
+pub use serve::{Endpoint, ServeOptions, StartError, TestServer};

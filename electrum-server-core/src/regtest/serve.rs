@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::RegtestNode;
 use crate::chain::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};
 use crate::index::{Index, OpenError};
-use crate::net;
+use crate::net::{self, Certificate, Listener, Trusted};
 use crate::session::{About, Limits, Services};
 use crate::store::MemoryStore;
 use crate::sync::{Sync, SyncError, SyncEvent, SyncHandle, SyncOptions};
@@ -49,7 +49,9 @@ const LOOK: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct TestServer {
     node: RegtestNode,
-    address: SocketAddr,
+    /// Where it listens, and as wallets' libraries want it. There is one at least.
+    first: (SocketAddr, String),
+    further: Vec<(SocketAddr, String)>,
     writer: SyncHandle,
     followed: Arc<Followed>,
     stop: Option<oneshot::Sender<()>>,
@@ -57,24 +59,110 @@ pub struct TestServer {
 }
 
 /// How a [`TestServer`] begins.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use electrum_server_core::net::Certificate;
+/// use electrum_server_core::regtest::{Endpoint, RegtestNode, ServeOptions, TestServer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let certificate = Arc::new(Certificate::self_signed(vec!["localhost".to_owned()])?);
+/// let tls = Endpoint {
+///     tls: Some(certificate.clone()),
+///     ..Endpoint::default()
+/// };
+/// let wss = Endpoint {
+///     websocket: true,
+///     ..tls.clone()
+/// };
+/// let options = ServeOptions {
+///     further: vec![tls, wss],
+///     ..ServeOptions::default()
+/// };
+/// let server = TestServer::start_on(RegtestNode::default(), options)?;
+/// let urls: Vec<&str> = server.urls().collect(); // tcp://…, ssl://…, wss://…
+/// # assert!(urls[0].starts_with("tcp://127.0.0.1:"));
+/// # assert!(urls[1].starts_with("ssl://127.0.0.1:"));
+/// # assert!(urls[2].starts_with("wss://127.0.0.1:"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
 pub struct ServeOptions {
-    /// Where it listens; port 0 means any that is free.
-    pub address: SocketAddr,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Where it listens besides.
+    pub further: Vec<Endpoint>,
     /// What it says about itself.
     pub about: About,
     /// What a client may cost.
     pub limits: Limits,
 }
 
-impl Default for ServeOptions {
-    /// Any free port of 127.0.0.1, and what every server says and allows.
+/// An address to listen on, and what is spoken there.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The address; port 0 means any that is free.
+    pub address: SocketAddr,
+    /// The certificate to show, when TLS is spoken.
+    pub tls: Option<Arc<Certificate>>,
+    /// Whether WebSocket is spoken; within TLS, if that is spoken as well.
+    pub websocket: bool,
+    /// Whether what is sent is padded: see [`Listener::with_padding`].
+    pub padded: bool,
+    /// Whose word is taken for where a client comes from: see [`Listener::with_proxies`].
+    pub proxies: Trusted,
+}
+
+impl Default for Endpoint {
+    /// Lines over TCP, on any free port of 127.0.0.1.
     fn default() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
-            about: About::default(),
-            limits: Limits::default(),
+            tls: None,
+            websocket: false,
+            padded: false,
+            proxies: Trusted::default(),
         }
+    }
+}
+
+impl Endpoint {
+    /// Takes the address, without having a runtime.
+    fn bind(&self) -> Result<(TcpListener, SocketAddr), StartError> {
+        let address = self.address;
+        let listen = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok((listener, address))
+    }
+
+    fn url(&self, address: SocketAddr) -> String {
+        let scheme = match (&self.tls, self.websocket) {
+            (None, false) => "tcp",
+            (Some(_), false) => "ssl",
+            (None, true) => "ws",
+            (Some(_), true) => "wss",
+        };
+        format!("{scheme}://{address}")
+    }
+
+    /// Speaks on a socket what is spoken here. Must be called within a runtime.
+    fn listener(self, socket: TcpListener) -> io::Result<Listener> {
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        let mut listener = Listener::from(socket).with_proxies(self.proxies);
+        if let Some(certificate) = self.tls {
+            listener = listener.with_tls(certificate);
+        }
+        if self.websocket {
+            listener = listener.with_websocket();
+        }
+        Ok(match self.padded {
+            true => listener.with_padding(),
+            false => listener,
+        })
     }
 }
 
@@ -118,14 +206,20 @@ impl TestServer {
     /// See [`StartError`].
     pub fn start_on(node: RegtestNode, options: ServeOptions) -> Result<Self, StartError> {
         let ServeOptions {
-            address,
+            endpoint,
+            further: others,
             about,
             limits,
         } = options;
-        let listen = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let (socket, address) = endpoint.bind()?;
+        let first = (address, endpoint.url(address));
+        let mut bound = vec![(endpoint, socket)];
+        let mut further = Vec::with_capacity(others.len());
+        for endpoint in others {
+            let (socket, address) = endpoint.bind()?;
+            further.push((address, endpoint.url(address)));
+            bound.push((endpoint, socket));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -165,7 +259,8 @@ impl TestServer {
             })?;
         let mut server = Self {
             node,
-            address,
+            first,
+            further,
             writer,
             followed,
             stop: None,
@@ -190,12 +285,16 @@ impl TestServer {
         let (stop, stopped) = oneshot::channel();
         server.stop = Some(stop);
         let serve = async move {
-            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+            let listeners: io::Result<Vec<Listener>> = bound
+                .into_iter()
+                .map(|(endpoint, socket)| endpoint.listener(socket))
+                .collect();
+            let Ok(listeners) = listeners else {
                 return;
             };
             // Who is still connected when a test ends is a client that the test has forgotten.
             let serve = net::serve(
-                vec![listener.into()],
+                listeners,
                 Arc::new(services),
                 updates,
                 std::future::pending(),
@@ -220,14 +319,29 @@ impl TestServer {
         &self.node
     }
 
-    /// Returns where the server listens.
+    /// Returns where the server listens: the address of [`ServeOptions::endpoint`].
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.first.0
     }
 
-    /// Returns where the server listens as wallets' libraries want it: `tcp://127.0.0.1:PORT`.
+    /// Returns all addresses where the server listens, in the order of the options.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.everywhere().map(|(address, _)| *address)
+    }
+
+    /// Returns where the server listens as wallets' libraries want it: `tcp://127.0.0.1:PORT`, with `ssl`, `ws` or `wss`
+    /// in the place of `tcp` where these are spoken.
     pub fn url(&self) -> String {
-        format!("tcp://{}", self.address)
+        self.first.1.clone()
+    }
+
+    /// Returns all [URLs](Self::url) of the server, in the order of the options.
+    pub fn urls(&self) -> impl Iterator<Item = &str> + '_ {
+        self.everywhere().map(|(_, url)| url.as_str())
+    }
+
+    fn everywhere(&self) -> impl Iterator<Item = &(SocketAddr, String)> + '_ {
+        std::iter::once(&self.first).chain(&self.further)
     }
 }
 

@@ -77,7 +77,25 @@ impl Certificate {
     ///
     /// A file cannot be read, or the two do not belong together.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, CertificateError> {
-        let shown = Arc::new(Shown(ArcSwap::from_pointee(read(certificate, key)?)));
+        Self::showing(read(certificate, key)?)
+    }
+
+    /// Makes a certificate that vouches for itself and that nobody keeps: for tests, of the same kind as
+    /// [`make_once`](Self::make_once) makes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made for these names.
+    pub fn self_signed(names: Vec<String>) -> Result<Self, CertificateError> {
+        let (pair, made) = make(names)?;
+        let private = PrivateKeyDer::Pkcs8(pair.serialize_der().into());
+        let shown =
+            belonging(vec![made.der().clone()], private).map_err(CertificateError::Setup)?;
+        Self::showing(shown)
+    }
+
+    fn showing(shown: CertifiedKey) -> Result<Self, CertificateError> {
+        let shown = Arc::new(Shown(ArcSwap::from_pointee(shown)));
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(CertificateError::Setup)?
@@ -116,13 +134,7 @@ impl Certificate {
         if certificate.exists() || key.exists() {
             return Ok(false);
         }
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "electrum-server");
-        let made = params.self_signed(&pair)?;
+        let (pair, made) = make(names)?;
         // Were the second to fail, the next start finds one of them and says what is missing.
         write_new(key, pair.serialize_pem().as_bytes(), PRIVATE)?;
         write_new(certificate, made.pem().as_bytes(), PUBLIC)?;
@@ -133,6 +145,15 @@ impl Certificate {
     pub fn fingerprint(&self) -> Fingerprint {
         let shown = self.shown.0.load();
         Fingerprint::of(shown.cert.first().map_or(&[], |first| first.as_ref()))
+    }
+
+    /// Returns the certificate itself (X.509, DER), which a client can be told to trust.
+    pub fn to_der(&self) -> Vec<u8> {
+        let shown = self.shown.0.load();
+        shown
+            .cert
+            .first()
+            .map_or_else(Vec::new, |first| first.to_vec())
     }
 
     /// Tells whether the key is Ed25519. Electrum shows such a certificate once, and fails to read it ever after.
@@ -166,6 +187,18 @@ impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shown(..)")
     }
+}
+
+/// Makes a key, and a certificate for these names that it signs itself.
+fn make(names: Vec<String>) -> Result<(KeyPair, rcgen::Certificate), rcgen::Error> {
+    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "electrum-server");
+    let made = params.self_signed(&pair)?;
+    Ok((pair, made))
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {

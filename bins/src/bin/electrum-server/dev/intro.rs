@@ -7,7 +7,7 @@ use anyhow::Context;
 use bitcoin::bip32::{DerivationPath, Xpriv};
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, CompressedPublicKey, NetworkKind, ScriptBuf};
-use electrum_server_core::regtest::RegtestNode;
+use electrum_server_core::regtest::{RegtestNode, TestServer};
 
 /// The demo wallet is made of this: anybody may have its coins.
 const SEED: &[u8] = b"electrum-server --dev, demo coins";
@@ -38,7 +38,7 @@ fn demo_script() -> anyhow::Result<ScriptBuf> {
 /// Says what there is and what can be done with it.
 pub(crate) fn print(
     node: &RegtestNode,
-    server: SocketAddr,
+    server: &TestServer,
     rpc: SocketAddr,
     is_new: bool,
 ) -> anyhow::Result<()> {
@@ -52,11 +52,15 @@ pub(crate) fn print(
         18443 => String::new(),
         _ => format!(" --rpc {rpc}"),
     };
+    let connect = match electrum(server) {
+        Some(server) => format!("electrum --regtest --oneserver --server {server}"),
+        None => server.url(),
+    };
     let text = format!(
         "\
 A regtest chain of its own: {begins}, {height} blocks, {faucet} in the faucet.
 
-  connect a wallet   electrum --regtest --oneserver --server {server}:t
+  connect a wallet   {connect}
   pay from faucet    electrum-tools dev{rpc_option} fund ADDRESS 0.5
   mine a block       electrum-tools dev{rpc_option} mine 1
   funded wallet      wpkh({master}/{PATH}/0/*)
@@ -72,6 +76,14 @@ Ctrl-C ends it.
     // Nobody reads it when standard output is closed.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     Ok(())
+}
+
+/// The first place that the Electrum wallet can connect to, as it wants to be told.
+fn electrum(server: &TestServer) -> Option<String> {
+    server.urls().find_map(|url| {
+        let plain = url.strip_prefix("tcp://").map(|at| format!("{at}:t"));
+        plain.or_else(|| url.strip_prefix("ssl://").map(|at| format!("{at}:s")))
+    })
 }
 
 #[cfg(test)]

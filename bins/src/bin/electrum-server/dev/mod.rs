@@ -10,14 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use electrum_server_core::regtest::{
-    Clock, Control, RegtestNode, RegtestOptions, ServeOptions, TestServer,
+    Clock, Control, Endpoint, RegtestNode, RegtestOptions, ServeOptions, TestServer,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use crate::config::{Config, DevConfig};
+use crate::listen;
 use crate::run::{about, limits};
-use crate::serving::Place;
+use crate::serving::{Place, Serving};
 use crate::signals::{Signals, Wish};
 use state::StateFile;
 
@@ -47,29 +48,26 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
         intro::fund_demo(&node)?;
     }
     let control = http::bind(&settings.rpc_addr)?;
-    let [
-        Place::Net {
-            address,
-            tls: false,
-            websocket: false,
-        },
-    ] = config.serving.places.as_slice()
-    else {
-        bail!("--dev serves on exactly one address, --electrum-rpc-addr");
+    let mut endpoints = endpoints(&config.serving)?.into_iter();
+    let Some(endpoint) = endpoints.next() else {
+        bail!("--dev is for clients: remove --disable-electrum-rpc");
     };
     let server = TestServer::start_on(
         node.clone(),
         ServeOptions {
-            address: resolve(address)?,
+            endpoint,
+            further: endpoints.collect(),
             about: about(config),
             limits: limits(config),
         },
     )?;
     let rpc_address = control.local_addr().context("the control interface")?;
     http::serve(control, Arc::new(Control::new(node.clone())))?;
-    info!("serving on {}", server.address());
+    for url in server.urls() {
+        info!("serving on {url}");
+    }
     info!("control interface on {rpc_address}");
-    intro::print(&node, server.address(), rpc_address, is_new)?;
+    intro::print(&node, &server, rpc_address, is_new)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -81,6 +79,26 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// Where to listen, and what to speak there.
+fn endpoints(serving: &Serving) -> anyhow::Result<Vec<Endpoint>> {
+    let certificate = listen::certificate(serving)?;
+    let endpoint = |place: &Place| match place {
+        Place::Unix(file) => bail!("--dev does not serve unix sockets: {}", file.display()),
+        Place::Net {
+            address,
+            tls,
+            websocket,
+        } => Ok(Endpoint {
+            address: resolve(address)?,
+            tls: certificate.clone().filter(|_| *tls),
+            websocket: *websocket,
+            padded: serving.padding,
+            proxies: serving.proxies.clone(),
+        }),
+    };
+    serving.places.iter().map(endpoint).collect()
 }
 
 /// Mines, saves, and waits for the end.
