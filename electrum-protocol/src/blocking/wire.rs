@@ -10,9 +10,21 @@ use std::time::{Duration, Instant};
 use crate::net::frames;
 
 /// Whatever can be read and written.
-pub(super) trait Stream: Read + Write + Send {}
+pub(super) trait Stream: Read + Write + Send {
+    /// Says that nothing more will be written, to those who have words for it.
+    fn say_goodbye(&mut self) {}
+}
 
-impl<S: Read + Write + Send> Stream for S {}
+impl<S: Read + Write + Send> Stream for Timed<S> {}
+
+#[cfg(feature = "blocking-tls")]
+impl Stream for rustls::StreamOwned<rustls::ClientConnection, Box<dyn Stream>> {
+    fn say_goodbye(&mut self) {
+        self.conn.send_close_notify();
+        // Whoever is gone has heard all that it will hear.
+        let _ = self.flush();
+    }
+}
 
 /// When the current step has to be done, shared with the socket below all layers.
 #[derive(Clone, Debug)]
@@ -132,6 +144,8 @@ impl fmt::Debug for Wire {
     }
 }
 
+/// How long the goodbye may take: dropping is no time to wait for a server that takes nothing.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// How much is read at a time.
 const READ_SIZE: usize = 64 * 1024;
 
@@ -192,6 +206,25 @@ impl Wire {
                 self.buffer.extend_from_slice(content);
                 self.buffer.push(b'\n');
                 Ok(&self.buffer)
+            }
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.deadline.set(Instant::now() + GOODBYE);
+        match &mut self.channel {
+            Channel::Lines(stream) => stream.say_goodbye(),
+            #[cfg(feature = "blocking-websocket")]
+            Channel::WebSocket(websocket) => {
+                if websocket
+                    .close(None)
+                    .and_then(|()| websocket.flush())
+                    .is_ok()
+                {
+                    websocket.get_mut().say_goodbye();
+                }
             }
         }
     }

@@ -1,17 +1,21 @@
 //! The client that waits.
 
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use electrum_protocol::blocking::{self, Client, Lines};
 use electrum_protocol::method::{address, fee, headers, mempool, scripthash, scriptpubkey, server};
 use electrum_protocol::net::socks5::{Credentials, Proxy};
-use electrum_protocol::net::tls::{Pins, Trust};
+use electrum_protocol::net::tls::rustls::{ServerConnection, StreamOwned};
+use electrum_protocol::net::tls::{Fingerprint, Pins, Trust};
 use electrum_protocol::net::{ConnectError, Transport};
 use electrum_protocol::{
     Batch, Notification, ProtocolVersion, Request, RequestError, Response, ScriptHash, VersionRange,
 };
 
-use crate::server::{Identity, start, start_tls};
+use crate::server::{Identity, rustls_versions, start, start_tls};
 use crate::{common, config, proxy, server as world};
 
 /// No news that is not there already.
@@ -212,7 +216,7 @@ fn an_answer_that_does_not_come_costs_only_itself() {
 
 #[test]
 fn a_silent_server_is_asked_for_a_sign_of_life() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(&listener.local_addr().unwrap().to_string());
     config.connect_timeout = AT_ONCE;
     let error = blocking::connect(&config).unwrap_err();
@@ -228,7 +232,7 @@ fn a_silent_server_is_asked_for_a_sign_of_life() {
 
 #[test]
 fn nobody_there_is_transient() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let error = blocking::connect(&config(&address.to_string())).unwrap_err();
@@ -236,4 +240,29 @@ fn nobody_there_is_transient() {
     assert!(error.is_transient());
     let error = blocking::connect(&config("tcp://name.invalid:1")).unwrap_err();
     assert!(matches!(error, ConnectError::Lookup { .. }), "{error}");
+}
+
+/// Without it a server cannot tell a wallet that is done from a connection that somebody cut.
+#[test]
+fn whoever_is_dropped_says_goodbye() {
+    for websocket in [false, true] {
+        let identity = Identity::new(&["localhost"]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let scheme = if websocket { "wss" } else { "ssl" };
+        let mut config = config(&format!("{scheme}://localhost:{port}"));
+        config.trust = Trust::Pinned(Fingerprint::of(&identity.certificate));
+        let server = thread::spawn(move || {
+            let connection = ServerConnection::new(identity.config(rustls_versions())).unwrap();
+            let mut stream = StreamOwned::new(connection, listener.accept().unwrap().0);
+            if websocket {
+                let mut frames = tungstenite::accept(&mut stream).unwrap();
+                assert!(frames.read().unwrap().is_close());
+            }
+            // An end without a goodbye is an error.
+            stream.read_to_end(&mut Vec::new()).unwrap();
+        });
+        drop(Lines::connect(&config).unwrap());
+        server.join().unwrap();
+    }
 }

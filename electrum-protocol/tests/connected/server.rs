@@ -50,7 +50,10 @@ impl Identity {
         }
     }
 
-    fn config(self, versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ServerConfig> {
+    pub(crate) fn config(
+        self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
         use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());

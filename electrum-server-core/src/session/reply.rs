@@ -6,7 +6,7 @@
 use bitcoin::{BlockHash, Txid};
 use electrum_protocol::{ErrorCode, ErrorObject, ProtocolVersion, ScriptHash};
 use thiserror::Error;
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::chain::NodeError;
 use crate::view::QueryError;
@@ -91,7 +91,12 @@ pub(super) fn to_wire(error: &MethodError, version: ProtocolVersion) -> ErrorObj
             ),
         ),
         MethodError::Node(error) => {
-            error!(%error, "the node did not answer a client's request");
+            // That the node is away is told once by whoever follows it, not as often as clients ask.
+            let is_news = matches!(error, NodeError::Unavailable(source) if !source.is_transient());
+            match is_news {
+                true => error!(%error, "the node did not answer a client's request"),
+                false => debug!(%error, "the node did not answer a client's request"),
+            }
             (
                 ErrorCode::DAEMON_ERROR,
                 "daemon error: the node is not available".to_owned(),

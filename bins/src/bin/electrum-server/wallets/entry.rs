@@ -66,7 +66,7 @@ impl FromStr for WalletEntry {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         // A key is longer: names are shown.
         let is_name = |name: &str| {
-            (1..=40).contains(&name.len())
+            (1..=40).contains(&name.chars().count())
                 && name
                     .chars()
                     .all(|c| c.is_alphanumeric() || " -_.".contains(c))
