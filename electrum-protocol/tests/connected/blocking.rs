@@ -16,7 +16,7 @@ use electrum_protocol::{
 };
 
 use crate::server::{Identity, rustls_versions, start, start_tls};
-use crate::{common, config, proxy, server as world};
+use crate::{common, config, proxy};
 
 /// No news that is not there already.
 const AT_ONCE: Duration = Duration::from_millis(50);
@@ -92,7 +92,7 @@ fn it_converses_over_every_transport() {
         converse(&mut blocking::connect(&config).unwrap());
     }
     for transport in [Transport::Tls, Transport::SecureWebSocket] {
-        let versions = world::rustls_versions();
+        let versions = rustls_versions();
         let address = start_tls(transport, Identity::new(&["localhost"]), versions);
         let mut config = config(&format!("{}://{address}", transport.scheme()));
         config.trust = Trust::FirstUse(std::sync::Arc::new(Pins::new()));
