@@ -17,7 +17,7 @@ use crate::wordlist::{Language, WordList};
 /// log2(1626).
 const BITS_PER_WORD_1626: f64 = 10.667_111_542_075_027;
 /// 2^(11 - log2(1626)) = 2048/1626, as a fraction of 2^52.
-const THRESHOLD_1626: u64 = 0x1_4270_ba69_2bc6;
+const THRESHOLD_1626: u64 = 0x14_270b_a692_bc6c;
 
 /// What a new phrase shall be.
 ///
@@ -120,9 +120,11 @@ impl Generator {
         let mac = keyed();
         for tries in 1.. {
             candidate.increment();
-            if !self.kind.allows_words(candidate.digits.len()) {
-                return Err(GenerateError::TwoFactorWords {
-                    words: candidate.digits.len(),
+            let words = candidate.digits.len();
+            if !self.kind.allows_words(words) {
+                return Err(match self.kind.allows_words(self.words as usize) {
+                    true if words < self.words as usize => GenerateError::TooSmall,
+                    _ => GenerateError::TwoFactorWords { words },
                 });
             }
             let normalized = candidate.normalized();
@@ -369,4 +371,59 @@ pub fn decode_number(phrase: &str, language: Language) -> Option<Zeroizing<Vec<u
     Some(Zeroizing::new(
         number.get(zeros..).unwrap_or_default().to_vec(),
     ))
+}
+
+#[cfg(all(test, feature = "all-languages"))]
+mod tests {
+    use super::*;
+
+    /// What `int(pow(2, num_bits - math.log(1626, 2)))` is in Python, below which Electrum draws again, without so many
+    /// bytes of zeros at its end.
+    const LEAST_1626: [(u32, u128, usize); 3] = [
+        (128, 0x0028_4e17_4d25_78d8_0000_0000_0000_0000, 0),
+        (138, 0xa138_5d34_95e3_6000_0000_0000_0000_0000, 0),
+        (266, 0xa138_5d34_95e3_6000_0000_0000_0000_0000, 16),
+    ];
+
+    fn big_endian(generator: &Generator, number: u128, zeros: usize) -> Vec<u8> {
+        let mut bytes = number.to_be_bytes().to_vec();
+        bytes.resize(16 + zeros, 0);
+        let mut whole = vec![0; generator.entropy_len() - bytes.len()];
+        whole.extend(bytes);
+        whole
+    }
+
+    #[test]
+    fn numbers_that_electrum_draws_again_are_too_small() {
+        for (bits, least, zeros) in LEAST_1626 {
+            let generator = Generator::new(Language::Portuguese, SeedType::Standard)
+                .bits(bits)
+                .unwrap();
+            assert_eq!(generator.entropy_bits(), bits);
+            let number = big_endian(&generator, least, zeros);
+            assert!(generator.generate(&number).is_ok(), "{bits}");
+            let below = big_endian(&generator, least - 1, zeros);
+            let error = generator.generate(&below).unwrap_err();
+            assert_eq!(error, GenerateError::TooSmall, "{bits}");
+        }
+    }
+
+    /// Between what is large enough and what fills all words there is a gap, for two-factor seeds no phrase lies there.
+    #[test]
+    fn a_two_factor_seed_that_is_a_word_short_is_drawn_again() {
+        let generator = Generator::new(Language::Portuguese, SeedType::TwoFactor)
+            .bits(128)
+            .unwrap();
+        let (_, least, zeros) = LEAST_1626[0];
+        let number = big_endian(&generator, least, zeros);
+        assert_eq!(to_digits(Language::Portuguese.words(), &number).len(), 11);
+        let error = generator.generate(&number).unwrap_err();
+        assert_eq!(error, GenerateError::TooSmall);
+        // With 132 bits there are 13 words, which no drawing changes.
+        let generator = Generator::new(Language::Portuguese, SeedType::TwoFactor);
+        let error = generator
+            .generate(&vec![0xff; generator.entropy_len()])
+            .unwrap_err();
+        assert_eq!(error, GenerateError::TwoFactorWords { words: 13 });
+    }
 }

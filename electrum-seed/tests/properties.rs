@@ -162,7 +162,8 @@ proptest! {
         prop_assert_eq!(seed_type(phrase), Some(SeedType::Standard));
         prop_assert!(!is_old_seed(phrase));
         prop_assert!(Bip39::check(phrase, language) != Bip39::Valid);
-        let words = if language == Language::Portuguese { 13 } else { 12 };
-        prop_assert_eq!(generated.seed.num_words(), words);
+        let words = generated.seed.num_words();
+        // Not all numbers that Electrum takes for large enough fill the last of 13 words.
+        prop_assert!(words == 12 || (words == 13 && language == Language::Portuguese));
     }
 }
