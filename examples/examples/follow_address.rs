@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "it is what the example does")]
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,7 @@ struct PinsFile(PathBuf);
 impl PinsFile {
     fn check(&self, server: &str, certificate: &Certificate<'_>) -> Result<bool> {
         let text = match std::fs::read_to_string(&self.0) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text.with_context(|| format!("cannot read {}", self.0.display()))?,
         };
         let pinned = text.lines().filter_map(|line| line.split_once(' '));
@@ -120,10 +121,9 @@ impl PinsFile {
 }
 
 impl FirstUse for PinsFile {
-    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> bool {
-        self.check(server, certificate).unwrap_or_else(|error| {
-            println!("{error:#}");
-            false
-        })
+    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> io::Result<bool> {
+        // With all that led to it, in one line.
+        let one_line = |error| io::Error::other(format!("{error:#}"));
+        self.check(server, certificate).map_err(one_line)
     }
 }

@@ -63,6 +63,16 @@ pub enum ConnectError {
         /// Why not.
         reason: String,
     },
+    /// The caller's store of certificates could not be read or written, so nothing is known of the server's.
+    #[cfg(feature = "tls")]
+    #[error("cannot tell whether the certificate of {address} is trusted: {error}")]
+    TrustStore {
+        /// The server.
+        address: String,
+        /// What the store says.
+        #[source]
+        error: io::Error,
+    },
     /// Whoever is there does not speak TLS as we do.
     #[error("no TLS with {address}: {error}")]
     Tls {
@@ -127,7 +137,7 @@ impl ConnectError {
                 false
             }
             #[cfg(feature = "tls")]
-            Self::Certificate { .. } => false,
+            Self::Certificate { .. } | Self::TrustStore { .. } => false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whose certificates are good.
 
+use std::io;
 use std::sync::Arc;
 
 use electrum_protocol::blocking::connect;
@@ -89,16 +90,22 @@ fn the_first_certificate_is_kept_and_another_refused() {
     }
 }
 
-/// Knows everything better.
+/// Knows everything better, or has lost its file.
 #[derive(Debug)]
-struct Never;
+enum Never {
+    Trusts,
+    Knows,
+}
 
 impl FirstUse for Never {
-    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> bool {
+    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> io::Result<bool> {
         assert!(server.starts_with("localhost:"));
         assert_eq!(Fingerprint::of(certificate.der), certificate.fingerprint);
         assert!(!certificate.vouched_for);
-        false
+        match self {
+            Self::Trusts => Ok(false),
+            Self::Knows => Err(io::Error::other("the file is gone")),
+        }
     }
 }
 
@@ -106,7 +113,13 @@ impl FirstUse for Never {
 fn the_store_of_the_caller_decides() {
     let identity = Identity::new(&["localhost"]);
     let port = start_tls(Transport::Tls, identity, rustls_versions()).port();
-    refused(&reach(port, Trust::FirstUse(Arc::new(Never))));
+    refused(&reach(port, Trust::FirstUse(Arc::new(Never::Trusts))));
+    // A store that fails is no opinion about the certificate.
+    let config = reach(port, Trust::FirstUse(Arc::new(Never::Knows)));
+    let error = connect(&config).unwrap_err();
+    assert!(matches!(error, ConnectError::TrustStore { .. }), "{error}");
+    assert!(error.to_string().ends_with("the file is gone"), "{error}");
+    assert!(!error.is_transient());
 }
 
 /// A man in the middle shows somebody's certificate, without having the key.

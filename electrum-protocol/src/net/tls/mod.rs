@@ -52,7 +52,12 @@ pub trait FirstUse: fmt::Debug + Send + Sync {
     ///
     /// `server` is `host:port` as the caller wrote it. Runs in the middle of a connection; whoever asks a user should
     /// refuse, ask, and let connect again. The server has shown that it has the key of the certificate.
-    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> bool;
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read or written. Then there is no connection, and
+    /// [`ConnectError::TrustStore`](super::ConnectError::TrustStore) has the error.
+    fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> io::Result<bool>;
 }
 
 /// What a server showed.
@@ -123,10 +128,14 @@ impl<'a> Handshake<'a> {
                     fingerprint,
                     vouched_for: seen.objection.is_none(),
                 };
-                if store.is_trusted(&self.address.authority(), &certificate) {
-                    return Ok(());
+                match store.is_trusted(&self.address.authority(), &certificate) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => "it is not what is known of this server".to_owned(),
+                    Err(error) => {
+                        let address = self.address.to_string();
+                        return Err(ConnectError::TrustStore { address, error });
+                    }
                 }
-                "it is not what is known of this server".to_owned()
             }
         };
         Err(self.untrusted(fingerprint, reason))
