@@ -56,7 +56,7 @@ pub trait FirstUse: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// When the store cannot be read or written. Then there is no connection, and
-    /// [`ConnectError::TrustStore`](super::ConnectError::TrustStore) has the error.
+    /// [`ConnectError::TrustStore`] has the error.
     fn is_trusted(&self, server: &str, certificate: &Certificate<'_>) -> io::Result<bool>;
 }
 
