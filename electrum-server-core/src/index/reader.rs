@@ -13,6 +13,8 @@ use crate::store::{ReadError, Snapshot, TX_ROW, Table};
 
 /// How many bytes of a txid are in the keys of the table [`Table::TxNums`].
 const TXID_PREFIX_LEN: usize = 8;
+/// More transactions than most blocks have.
+const MANY: usize = 8192;
 
 /// Returns the key of a row in the table [`Table::TxNums`].
 pub(super) fn tx_num_key(txid: &Txid, tx_num: u32) -> [u8; TXID_PREFIX_LEN + 4] {
@@ -131,7 +133,8 @@ impl<'a> Reader<'a> {
 
     /// Returns the txids of neighbouring transactions.
     pub(crate) fn txids(&self, tx_nums: Range<u32>) -> Result<Vec<Txid>, ReadError> {
-        let mut txids = Vec::with_capacity(tx_nums.len());
+        // How many there are is read from a row, and no room is made on its word alone.
+        let mut txids = Vec::with_capacity(tx_nums.len().min(MANY));
         self.each_tx(tx_nums, |txid, _| txids.push(txid))?;
         Ok(txids)
     }

@@ -159,6 +159,28 @@ fn damage_in_the_other_tables_does_no_harm() {
 }
 
 #[test]
+fn no_room_is_made_on_the_word_of_a_row() {
+    let (chain, mut rows) = whole();
+    // The newest block claims billions of transactions, and the last of them is there.
+    let last: u32 = 3_000_000_000;
+    let header = rows.get_mut(&(Table::Headers, HEIGHT.to_be_bytes().to_vec()));
+    let number = header.unwrap().last_chunk_mut().unwrap();
+    *number = (last + 1).to_be_bytes();
+    let (_, row) = rows
+        .iter()
+        .rfind(|((table, _), _)| *table == Table::Txids)
+        .unwrap();
+    let row = row.clone();
+    rows.insert((Table::Txids, last.to_be_bytes().to_vec()), row);
+    let mut index = open_rows(&rows).unwrap();
+    let errors = ask(&index, &chain).into_iter().filter_map(Result::err);
+    assert!(errors.count() > 0);
+    let error = index.undo_tip(None).unwrap_err();
+    assert!(error.to_string().contains("txids"), "{error}");
+    assert_eq!(index.headers().tip().unwrap().height, HEIGHT);
+}
+
+#[test]
 fn two_txids_that_begin_alike_are_told_apart() {
     let (chain, mut rows) = whole();
     let intact = ask(&open_rows(&rows).unwrap(), &chain);
