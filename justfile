@@ -51,6 +51,10 @@ fuzz-all seconds="3600":
 fuzz-check:
     cargo check -p electrum-fuzz --all-targets
 
+# Licences, banned crates and sources of the dependencies; with ADVISORY_DB also known vulnerabilities.
+deny:
+    contrib/deny.sh
+
 # Writes the public surface of the libraries to docs/api/.
 api:
     contrib/api.sh
