@@ -1,0 +1,263 @@
+//! A server that says anything about scripts, now and then something that fits.
+
+use electrum_protocol::bitcoin::block::{Header, Version};
+use electrum_protocol::bitcoin::consensus::encode;
+use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
+use electrum_protocol::bitcoin::{
+    Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode,
+    TxOut, Txid, Witness, absolute, constants, transaction,
+};
+use electrum_protocol::header_chain::Checkpoint;
+use electrum_protocol::method::block::HeaderResponse;
+use electrum_protocol::method::scriptpubkey::History;
+use electrum_protocol::method::transaction::{GetResponse, MerkleResponse};
+use electrum_protocol::script_sync::{Config, Headers, Limits};
+use electrum_protocol::{
+    CheckpointProof, Confirmation, HistoryEntry, Notification, ProtocolVersion, Request, Response,
+    ScriptHash, ScriptSync, Status, merkle, status,
+};
+
+/// Headers up to here have to be proven, and can be.
+pub(crate) const CHECKPOINT: u32 = 400;
+/// So many above it are known.
+pub(crate) const KNOWN: u32 = 20;
+
+/// Numbers as choices; zero when there are none left.
+pub(crate) struct Choices<'a>(pub(crate) &'a [u32]);
+
+impl Choices<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
+        self.0 = rest;
+        *first
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.next() as usize % end
+    }
+}
+
+pub(crate) type Wallet = ScriptSync<u8>;
+
+/// A wallet with two keychains, which have a script in common.
+pub(crate) fn wallet(version: ProtocolVersion, limits: Limits) -> Wallet {
+    let config = Config {
+        proofs: true,
+        limits,
+    };
+    let mut wallet = ScriptSync::new(version, config).unwrap();
+    for keychain in [0, 1] {
+        let derive = move |index| Some(script(if index == 1 { 0 } else { keychain }, index));
+        wallet.add_keychain(keychain, 3, derive).unwrap();
+    }
+    wallet
+}
+
+pub(crate) fn script(keychain: u8, index: u32) -> ScriptBuf {
+    let mut bytes = vec![keychain; 30];
+    bytes.extend_from_slice(&index.to_be_bytes());
+    ScriptBuf::from_bytes(bytes)
+}
+
+/// A hash of no transaction.
+pub(crate) fn unknown_txid(seed: u32) -> Txid {
+    Txid::from_raw_hash(sha256d::Hash::hash(&seed.to_le_bytes()))
+}
+
+/// A chain, every block of which has one of the transactions.
+pub(crate) struct Hostile {
+    transactions: Vec<Transaction>,
+    headers: Vec<Header>,
+    proofs: Vec<Vec<sha256d::Hash>>,
+    root: sha256d::Hash,
+}
+
+impl Hostile {
+    pub(crate) fn new() -> Self {
+        let transactions = transactions();
+        let mut headers = vec![constants::genesis_block(Network::Regtest).header];
+        for height in 1..=CHECKPOINT + KNOWN + 1 {
+            let last = headers[headers.len() - 1];
+            let transaction = &transactions[height as usize % transactions.len()];
+            headers.push(Header {
+                version: Version::TWO,
+                prev_blockhash: last.block_hash(),
+                merkle_root: TxMerkleNode::from_raw_hash(transaction.compute_txid().to_raw_hash()),
+                ..last
+            });
+        }
+        let under = headers.iter().take(CHECKPOINT as usize + 1);
+        let leaves: Vec<_> = under
+            .map(|header| header.block_hash().to_raw_hash())
+            .collect();
+        let proofs = (0..leaves.len()).map(|height| merkle::branch(&leaves, height).unwrap());
+        let (proofs, roots): (_, Vec<_>) = proofs.unzip();
+        Self {
+            transactions,
+            headers,
+            proofs,
+            root: roots[0],
+        }
+    }
+
+    pub(crate) fn header_at(&self, height: u32) -> Header {
+        self.headers[height as usize]
+    }
+
+    pub(crate) fn notification(&self, choices: &mut Choices<'_>) -> Notification {
+        let keychain = (choices.next() % 2) as u8;
+        Notification::ScriptHash {
+            script_hash: ScriptHash::from_script(&script(keychain, choices.next() % 14)),
+            status: self.status(choices),
+        }
+    }
+
+    /// The status of a history that may come, or of none.
+    fn status(&self, choices: &mut Choices<'_>) -> Option<Status> {
+        match choices.next() % 8 {
+            0 => None,
+            1 => Some(Status::from_byte_array([choices.next() as u8; 32])),
+            _ => status::status(&self.history(choices.next())),
+        }
+    }
+
+    /// One of many histories: of transactions that are there or not, at heights of all kinds.
+    fn history(&self, seed: u32) -> Vec<HistoryEntry> {
+        let seeds: Vec<u32> = (0..150)
+            .map(|index: u32| {
+                let bytes = [seed % 256, index].map(u32::to_le_bytes).concat();
+                let hash = sha256d::Hash::hash(&bytes).to_byte_array();
+                u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]])
+            })
+            .collect();
+        let mut choices = Choices(&seeds);
+        let count = [0, 1, 3, 15, 40][choices.below(5)];
+        let is_real = choices.next() % 2 == 0;
+        let mut entries: Vec<HistoryEntry> = Vec::new();
+        for _ in 0..count {
+            let transaction = &self.transactions[choices.below(self.transactions.len())];
+            let txid = match is_real {
+                true => transaction.compute_txid(),
+                false => unknown_txid(choices.next()),
+            };
+            let height = i64::from(choices.next() % (CHECKPOINT + KNOWN + 50)) - 1;
+            if entries.iter().all(|entry| entry.txid != txid) {
+                entries.push(HistoryEntry {
+                    txid,
+                    confirmation: Confirmation::from_wire_height(height).unwrap(),
+                    fee: (height <= 0).then_some(Amount::from_sat(height.unsigned_abs())),
+                });
+            }
+        }
+        if seed % 9 != 0 {
+            entries.sort_by(status::mempool_order);
+        }
+        entries
+    }
+
+    pub(crate) fn answer(&self, request: &Request, choices: &mut Choices<'_>) -> Response {
+        match request {
+            Request::ScripthashSubscribe(_) => Response::ScripthashSubscribe(self.status(choices)),
+            Request::ScriptpubkeySubscribe(_) => {
+                Response::ScriptpubkeySubscribe(self.status(choices))
+            }
+            Request::ScripthashGetHistory(_) => {
+                let mut history = self.history(choices.next());
+                history.reserve(100);
+                Response::ScripthashGetHistory(history)
+            }
+            Request::ScriptpubkeyGetHistory(_) => {
+                Response::ScriptpubkeyGetHistory(History(self.history(choices.next())))
+            }
+            Request::TransactionGet(asked) => {
+                let all = &self.transactions;
+                let right = all.iter().find(|tx| tx.compute_txid() == asked.txid);
+                let right = right.filter(|_| choices.next() % 8 > 0);
+                let transaction = right.unwrap_or(&all[choices.below(all.len())]);
+                Response::TransactionGet(GetResponse::Raw(encode::serialize(transaction)))
+            }
+            Request::TransactionGetMerkle(asked) => {
+                Response::TransactionGetMerkle(MerkleResponse {
+                    block_height: asked.height.unwrap() + u32::from(choices.next() % 8 == 0),
+                    merkle: vec![self.root; choices.below(2) * choices.below(40)],
+                    pos: u32::from(choices.next() % 8 == 0),
+                })
+            }
+            Request::BlockHeader(asked) => {
+                let height = asked.height as usize;
+                let header = self.headers[height ^ choices.below(8) / 7];
+                let proof = CheckpointProof {
+                    branch: self.proofs[height].clone(),
+                    root: self.root,
+                };
+                let proof = Some(proof).filter(|_| choices.next() % 8 > 0);
+                Response::BlockHeader(HeaderResponse { header, proof })
+            }
+            other => panic!("{other:?} is not asked"),
+        }
+    }
+}
+
+impl Headers for Hostile {
+    fn height(&self) -> u32 {
+        CHECKPOINT + KNOWN
+    }
+
+    fn header(&self, height: u32) -> Option<Header> {
+        let known = CHECKPOINT + 1..=CHECKPOINT + KNOWN;
+        known.contains(&height).then(|| self.header_at(height))
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Some(Checkpoint {
+            height: CHECKPOINT,
+            root: self.root,
+        })
+    }
+}
+
+/// Transactions of all shapes, with what takes the most room for its length among them.
+fn transactions() -> Vec<Transaction> {
+    let input = |seed: u32, witness: Vec<Vec<u8>>| TxIn {
+        previous_output: OutPoint::new(unknown_txid(seed), seed),
+        script_sig: ScriptBuf::from_bytes(vec![0; seed as usize % 3]),
+        sequence: Sequence::MAX,
+        witness: Witness::from_slice(&witness),
+    };
+    let output = |script_pubkey| TxOut {
+        value: Amount::from_sat(1),
+        script_pubkey,
+    };
+    let make = |seed: u32| {
+        let (inputs, elements, outputs) = match seed % 6 {
+            0 => (1, 0, 1),
+            // A witness of nothing but empty elements.
+            1 => (1, 1000, 1),
+            2 => (1, 300, 0),
+            // Inputs with the shortest witness.
+            3 => (50, 1, 1),
+            // Outputs without a script.
+            4 => (1, 0, 300),
+            _ => (2, 2, 2),
+        };
+        let script = |index| match seed % 6 {
+            4 => ScriptBuf::new(),
+            _ => script(0, index),
+        };
+        Transaction {
+            version: transaction::Version::TWO,
+            lock_time: absolute::LockTime::from_consensus(seed),
+            input: (0..inputs)
+                .map(|index| input(seed + index, vec![Vec::new(); elements]))
+                .collect(),
+            output: (0..outputs).map(|index| output(script(index))).collect(),
+        }
+    };
+    (0..40).map(make).collect()
+}
