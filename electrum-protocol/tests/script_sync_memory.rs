@@ -12,8 +12,12 @@ mod held;
 mod scripts;
 
 use electrum_protocol::bitcoin::ScriptBuf;
-use electrum_protocol::header_chain::Change;
-use electrum_protocol::script_sync::{Config, Limits};
+use electrum_protocol::bitcoin::block::Header;
+use electrum_protocol::bitcoin::consensus::encode;
+use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
+use electrum_protocol::header_chain::{Change, Checkpoint};
+use electrum_protocol::method::transaction::GetResponse;
+use electrum_protocol::script_sync::{Config, Headers, Limits};
 use electrum_protocol::{
     Confirmation, HistoryEntry, Notification, ProtocolVersion, Request, Response, ScriptHash,
     ScriptSync, status,
@@ -21,7 +25,7 @@ use electrum_protocol::{
 use proptest::prelude::*;
 
 use held::Held;
-use scripts::{CHECKPOINT, Choices, Hostile, KNOWN, script, unknown_txid};
+use scripts::{CHECKPOINT, Choices, Hostile, KNOWN, script, transaction, unknown_txid};
 
 /// What the wallet holds, after every step, and that all of it is counted: nothing is left when it is gone.
 fn check(limits: Limits, version: ProtocolVersion, choices: &[u32]) -> Result<(), TestCaseError> {
@@ -103,30 +107,106 @@ proptest! {
     }
 }
 
+/// A wallet of one script, and what it holds.
+struct One {
+    wallet: scripts::Wallet,
+    held: Held,
+    headers: Box<dyn Headers>,
+    script_hash: ScriptHash,
+    /// Asks for nothing but histories.
+    is_slow: bool,
+}
+
+/// No header is known, all can be asked for.
+struct Deep;
+
+impl Headers for Deep {
+    fn height(&self) -> u32 {
+        1_000_000
+    }
+
+    fn header(&self, _: u32) -> Option<Header> {
+        None
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Some(Checkpoint {
+            height: self.height(),
+            root: sha256d::Hash::all_zeros(),
+        })
+    }
+}
+
+impl One {
+    fn new(limits: Limits, headers: impl Headers + 'static) -> Self {
+        let mut held = Held::default();
+        let config = Config {
+            proofs: true,
+            limits,
+        };
+        let wallet = held.run(|| {
+            let mut wallet = ScriptSync::new(ProtocolVersion::V1_4, config).unwrap();
+            let scripts: Vec<ScriptBuf> = vec![script(0, 0)];
+            wallet.add_keychain(0, u32::MAX, scripts).unwrap();
+            wallet
+        });
+        Self {
+            wallet,
+            held,
+            headers: Box::new(headers),
+            script_hash: ScriptHash::from_script(&script(0, 0)),
+            is_slow: false,
+        }
+    }
+
+    /// Tells another status, and answers what is asked then as far as there is an answer; the rest stays under way.
+    fn tell(
+        &mut self,
+        history: &[HistoryEntry],
+        mut answer: impl FnMut(&Request) -> Option<Response>,
+    ) {
+        let (held, wallet, headers) = (&mut self.held, &mut self.wallet, &*self.headers);
+        let told = Notification::ScriptHash {
+            script_hash: self.script_hash,
+            status: status::status(history),
+        };
+        held.run(|| wallet.notify(&told));
+        while let Some(request) = held.run(|| wallet.poll_request()) {
+            let is_history = matches!(request, Request::ScripthashGetHistory(_));
+            held.run(|| {
+                let response = match &request {
+                    Request::ScripthashGetHistory(_) => {
+                        // As much capacity as whoever decodes it may have left.
+                        let mut entries = Vec::with_capacity(30 * history.len());
+                        entries.extend_from_slice(history);
+                        Some(Response::ScripthashGetHistory(entries))
+                    }
+                    other => answer(other),
+                };
+                if let Some(response) = response {
+                    wallet.answer(&request, response, headers).unwrap();
+                }
+            });
+            if is_history && self.is_slow {
+                break;
+            }
+        }
+    }
+}
+
 /// The same history again and again, each time at other heights, or of other transactions; whatever follows is asked for
 /// and not answered.
 #[test]
 fn histories_that_move_replace_each_other() {
     const ENTRIES: u32 = 2_000;
     let limits = Limits {
-        scripts: 10,
+        scripts: 1,
         entries: ENTRIES as usize,
-        transaction_bytes: 1_000,
+        transaction_bytes: 0,
     };
-    for others in [false, true] {
-        let hostile = Hostile::new();
-        let mut held = Held::default();
-        let config = Config {
-            proofs: true,
-            limits,
-        };
-        let mut wallet = held.run(|| {
-            let mut wallet = ScriptSync::new(ProtocolVersion::V1_4, config).unwrap();
-            let scripts: Vec<ScriptBuf> = vec![script(0, 0)];
-            wallet.add_keychain(0, u32::MAX, scripts).unwrap();
-            wallet
-        });
-        let script_hash = ScriptHash::from_script(&script(0, 0));
+    for (others, is_slow) in [(false, false), (true, false), (false, true)] {
+        let mut one = One::new(limits, Deep);
+        one.is_slow = is_slow;
         for round in 0..100 {
             let entry = |index: u32| HistoryEntry {
                 txid: unknown_txid(if others {
@@ -134,33 +214,85 @@ fn histories_that_move_replace_each_other() {
                 } else {
                     index
                 }),
-                confirmation: Confirmation::Block(1 + index % 20 + round * 20 % CHECKPOINT),
+                confirmation: Confirmation::Block(1 + index + round * ENTRIES),
                 fee: None,
             };
             let mut history: Vec<_> = (0..ENTRIES).map(entry).collect();
             history.sort_by(status::mempool_order);
-            let status = status::status(&history);
-            held.run(|| {
-                wallet.notify(&Notification::ScriptHash {
-                    script_hash,
-                    status,
-                })
-            });
-            while let Some(request) = held.run(|| wallet.poll_request()) {
-                if let Request::ScripthashGetHistory(_) = request {
-                    let response = Response::ScripthashGetHistory(history.clone());
-                    held.run(|| wallet.answer(&request, response.clone(), &hostile).unwrap());
-                }
-            }
-            let (bytes, most) = (held.bytes(), limits.max_memory(1));
-            assert!(
-                bytes <= most,
-                "{bytes} bytes of at most {most} in round {round}"
-            );
+            one.tell(&history, |_| None);
+            let (bytes, most) = (one.held.bytes(), limits.max_memory(1));
+            assert!(bytes <= most, "{bytes} of {most} in round {round}");
         }
-        assert_eq!(
-            wallet.history(&script_hash).unwrap().len(),
-            ENTRIES as usize
+    }
+}
+
+/// A header is kept as long as a transaction is said to be at its height.
+#[test]
+fn headers_where_nothing_is_left_are_forgotten() {
+    let limits = Limits {
+        scripts: 1,
+        entries: 10,
+        transaction_bytes: 0,
+    };
+    let mut one = One::new(limits, Hostile::new());
+    let hostile = Hostile::new();
+    for round in 0..CHECKPOINT / 10 {
+        let entry = |index: u32| HistoryEntry {
+            txid: unknown_txid(index),
+            confirmation: Confirmation::Block(1 + index + round * 10),
+            fee: None,
+        };
+        let history: Vec<_> = (0..10).map(entry).collect();
+        one.tell(&history, |request| match request {
+            Request::BlockHeader(asked) => Some(hostile.header_response(asked.height)),
+            _ => None,
+        });
+        let saved = one.wallet.save().headers.into_iter();
+        let heights: Vec<u32> = saved.map(|(height, _)| height).collect();
+        let expected: Vec<u32> = (1 + round * 10..11 + round * 10).collect();
+        assert_eq!(heights, expected);
+        assert!(one.held.bytes() <= limits.max_memory(1));
+    }
+}
+
+/// What takes the most room for its length: elements, inputs and outputs with nothing in them.
+#[test]
+fn transactions_take_at_most_five_times_their_length() {
+    let shapes = [
+        (1, 100_000, 1),
+        (1, 130, 1),
+        (30_000, 1, 1),
+        (1, 0, 100_000),
+    ];
+    for (inputs, elements, outputs) in shapes {
+        let transaction = transaction(0, inputs, elements, outputs);
+        let limits = Limits {
+            scripts: 1,
+            entries: 1,
+            transaction_bytes: transaction.total_size(),
+        };
+        let mut one = One::new(limits, Deep);
+        let history = [HistoryEntry {
+            txid: transaction.compute_txid(),
+            confirmation: Confirmation::Mempool {
+                unconfirmed_parents: false,
+            },
+            fee: None,
+        }];
+        let bytes = encode::serialize(&transaction);
+        one.tell(&history, |request| match request {
+            Request::TransactionGet(_) => {
+                let raw = GetResponse::Raw(bytes.clone());
+                Some(Response::TransactionGet(raw))
+            }
+            _ => None,
+        });
+        let known = one.wallet.transaction(&transaction.compute_txid()).unwrap();
+        assert_eq!(known.transaction, Some(&transaction));
+        let (bytes, most) = (one.held.bytes(), limits.max_memory(1));
+        assert!(
+            bytes <= most,
+            "{bytes} of {most} for {inputs}, {elements}, {outputs}"
         );
     }
 }

@@ -4,8 +4,8 @@ use electrum_protocol::bitcoin::block::{Header, Version};
 use electrum_protocol::bitcoin::consensus::encode;
 use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
 use electrum_protocol::bitcoin::{
-    Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode,
-    TxOut, Txid, Witness, absolute, constants, transaction,
+    Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
+    Witness, absolute, constants, transaction,
 };
 use electrum_protocol::header_chain::Checkpoint;
 use electrum_protocol::method::block::HeaderResponse;
@@ -118,6 +118,18 @@ impl Hostile {
         }
     }
 
+    /// The header of a height with its proof.
+    pub(crate) fn header_response(&self, height: u32) -> Response {
+        let proof = CheckpointProof {
+            branch: self.proofs[height as usize].clone(),
+            root: self.root,
+        };
+        Response::BlockHeader(HeaderResponse {
+            header: self.header_at(height),
+            proof: Some(proof),
+        })
+    }
+
     /// The status of a history that may come, or of none.
     fn status(&self, choices: &mut Choices<'_>) -> Option<Status> {
         match choices.next() % 8 {
@@ -190,14 +202,8 @@ impl Hostile {
                 })
             }
             Request::BlockHeader(asked) => {
-                let height = asked.height as usize;
-                let header = self.headers[height ^ choices.below(8) / 7];
-                let proof = CheckpointProof {
-                    branch: self.proofs[height].clone(),
-                    root: self.root,
-                };
-                let proof = Some(proof).filter(|_| choices.next() % 8 > 0);
-                Response::BlockHeader(HeaderResponse { header, proof })
+                let other = u32::from(choices.next() % 8 == 0);
+                self.header_response(asked.height.saturating_sub(other))
             }
             other => panic!("{other:?} is not asked"),
         }
@@ -224,40 +230,42 @@ impl Headers for Hostile {
 
 /// Transactions of all shapes, with what takes the most room for its length among them.
 fn transactions() -> Vec<Transaction> {
-    let input = |seed: u32, witness: Vec<Vec<u8>>| TxIn {
-        previous_output: OutPoint::new(unknown_txid(seed), seed),
-        script_sig: ScriptBuf::from_bytes(vec![0; seed as usize % 3]),
+    let shapes = [
+        (1, 0, 1),
+        // A witness of nothing but empty elements.
+        (1, 1000, 1),
+        (1, 300, 0),
+        // Inputs with the shortest witness.
+        (50, 1, 1),
+        (1, 0, 300),
+        (2, 2, 2),
+    ];
+    let shapes = shapes.into_iter().cycle().zip(0..40);
+    shapes
+        .map(|((inputs, elements, outputs), seed)| transaction(seed, inputs, elements, outputs))
+        .collect()
+}
+
+/// A transaction with so many inputs, with as many empty elements each, and outputs: one to a script of the wallet, the
+/// others to the empty one.
+pub(crate) fn transaction(seed: u32, inputs: u32, elements: usize, outputs: u32) -> Transaction {
+    let input = |index| TxIn {
+        previous_output: OutPoint::new(unknown_txid(seed), index),
+        script_sig: ScriptBuf::new(),
         sequence: Sequence::MAX,
-        witness: Witness::from_slice(&witness),
+        witness: Witness::from_slice(&vec![[]; elements]),
     };
-    let output = |script_pubkey| TxOut {
+    let output = |index| TxOut {
         value: Amount::from_sat(1),
-        script_pubkey,
+        script_pubkey: match index {
+            0 => script(0, seed % 5),
+            _ => ScriptBuf::new(),
+        },
     };
-    let make = |seed: u32| {
-        let (inputs, elements, outputs) = match seed % 6 {
-            0 => (1, 0, 1),
-            // A witness of nothing but empty elements.
-            1 => (1, 1000, 1),
-            2 => (1, 300, 0),
-            // Inputs with the shortest witness.
-            3 => (50, 1, 1),
-            // Outputs without a script.
-            4 => (1, 0, 300),
-            _ => (2, 2, 2),
-        };
-        let script = |index| match seed % 6 {
-            4 => ScriptBuf::new(),
-            _ => script(0, index),
-        };
-        Transaction {
-            version: transaction::Version::TWO,
-            lock_time: absolute::LockTime::from_consensus(seed),
-            input: (0..inputs)
-                .map(|index| input(seed + index, vec![Vec::new(); elements]))
-                .collect(),
-            output: (0..outputs).map(|index| output(script(index))).collect(),
-        }
-    };
-    (0..40).map(make).collect()
+    Transaction {
+        version: transaction::Version::TWO,
+        lock_time: absolute::LockTime::from_consensus(seed),
+        input: (0..inputs).map(input).collect(),
+        output: (0..outputs).map(output).collect(),
+    }
 }
