@@ -127,6 +127,9 @@ pub const MAX_LINE: usize = 8_100_000;
 /// How many messages an array may have beyond the replies that are waited for.
 const MAX_UNASKED: usize = 1000;
 
+/// For how many events an idle client may keep room.
+const IDLE_EVENTS: usize = 128;
+
 impl Default for Client {
     fn default() -> Self {
         Self::new(MAX_LINE)
@@ -213,6 +216,7 @@ impl Client {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            self.events.shrink_to(IDLE_EVENTS);
             match self.decoder.next_line()? {
                 Err(error) => return Some(Event::Unexpected(error.into())),
                 // An event is larger than the two bytes that cause one.
