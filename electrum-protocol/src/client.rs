@@ -3,6 +3,10 @@
 //! [`Client::request`] yields the bytes to send; bytes from the server enter through [`Client::receive`];
 //! [`Client::poll_event`] yields typed replies and notifications. One bad reply is an event with an error in it: the
 //! conversation goes on.
+//!
+//! It holds what was received and not polled yet, of a line that is not complete no more than the longest that is read,
+//! the events of one array, and a few bytes for each request that waits. An array may have a thousand messages more than
+//! requests wait.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -17,7 +17,9 @@ use electrum_protocol::bitcoin::consensus::encode;
 use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
 use electrum_protocol::header_chain::{Change, Checkpoint};
 use electrum_protocol::method::transaction::GetResponse;
-use electrum_protocol::script_sync::{Config, Headers, Limits};
+use electrum_protocol::script_sync::{
+    Config, Headers, Limits, SavedEntry, SavedHeader, SavedHistory, Snapshot,
+};
 use electrum_protocol::{
     Confirmation, HistoryEntry, Notification, ProtocolVersion, Request, Response, ScriptHash,
     ScriptSync, status,
@@ -253,6 +255,39 @@ fn headers_where_nothing_is_left_are_forgotten() {
         assert_eq!(heights, expected);
         assert!(one.held.bytes() <= limits.max_memory(1));
     }
+}
+
+/// A snapshot of somebody else's: headers of heights where nothing is.
+#[test]
+fn saved_headers_where_nothing_is_are_forgotten() {
+    let limits = Limits {
+        scripts: 1,
+        entries: 10,
+        transaction_bytes: 0,
+    };
+    let hostile = Hostile::new();
+    let mut one = One::new(limits, Hostile::new());
+    let txid = unknown_txid(0);
+    let entry = SavedEntry {
+        txid,
+        height: 3,
+        fee: None,
+    };
+    let headers = (0..=CHECKPOINT).map(|height| (height, SavedHeader(hostile.header_at(height))));
+    let snapshot = Snapshot {
+        watched: vec![(0, 1)],
+        histories: vec![SavedHistory {
+            script_hash: one.script_hash,
+            entries: vec![entry],
+        }],
+        transactions: Vec::new(),
+        headers: headers.collect(),
+    };
+    let (held, wallet) = (&mut one.held, &mut one.wallet);
+    held.run(|| wallet.restore(snapshot.clone(), &*one.headers).unwrap());
+    let kept = wallet.save().headers;
+    assert_eq!(kept, [(3, SavedHeader(hostile.header_at(3)))]);
+    assert!(held.bytes() <= limits.max_memory(1));
 }
 
 /// What takes the most room for its length: elements, inputs and outputs with nothing in them.

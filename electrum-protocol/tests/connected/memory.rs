@@ -1,5 +1,6 @@
 //! Servers that want a connection to grow: what it holds stays below what the configuration says, counted at the allocator.
 
+use std::io;
 use std::time::Duration;
 
 use electrum_protocol::method::{scripthash, server};
@@ -7,9 +8,10 @@ use electrum_protocol::net::Config;
 use electrum_protocol::{Batch, Request, RequestError, ScriptHash};
 use electrum_protocol::{blocking, tokio as asynchronous};
 use tokio::runtime::{Builder, Runtime};
+use tungstenite::Message;
 
 use crate::config;
-use crate::hostile::answering;
+use crate::hostile::{WELCOME, answering, play};
 
 /// A runtime on the thread whose allocations are counted.
 fn runtime() -> Runtime {
@@ -138,64 +140,99 @@ fn flood(max_line: usize) -> String {
     lines
 }
 
-/// Nobody reads the news, and the server says whatever comes to its mind.
-#[test]
-fn a_flood_is_not_kept() {
-    const SUBSCRIPTIONS: u32 = 20;
-    /// What is left of buffers afterwards.
-    const IDLE: i64 = 192 * 1024;
-    let mut config = config("tcp://127.0.0.1:1");
-    config.max_line = 10_000;
-    let all = flood(config.max_line);
+const SUBSCRIPTIONS: u32 = 20;
+
+/// Answers a batch of subscriptions, and the next request behind a flood.
+fn flooding(max_line: usize) -> impl Fn(usize) -> String + Send + Sync + 'static {
+    let all = flood(max_line);
     let statuses = (1..=SUBSCRIPTIONS).map(|id| format!("{{\"id\":{id},\"result\":null}}"));
     let statuses = format!("[{}]\n", statuses.collect::<Vec<_>>().join(","));
-    let address = answering(move |number| match number {
+    move |number| match number {
         1 => statuses.clone(),
         _ => format!(
             "{all}{{\"id\":{},\"result\":\"done\"}}\n",
             SUBSCRIPTIONS + 1
         ),
-    });
-    config.address = format!("tcp://{address}").parse().unwrap();
-    let subscribe = || -> Batch {
-        let calls = (0..SUBSCRIPTIONS).map(|seed| scripthash::Subscribe {
-            script_hash: script_hash(seed),
-        });
-        calls.map(Request::from).collect()
-    };
-    let most = most(&config, SUBSCRIPTIONS as usize + 1);
+    }
+}
 
+fn subscribe() -> Batch {
+    let calls = (0..SUBSCRIPTIONS).map(|seed| scripthash::Subscribe {
+        script_hash: script_hash(seed),
+    });
+    calls.map(Request::from).collect()
+}
+
+/// Nobody reads the news, and the server says whatever comes to its mind.
+fn check_flood(config: &Config, most: u64) {
+    let check = |banner: Result<String, RequestError>, held: i64, peak: u64| {
+        assert_eq!(banner.unwrap(), "done");
+        assert!(peak <= most, "{peak} bytes at most, of {most}");
+        // What is left of buffers.
+        assert!(held < 192 * 1024, "{held} bytes held");
+    };
     let runtime = runtime();
-    let (client, connection) = runtime.block_on(asynchronous::connect(&config)).unwrap();
+    let (client, connection) = runtime.block_on(asynchronous::connect(config)).unwrap();
     runtime.spawn(connection);
-    let ((news, banner), held, peak) = measured(|| {
+    let ((mut news, banner), held, peak) = measured(|| {
         let news = client.news();
         let replies = runtime.block_on(client.batch(subscribe()));
         assert!(replies.into_iter().all(|reply| reply.is_ok()));
         (news, runtime.block_on(client.request(server::Banner)))
     });
-    assert!(peak <= most, "{held} bytes held, {peak} at most, of {most}");
-    assert!(held < IDLE, "{held} bytes held");
-    assert_eq!(banner.unwrap(), "done");
-    let mut news = news;
+    check(banner, held, peak);
     let mut told = 0;
     while news.try_next().is_some() {
         told += 1;
     }
     assert_eq!(told, SUBSCRIPTIONS);
 
-    let mut client = blocking::connect(&config).unwrap();
+    let mut client = blocking::connect(config).unwrap();
     let (banner, held, peak) = measured(|| {
         let replies = client.batch(subscribe()).unwrap();
         assert!(replies.into_iter().all(|reply| reply.is_ok()));
         client.request(server::Banner)
     });
-    assert!(peak <= most, "{held} bytes held, {peak} at most, of {most}");
-    assert!(held < IDLE, "{held} bytes held");
-    assert_eq!(banner.unwrap(), "done");
+    check(banner, held, peak);
     let mut told = 0;
     while client.next_news().is_some() {
         told += 1;
     }
     assert_eq!(told, SUBSCRIPTIONS);
+}
+
+#[test]
+fn a_flood_is_not_kept() {
+    let max_line = 10_000;
+    let address = answering(flooding(max_line));
+    let mut config = config(&address.to_string());
+    config.max_line = max_line;
+    check_flood(&config, most(&config, SUBSCRIPTIONS as usize + 1));
+}
+
+#[test]
+fn a_flood_of_messages_is_not_kept() {
+    let max_line = 10_000;
+    let answer = flooding(max_line);
+    let address = play(move |stream| {
+        let mut websocket = tungstenite::accept(stream).unwrap();
+        let welcome = String::from_utf8(WELCOME.to_vec()).unwrap();
+        for number in 0.. {
+            websocket.read().map_err(io::Error::other)?;
+            let lines = match number {
+                0 => welcome.clone(),
+                number => answer(number),
+            };
+            for line in lines.lines() {
+                let sent = websocket.write(Message::text(line));
+                sent.map_err(io::Error::other)?;
+            }
+            websocket.flush().map_err(io::Error::other)?;
+        }
+        Ok(())
+    });
+    let mut config = config(&format!("ws://{address}"));
+    config.max_line = max_line;
+    let most = most(&config, SUBSCRIPTIONS as usize + 1) + 4 * max_line as u64;
+    check_flood(&config, most);
 }

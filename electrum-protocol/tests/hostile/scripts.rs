@@ -38,6 +38,11 @@ impl Choices<'_> {
         *first
     }
 
+    /// Whether one of so many comes up.
+    pub(crate) fn one_in(&mut self, count: u32) -> bool {
+        self.next().is_multiple_of(count)
+    }
+
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.next() as usize % end
     }
@@ -150,7 +155,7 @@ impl Hostile {
             .collect();
         let mut choices = Choices(&seeds);
         let count = [0, 1, 3, 15, 40][choices.below(5)];
-        let is_real = choices.next() % 2 == 0;
+        let is_real = choices.one_in(2);
         let mut entries: Vec<HistoryEntry> = Vec::new();
         for _ in 0..count {
             let transaction = &self.transactions[choices.below(self.transactions.len())];
@@ -167,7 +172,7 @@ impl Hostile {
                 });
             }
         }
-        if seed % 9 != 0 {
+        if !seed.is_multiple_of(9) {
             entries.sort_by(status::mempool_order);
         }
         entries
@@ -190,19 +195,19 @@ impl Hostile {
             Request::TransactionGet(asked) => {
                 let all = &self.transactions;
                 let right = all.iter().find(|tx| tx.compute_txid() == asked.txid);
-                let right = right.filter(|_| choices.next() % 8 > 0);
-                let transaction = right.unwrap_or(&all[choices.below(all.len())]);
+                let right = right.filter(|_| !choices.one_in(8));
+                let transaction = right.unwrap_or_else(|| &all[choices.below(all.len())]);
                 Response::TransactionGet(GetResponse::Raw(encode::serialize(transaction)))
             }
             Request::TransactionGetMerkle(asked) => {
                 Response::TransactionGetMerkle(MerkleResponse {
-                    block_height: asked.height.unwrap() + u32::from(choices.next() % 8 == 0),
+                    block_height: asked.height.unwrap() + u32::from(choices.one_in(8)),
                     merkle: vec![self.root; choices.below(2) * choices.below(40)],
-                    pos: u32::from(choices.next() % 8 == 0),
+                    pos: u32::from(choices.one_in(8)),
                 })
             }
             Request::BlockHeader(asked) => {
-                let other = u32::from(choices.next() % 8 == 0);
+                let other = u32::from(choices.one_in(8));
                 self.header_response(asked.height.saturating_sub(other))
             }
             other => panic!("{other:?} is not asked"),
