@@ -37,35 +37,35 @@ fn check(limits: Limits, version: ProtocolVersion, choices: &[u32]) -> Result<()
     let mut wallet = held.run(|| scripts::wallet(version, limits));
     let mut under_way: Vec<Request> = Vec::new();
     while !choices.is_empty() {
-        let choice = choices.next() % 100;
+        let choice = choices.next() % 1_000;
         match choice {
-            0..20 => {
+            0..80 => {
                 let notification = hostile.notification(&mut choices);
                 held.run(|| wallet.notify(&notification.clone()));
             }
-            20 => held.run(|| wallet.retry(&hostile)),
-            21 => {
+            80..82 => held.run(|| wallet.retry(&hostile)),
+            82..84 => {
                 under_way.clear();
                 held.run(|| wallet.reconnect(version, &hostile).unwrap());
             }
-            22..25 => {
-                let fork = CHECKPOINT + choices.next() % KNOWN;
+            84..100 => {
+                let fork = choices.next() % (CHECKPOINT + KNOWN);
                 let gone = vec![hostile.header_at(fork + 1).block_hash()];
                 let change = Change {
                     fork,
-                    disconnected: if choice == 22 { Vec::new() } else { gone },
+                    disconnected: if choice < 95 { Vec::new() } else { gone },
                     connected: 1,
                 };
                 held.run(|| wallet.headers_changed(&hostile, &change));
             }
-            25..60 => {
+            100..550 => {
                 if let Some(request) = held.run(|| wallet.poll_request()) {
                     under_way.push(request.clone());
                     held.run(|| drop(request));
                 }
             }
             _ if under_way.is_empty() => {}
-            60..63 => {
+            550..570 => {
                 let request = under_way.swap_remove(choices.below(under_way.len()));
                 held.run(|| wallet.refused(&request, &hostile));
             }
@@ -92,11 +92,11 @@ fn check(limits: Limits, version: ProtocolVersion, choices: &[u32]) -> Result<()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn what_is_held_is_bounded(
-        choices in proptest::collection::vec(any::<u32>(), 20_000),
+        choices in proptest::collection::vec(any::<u32>(), 12_000),
         newest in any::<bool>(),
         entries in 20..200_usize,
     ) {

@@ -140,30 +140,41 @@ impl Hostile {
         match choices.next() % 8 {
             0 => None,
             1 => Some(Status::from_byte_array([choices.next() as u8; 32])),
-            _ => status::status(&self.history(choices.next())),
+            _ => status::status(&self.some_history(choices)),
         }
+    }
+
+    /// Mostly one of a few, so that it has the status that was told now and then.
+    fn some_history(&self, choices: &mut Choices<'_>) -> Vec<HistoryEntry> {
+        let few = if choices.one_in(4) { 256 } else { 3 };
+        self.history(choices.next() % few)
     }
 
     /// One of many histories: of transactions that are there or not, at heights of all kinds.
     fn history(&self, seed: u32) -> Vec<HistoryEntry> {
         let seeds: Vec<u32> = (0..150)
             .map(|index: u32| {
-                let bytes = [seed % 256, index].map(u32::to_le_bytes).concat();
+                let bytes = [seed, index].map(u32::to_le_bytes).concat();
                 let hash = sha256d::Hash::hash(&bytes).to_byte_array();
                 u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]])
             })
             .collect();
         let mut choices = Choices(&seeds);
         let count = [0, 1, 3, 15, 40][choices.below(5)];
-        let is_real = choices.one_in(2);
+        let is_real = !choices.one_in(4);
         let mut entries: Vec<HistoryEntry> = Vec::new();
         for _ in 0..count {
-            let transaction = &self.transactions[choices.below(self.transactions.len())];
+            let index = choices.below(self.transactions.len());
             let txid = match is_real {
-                true => transaction.compute_txid(),
+                true => self.transactions[index].compute_txid(),
                 false => unknown_txid(choices.next()),
             };
-            let height = i64::from(choices.next() % (CHECKPOINT + KNOWN + 50)) - 1;
+            let any = choices.next() % (CHECKPOINT + KNOWN + 50);
+            let height = match choices.one_in(4) {
+                true => i64::from(any) - 1,
+                // A block that it is in.
+                false => i64::from(any) / 40 * 40 + index as i64,
+            };
             if entries.iter().all(|entry| entry.txid != txid) {
                 entries.push(HistoryEntry {
                     txid,
@@ -185,12 +196,12 @@ impl Hostile {
                 Response::ScriptpubkeySubscribe(self.status(choices))
             }
             Request::ScripthashGetHistory(_) => {
-                let mut history = self.history(choices.next());
+                let mut history = self.some_history(choices);
                 history.reserve(100);
                 Response::ScripthashGetHistory(history)
             }
             Request::ScriptpubkeyGetHistory(_) => {
-                Response::ScriptpubkeyGetHistory(History(self.history(choices.next())))
+                Response::ScriptpubkeyGetHistory(History(self.some_history(choices)))
             }
             Request::TransactionGet(asked) => {
                 let all = &self.transactions;
