@@ -44,11 +44,11 @@ fn check(limits: Limits, version: ProtocolVersion, choices: &[u32]) -> Result<()
                 held.run(|| wallet.notify(&notification.clone()));
             }
             80..82 => held.run(|| wallet.retry(&hostile)),
-            82..84 => {
+            82 if choices.one_in(20) => {
                 under_way.clear();
                 held.run(|| wallet.reconnect(version, &hostile).unwrap());
             }
-            84..100 => {
+            83..100 => {
                 let fork = choices.next() % (CHECKPOINT + KNOWN);
                 let gone = vec![hostile.header_at(fork + 1).block_hash()];
                 let change = Change {
@@ -98,13 +98,13 @@ proptest! {
     fn what_is_held_is_bounded(
         choices in proptest::collection::vec(any::<u32>(), 12_000),
         newest in any::<bool>(),
-        entries in 20..200_usize,
+        entries in 10..100_usize,
     ) {
         let version = match newest {
             true => ProtocolVersion::V1_7,
             false => ProtocolVersion::V1_4,
         };
-        let limits = Limits { scripts: 12, entries, transaction_bytes: 20_000 };
+        let limits = Limits { scripts: 12, entries, transaction_bytes: 6_000 };
         check(limits, version, &choices)?;
     }
 }

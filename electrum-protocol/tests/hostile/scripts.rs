@@ -146,8 +146,10 @@ impl Hostile {
 
     /// Mostly one of a few, so that it has the status that was told now and then.
     fn some_history(&self, choices: &mut Choices<'_>) -> Vec<HistoryEntry> {
-        let few = if choices.one_in(4) { 256 } else { 3 };
-        self.history(choices.next() % few)
+        match choices.one_in(4) {
+            true => self.history(choices.next()),
+            false => self.history(choices.next() % 3),
+        }
     }
 
     /// One of many histories: of transactions that are there or not, at heights of all kinds.
