@@ -8,9 +8,10 @@
 //!
 //! 80 bytes a header for the chain, and as much again for the room that a growing list has left. While a fork is looked
 //! at, the other branch is held as well: at most twice [`Limits::max_reorg`] headers and one answer, which has no more than
-//! [`PERIOD`]. [`Limits::max_memory`] says how much that is together. A server cannot make a chain longer without the work that its difficulty
-//! demands; but from genesis on the first difficulties are low, so a chain that starts at a checkpoint is better
-//! protected, and [`Limits::max_height`] ends what even then grows. With a clock, a chain cannot lead into the future.
+//! [`PERIOD`]. [`Limits::max_memory`] says how much that is together. A server cannot make a chain longer without the work
+//! that its difficulty demands; but from genesis on the first difficulties are low, so a chain that starts at a checkpoint
+//! is better protected, and [`Limits::max_height`] ends what even then grows. With a clock, a chain cannot lead into the
+//! future.
 
 mod checkpoint;
 mod follow;

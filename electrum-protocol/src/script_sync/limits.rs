@@ -43,9 +43,9 @@ impl Limits {
     /// 16384 + 2048 * keychains * scripts + 2048 * entries + 5 * transaction_bytes
     /// ```
     ///
-    /// It is what is requested from the allocator between two calls of its methods. A method that takes an answer has a
-    /// copy of that as well while it runs. What the caller brings is not in it but for the scripts themselves: what
-    /// [`Scripts`](super::Scripts) own, and more than 500 bytes for a script and the name of its keychain.
+    /// It is what is requested from the allocator between two calls of its methods; one that takes an answer needs room for
+    /// a few copies of that answer while it runs. Up to 500 bytes for each script and the name of its keychain are in it,
+    /// and nothing of what the keychain's [`Scripts`](super::Scripts) own.
     pub const fn max_memory(&self, keychains: usize) -> usize {
         let scripts = keychains.saturating_mul(self.scripts);
         let transactions = self.transaction_bytes.saturating_mul(TRANSACTION_MEMORY);

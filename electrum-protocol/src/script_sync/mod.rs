@@ -13,9 +13,10 @@
 //!
 //! It can keep transactions secret, and the statuses with them; only other servers tell. It can say of transactions in
 //! the mempool what it likes. With proofs it cannot make up a confirmed one. It cannot make the wallet grow beyond
-//! [`Limits::max_memory`], ask for ever or panic, and what it sends costs time in proportion to its length: each answer is asked for once per status, header or connection that the server
-//! sends (a wrong proof three times), and every lie that shows is a [`SyncError`] or, where it may be a race with a new
-//! block, an [`Obstacle`] that lasts.
+//! [`Limits::max_memory`], ask for ever or panic: each answer is asked for once per status, header or connection that the
+//! server sends (a wrong proof three times), and every lie that shows is a [`SyncError`] or, where it may be a race with a
+//! new block, an [`Obstacle`] that lasts. What it sends costs time in proportion to its length; only a change of the
+//! headers, for which somebody has to do the work, costs time in proportion to the transactions that are not proven.
 
 mod blocks;
 mod error;
