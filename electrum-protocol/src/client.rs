@@ -3,6 +3,10 @@
 //! [`Client::request`] yields the bytes to send; bytes from the server enter through [`Client::receive`];
 //! [`Client::poll_event`] yields typed replies and notifications. One bad reply is an event with an error in it: the
 //! conversation goes on.
+//!
+//! It holds what was received and not polled yet, of a line that is not complete no more than the longest that is read,
+//! the events of one array, and a few bytes for each request that waits. An array may have a thousand messages more than
+//! requests wait.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -127,6 +131,9 @@ pub const MAX_LINE: usize = 8_100_000;
 /// How many messages an array may have beyond the replies that are waited for.
 const MAX_UNASKED: usize = 1000;
 
+/// For how many events an idle client may keep room.
+const IDLE_EVENTS: usize = 128;
+
 impl Default for Client {
     fn default() -> Self {
         Self::new(MAX_LINE)
@@ -213,6 +220,7 @@ impl Client {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            self.events.shrink_to(IDLE_EVENTS);
             match self.decoder.next_line()? {
                 Err(error) => return Some(Event::Unexpected(error.into())),
                 // An event is larger than the two bytes that cause one.

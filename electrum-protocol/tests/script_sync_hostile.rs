@@ -275,6 +275,56 @@ fn what_is_refused_is_asked_again_when_the_caller_likes() {
     assert!(wallet.scripts.is_up_to_date());
 }
 
+/// A transaction may leave the mempool and come back while it is asked for: then the status is again what it was.
+#[test]
+fn what_was_refused_is_asked_again_when_it_is_back() {
+    let (_, mut wallet, _) = start();
+    let history: Vec<_> = (0..30).map(|seed| entry(seed, 0)).collect();
+    let tell = |wallet: &mut Wallet, index, history: &[HistoryEntry]| {
+        wallet.scripts.notify(&Notification::ScriptHash {
+            script_hash: hash(0, index),
+            status: status::status(history),
+        });
+    };
+    let refuse = |wallet: &mut Wallet| {
+        let mut asked = Vec::new();
+        while let Some(request) = wallet.scripts.poll_request() {
+            let headers = wallet.headers.chain();
+            match &request {
+                Request::TransactionGet(get) => {
+                    asked.push(get.txid);
+                    wallet.scripts.refused(&request, headers);
+                }
+                Request::ScripthashGetHistory(get) => {
+                    let part = match get.script_hash == hash(0, 0) {
+                        true => &history[..20],
+                        false => &history[20..],
+                    };
+                    let response = Response::ScripthashGetHistory(part.to_vec());
+                    wallet.scripts.answer(&request, response, headers).unwrap();
+                }
+                _ => wallet.scripts.refused(&request, headers),
+            }
+        }
+        asked.sort();
+        asked
+    };
+    let txids = |history: &[HistoryEntry]| {
+        let mut txids: Vec<_> = history.iter().map(|entry| entry.txid).collect();
+        txids.sort();
+        txids
+    };
+    tell(&mut wallet, 0, &history[..20]);
+    tell(&mut wallet, 1, &history[20..]);
+    assert_eq!(refuse(&mut wallet), txids(&history));
+    // Those of one script left and are back.
+    tell(&mut wallet, 1, &[]);
+    tell(&mut wallet, 1, &history[20..]);
+    assert_eq!(refuse(&mut wallet), txids(&history[20..]));
+    tell(&mut wallet, 0, &history[..20]);
+    assert_eq!(refuse(&mut wallet), txids(&history[..20]));
+}
+
 #[test]
 fn answers_that_were_not_asked_for() {
     let (mut model, mut wallet, _) = start();

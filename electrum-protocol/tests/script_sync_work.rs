@@ -13,10 +13,10 @@ use electrum_protocol::bitcoin::hashes::{Hash, sha256d};
 use electrum_protocol::bitcoin::{Network, ScriptBuf, Txid, constants};
 use electrum_protocol::header_chain::Checkpoint;
 use electrum_protocol::method::block::HeaderResponse;
-use electrum_protocol::script_sync::{Config, Headers};
+use electrum_protocol::script_sync::{Config, Headers, NoHeaders};
 use electrum_protocol::{
-    CheckpointProof, Confirmation, HistoryEntry, ProtocolVersion, Request, Response, ScriptSync,
-    merkle, status,
+    CheckpointProof, Confirmation, HistoryEntry, Notification, ProtocolVersion, Request, Response,
+    ScriptHash, ScriptSync, Status, merkle, status,
 };
 
 /// None is known, all can be proven, and it is counted how often one was looked for.
@@ -104,4 +104,56 @@ fn looked_for(count: u32) -> usize {
 fn each_header_that_is_proven_concerns_those_in_its_block() {
     let (few, many) = (looked_for(50), looked_for(500));
     assert!(many <= 10 * few, "{many} instead of {few} for a tenth");
+}
+
+/// Returns how many bytes are allocated while statuses are told of a script with a history of so many entries, none of
+/// which is in the canonical order.
+fn allocated_for_statuses(count: u32) -> u64 {
+    let history: Vec<_> = (1..=count)
+        .map(|height| HistoryEntry {
+            txid: Txid::from_raw_hash(sha256d::Hash::hash(&height.to_le_bytes())),
+            confirmation: Confirmation::Mempool {
+                unconfirmed_parents: height % 2 == 0,
+            },
+            fee: None,
+        })
+        .collect();
+    let script = ScriptBuf::from_bytes(vec![0x51]);
+    let script_hash = ScriptHash::from_script(&script);
+    let mut wallet = ScriptSync::new(ProtocolVersion::V1_4, Config::default()).unwrap();
+    wallet.add_keychain((), u32::MAX, vec![script]).unwrap();
+    let settled = status::status(&history);
+    while let Some(request) = wallet.poll_request() {
+        let response = match &request {
+            Request::ScripthashSubscribe(_) => Response::ScripthashSubscribe(settled),
+            Request::ScripthashGetHistory(_) => Response::ScripthashGetHistory(history.clone()),
+            _ => {
+                wallet.refused(&request, &NoHeaders);
+                continue;
+            }
+        };
+        wallet.answer(&request, response, &NoHeaders).unwrap();
+    }
+    let mut tell = |status| {
+        wallet.notify(&Notification::ScriptHash {
+            script_hash,
+            status,
+        })
+    };
+    // The history is looked at once more.
+    tell(None);
+    let told = allocation_counter::measure(|| {
+        for byte in 0..100 {
+            tell(Some(Status::from_byte_array([byte; 32])));
+            tell(settled);
+        }
+    });
+    told.bytes_total
+}
+
+/// A server that tells one status after another sends little, and makes the wallet do little.
+#[test]
+fn a_status_costs_the_same_for_every_history() {
+    let (short, long) = (allocated_for_statuses(100), allocated_for_statuses(5_000));
+    assert!(long <= 2 * short + 10_000, "{long} instead of {short}");
 }

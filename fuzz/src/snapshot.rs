@@ -38,6 +38,7 @@ pub fn scripts(data: &[u8]) {
     assert!(sync.scripts().count() <= LIMITS.scripts);
     let entries: usize = sync.scripts().map(|view| view.history.len()).sum();
     assert!(entries <= LIMITS.entries);
+    assert!(sync.save().headers.len() <= LIMITS.entries);
     let _ = (sync.balance(), sync.unspent());
     if outcome.is_ok() {
         let saved = sync.save();

@@ -209,6 +209,7 @@ pub fn scripts(bytes: &[u8]) {
         let entries: usize = sync.scripts().map(|view| view.history.len()).sum();
         assert!(entries <= limits.entries);
         assert!(sync.pending() <= under_way.len());
+        assert!(sync.pending() <= 2 * (limits.scripts + limits.entries));
         for view in sync.transactions() {
             let proven = view.proven.map(|block| is_in(view.txid, block));
             assert_ne!(proven, Some(false));

@@ -416,9 +416,11 @@ impl Client {
                 }
             }
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
-                self.complaint = Some(complaint_of(&error));
+                let complaint = complaint_of(&error);
+                self.complaint = Some(complaint.clone());
                 if is_unread(&error) {
-                    self.nameless = Some(RequestError::Server(error));
+                    // There will be a copy for each request that it answers.
+                    self.nameless = Some(RequestError::Server(complaint));
                 }
             }
             Event::Unexpected(UnexpectedMessage::Frame(FrameError::TooLong { max })) => {

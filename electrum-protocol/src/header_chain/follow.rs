@@ -21,6 +21,24 @@ impl Default for Limits {
     }
 }
 
+/// The most memory that a header takes: its 80 bytes, and as much again that a list keeps for the next ones.
+const HEADER_MEMORY: usize = 160;
+
+impl Limits {
+    /// Returns the most memory, in bytes, that a [`HeaderSync`](super::HeaderSync) holds whose chain begins at height
+    /// `first`, whatever its server sends: 160 bytes for each header from there to [`max_height`](Self::max_height), and
+    /// for each of a branch, of which there are up to twice [`max_reorg`](Self::max_reorg) and those of one answer.
+    ///
+    /// A server has to do the work for that: see [what is said about memory](super#memory).
+    pub const fn max_memory(&self, first: u32) -> usize {
+        let chain = self.max_height.saturating_sub(first) as usize + 1;
+        let branch = (self.max_reorg as usize)
+            .saturating_mul(2)
+            .saturating_add(PERIOD as usize);
+        chain.saturating_add(branch).saturating_mul(HEADER_MEMORY)
+    }
+}
+
 /// Why a server cannot be followed to the tip that it announced.
 ///
 /// The chain stays as it was, or as it was after the last

@@ -6,10 +6,12 @@
 //!
 //! # Memory
 //!
-//! 80 bytes a header and no more for the chain. While a fork is looked at, the other branch is held as well, at most
-//! twice [`Limits::max_reorg`] headers. A server cannot make a chain longer without the work that its difficulty
-//! demands; but from genesis on the first difficulties are low, so a chain that starts at a checkpoint is better
-//! protected, and [`Limits::max_height`] ends what even then grows. With a clock, a chain cannot lead into the future.
+//! 80 bytes a header for the chain, and as much again for the room that a growing list has left. While a fork is looked
+//! at, the other branch is held as well: at most twice [`Limits::max_reorg`] headers and one answer, which has no more than
+//! [`PERIOD`]. [`Limits::max_memory`] says how much that is together. A server cannot make a chain longer without the work
+//! that its difficulty demands; but from genesis on the first difficulties are low, so a chain that starts at a checkpoint
+//! is better protected, and [`Limits::max_height`] ends what even then grows. With a clock, a chain cannot lead into the
+//! future.
 
 mod checkpoint;
 mod follow;
@@ -174,17 +176,16 @@ impl HeaderChain {
             Some(last) => last.block_hash(),
             None => self.tip_hash,
         };
-        let mut all = branch.to_vec();
         let mut height = fork.saturating_add(branch.len() as u32);
-        for header in new {
+        for (checked, header) in new.iter().enumerate() {
             height = height.saturating_add(1);
             let ancestors = Ancestors {
                 first: self.first,
                 trunk,
-                branch: &all,
+                branch,
+                new: new.get(..checked).unwrap_or_default(),
             };
             previous = rules::check(self.network, ancestors, height, previous, header, now)?;
-            all.push(*header);
         }
         Ok(())
     }
@@ -218,9 +219,16 @@ impl HeaderChain {
 
 /// Adds up the work of headers whose proof was checked: less than 2^256, or nobody could have done it.
 fn work(headers: &[Header]) -> Work {
-    headers
-        .iter()
-        .fold(Work::from_be_bytes([0; 32]), |sum, header| {
-            sum + header.work()
-        })
+    let mut sum = Work::from_be_bytes([0; 32]);
+    // Neighbours mostly have the same bits, and work is a division.
+    let mut last = None;
+    for header in headers {
+        let work = match last {
+            Some((bits, work)) if bits == header.bits => work,
+            _ => header.work(),
+        };
+        last = Some((header.bits, work));
+        sum = sum + work;
+    }
+    sum
 }

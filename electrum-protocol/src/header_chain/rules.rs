@@ -99,22 +99,26 @@ pub enum HeaderFault {
     },
 }
 
-/// The ancestors of a header: those of the chain up to a fork, and a branch from there.
+/// The ancestors of a header: those of the chain up to a fork, a branch from there, and what follows the branch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ancestors<'a> {
     /// The height of the first header of `trunk`.
     pub(super) first: u32,
     pub(super) trunk: &'a [Header],
     pub(super) branch: &'a [Header],
+    pub(super) new: &'a [Header],
 }
 
 impl Ancestors<'_> {
     fn at(&self, height: u32) -> Result<&Header, HeaderFault> {
-        let index = height.checked_sub(self.first).map(|index| index as usize);
-        index
-            .and_then(|index| match index.checked_sub(self.trunk.len()) {
-                None => self.trunk.get(index),
-                Some(index) => self.branch.get(index),
+        let mut index = height.checked_sub(self.first).map(|index| index as usize);
+        let parts = [self.trunk, self.branch, self.new];
+        parts
+            .into_iter()
+            .find_map(|part| {
+                let found = part.get(index?);
+                index = index?.checked_sub(part.len());
+                found
             })
             .ok_or(HeaderFault::MissingAncestor { height })
     }

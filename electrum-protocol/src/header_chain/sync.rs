@@ -40,10 +40,13 @@ impl Branch {
         self.fork.saturating_add(self.headers.len() as u32)
     }
 
-    /// The height of a header, when it is in the branch.
-    fn height_of(&self, header: &Header) -> Option<u32> {
-        let index = self.headers.iter().rposition(|own| own == header)?;
-        Some(self.fork.saturating_add(index as u32).saturating_add(1))
+    /// Whether it has this tip.
+    fn has(&self, tip: &Tip) -> bool {
+        let index = tip
+            .height
+            .checked_sub(self.fork)
+            .and_then(|above| above.checked_sub(1));
+        index.is_some_and(|index| self.headers.get(index as usize) == Some(&tip.header))
     }
 }
 
@@ -302,7 +305,7 @@ impl HeaderSync {
             }
             return Ok(None);
         }
-        let reached = branch.height_of(&tip.header) == Some(tip.height);
+        let reached = branch.has(tip);
         if branch.work > branch.ours || (reached && branch.work == branch.ours) {
             let change = self.chain.switch(fork, &branch.headers);
             self.restarts = 0;

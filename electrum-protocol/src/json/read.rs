@@ -4,6 +4,7 @@
 //! recurses on the input: skipping over nested values is a loop in `serde_json`.
 
 use core::fmt;
+use core::marker::PhantomData;
 use std::borrow::Cow;
 
 use bitcoin::block::Header;
@@ -123,11 +124,6 @@ pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Cuts an array into its elements.
-pub(crate) fn elements(raw: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
-    serde_json::from_str(raw.get()).map_err(|_| unexpected("an array", raw))
-}
-
 /// Cuts an object, or an array where `positional` allows it, into the named parts; what has no name is ignored.
 pub(crate) fn bind<'a, const N: usize>(
     raw: &'a RawValue,
@@ -211,12 +207,37 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
+/// Each element is read where it is found: a list of the texts of all would take eight times the room of the shortest.
 impl<T: FromJson> FromJson for Vec<T> {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        let read = |(index, element)| {
-            T::from_json(element).map_err(|error| error.within(&format!("[{index}]")))
-        };
-        elements(raw)?.into_iter().enumerate().map(read).collect()
+        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+        deserializer
+            .deserialize_seq(Elements(PhantomData))
+            .unwrap_or_else(|_| Err(unexpected("an array", raw)))
+    }
+}
+
+struct Elements<T>(PhantomData<T>);
+
+impl<'de, T: FromJson> Visitor<'de> for Elements<T> {
+    type Value = Result<Vec<T>, DecodeError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            match T::from_json(element) {
+                Ok(element) => elements.push(element),
+                Err(error) => {
+                    while seq.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Err(error.within(&format!("[{}]", elements.len()))));
+                }
+            }
+        }
+        Ok(Ok(elements))
     }
 }
 

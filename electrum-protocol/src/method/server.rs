@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::Parameters;
 use crate::json::{
-    DecodeError, FromJson, Object, ToJson, array, bind, number, optional, required, string, text,
-    unexpected,
+    DecodeError, FromJson, Object, ToJson, array, bind, excerpt, number, optional, required,
+    string, text, unexpected,
 };
 use crate::jsonrpc::Params;
 use crate::version::{ProtocolVersion, VersionRange};
@@ -416,7 +416,7 @@ impl FromJson for BTreeMap<String, HostPorts> {
             serde_json::from_str(raw.get()).map_err(|_| unexpected("an object", raw))?;
         let read = |(name, ports): (String, &RawValue)| match HostPorts::from_json(ports) {
             Ok(ports) => Ok((name, ports)),
-            Err(error) => Err(error.within(&name)),
+            Err(error) => Err(error.within(&excerpt(&name))),
         };
         hosts.into_iter().map(read).collect()
     }

@@ -45,6 +45,11 @@ pub struct Config {
     pub keep_alive: Option<Duration>,
     /// The longest line that is read, in bytes. A longer one on TCP or TLS is dropped while it comes, so that a request that
     /// it answers has no answer; as a message of a WebSocket it ends the connection.
+    ///
+    /// It bounds what a connection holds, whatever the server sends and however late the caller reads: four times as much,
+    /// 512 KiB, and 1 KiB for each request that waits for its answer and each subscription, of which the last news is kept.
+    /// A WebSocket holds four times as much again, and up to 64 MiB of what its server does not read. A result is read into
+    /// values of up to 25 times its length, such as a list of empty strings; a history takes twice its length.
     pub max_line: usize,
     /// The most requests in one array. A [`Batch`](crate::Batch) that is longer becomes several.
     pub max_batch: usize,

@@ -18,6 +18,8 @@ pub(super) struct Watched<K> {
     pub(super) history: Vec<HistoryEntry>,
     /// The status of the history: what was told for it, or what was computed.
     pub(super) status: Option<Status>,
+    /// The status of the history in the canonical order, once it was asked for.
+    canonical: Option<Option<Status>>,
     /// Whether another status was told while the history was under way.
     pub(super) told_again: bool,
     /// How many histories in a row did not match.
@@ -32,6 +34,7 @@ impl<K> Watched<K> {
             told: None,
             history: Vec::new(),
             status: None,
+            canonical: None,
             told_again: false,
             mismatches: 0,
         }
@@ -44,8 +47,10 @@ impl<K> Watched<K> {
     }
 
     /// Takes another history.
-    pub(super) fn replace(&mut self, history: Vec<HistoryEntry>) {
+    pub(super) fn replace(&mut self, mut history: Vec<HistoryEntry>) {
+        history.shrink_to_fit();
         self.status = status::status(&history);
+        self.canonical = None;
         self.history = history;
         self.compare();
     }
@@ -56,17 +61,31 @@ impl<K> Watched<K> {
     }
 
     /// A history that has the status that was told in the canonical order alone is put into that order.
+    ///
+    /// The two statuses of a history are computed once: a status that is told costs a comparison.
     fn compare(&mut self) {
         let Some(told) = self.told else {
             return;
         };
-        if self.status != told && status::matches(&self.history, told) {
+        if self.status != told && self.canonical_status() == told {
             self.history.sort_by(status::mempool_order);
             self.status = told;
         }
         if self.status == told {
             self.mismatches = 0;
         }
+    }
+
+    fn canonical_status(&mut self) -> Option<Status> {
+        *self.canonical.get_or_insert_with(|| {
+            let in_order = |a, b| status::mempool_order(a, b).is_le();
+            if self.history.is_sorted_by(in_order) {
+                return self.status;
+            }
+            let mut canonical = self.history.clone();
+            canonical.sort_by(status::mempool_order);
+            status::status(&canonical)
+        })
     }
 }
 

@@ -13,19 +13,22 @@
 //!
 //! It can keep transactions secret, and the statuses with them; only other servers tell. It can say of transactions in
 //! the mempool what it likes. With proofs it cannot make up a confirmed one. It cannot make the wallet grow beyond
-//! [`Limits`], ask for ever or panic: each answer is asked for once per status, header or connection that the server
-//! sends (a wrong proof three times), and every lie that shows is a [`SyncError`] or, where it may be a race with a new
-//! block, an [`Obstacle`] that lasts.
+//! [`Limits::max_memory`], ask for ever or panic: each answer is asked for once per status, header or connection that the
+//! server sends (a wrong proof three times), and every lie that shows is a [`SyncError`] or, where it may be a race with a
+//! new block, an [`Obstacle`] that lasts. What it sends costs time in proportion to its length; only a change of the
+//! headers, for which somebody has to do the work, costs time in proportion to the transactions that are not proven.
 
+mod blocks;
 mod error;
 mod history;
 mod keychain;
+mod limits;
 mod read;
 mod receive;
 mod snapshot;
 mod transactions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bitcoin::block::Header;
 use bitcoin::{ScriptBuf, Txid};
@@ -37,10 +40,12 @@ use crate::{ProtocolVersion, Request, ScriptHash};
 
 pub use error::{HistoryFault, Limited, Obstacle, SyncError, TransactionFault, UnsupportedVersion};
 pub use keychain::Scripts;
+pub use limits::Limits;
 pub use read::{ScriptView, TransactionView, UnspentOutput};
 pub use receive::Progress;
 pub use snapshot::{SavedEntry, SavedHeader, SavedHistory, SavedProof, SavedTransaction, Snapshot};
 
+use blocks::{Blocks, Place};
 use history::Watched;
 use keychain::Keychain;
 use transactions::Known;
@@ -60,27 +65,6 @@ impl Default for Config {
         Self {
             proofs: true,
             limits: Limits::default(),
-        }
-    }
-}
-
-/// How much there may be of what a server sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How many scripts of a keychain are watched; the default is 100,000.
-    pub scripts: usize,
-    /// How many entries all histories have together; the default is a million. There are not more transactions.
-    pub entries: usize,
-    /// How many bytes all transactions have together; the default is 256 MiB.
-    pub transaction_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            scripts: 100_000,
-            entries: 1_000_000,
-            transaction_bytes: 256 << 20,
         }
     }
 }
@@ -147,18 +131,21 @@ pub struct ScriptSync<K> {
     keychains: BTreeMap<K, Keychain>,
     scripts: BTreeMap<ScriptHash, Watched<K>>,
     transactions: BTreeMap<Txid, Known>,
+    /// Which of them are in which block, as the histories say.
+    blocks: Blocks,
     /// How many entries all histories have.
     entries: usize,
     /// How many bytes all transactions have.
     bytes: usize,
-    /// Headers that were proven under the checkpoint, where transactions of the wallet are.
+    /// Headers that were proven under the checkpoint, of the heights where transactions are.
     below: BTreeMap<u32, Header>,
     /// The checkpoint that those are proven under.
     checkpoint: Option<Checkpoint>,
-    /// Which transactions wait for the header of a height under the checkpoint. Some may have gone since.
-    waiting: BTreeMap<u32, BTreeSet<Txid>>,
     wanted: BTreeSet<Want>,
+    /// What is under way. Some of it may no longer be wanted.
     asked: BTreeSet<Want>,
+    /// Transactions whose request brought nothing, the oldest first. Some may have come or gone since.
+    refused: VecDeque<Txid>,
 }
 
 impl<K: Ord + Clone> ScriptSync<K> {
@@ -175,13 +162,14 @@ impl<K: Ord + Clone> ScriptSync<K> {
             keychains: BTreeMap::new(),
             scripts: BTreeMap::new(),
             transactions: BTreeMap::new(),
+            blocks: Blocks::default(),
             entries: 0,
             bytes: 0,
             below: BTreeMap::new(),
             checkpoint: None,
-            waiting: BTreeMap::new(),
             wanted: BTreeSet::new(),
             asked: BTreeSet::new(),
+            refused: VecDeque::new(),
         })
     }
 
@@ -245,7 +233,20 @@ impl<K: Ord + Clone> ScriptSync<K> {
 
     /// Returns the next request, if there is one. Its answer belongs to [`answer`](Self::answer), or its refusal to
     /// [`refused`](Self::refused).
+    ///
+    /// No more are under way than there can be scripts and transactions to ask about: two for each script that is watched,
+    /// and two for each of [`Limits::entries`]. Only requests that a server leaves unanswered while it changes its
+    /// histories can add up to that; then there is none before one of them is answered, or [`refused`](Self::refused)
+    /// because the caller has given it up.
     pub fn poll_request(&mut self) -> Option<Request> {
+        let most = self
+            .scripts
+            .len()
+            .saturating_add(self.config.limits.entries)
+            .saturating_mul(2);
+        if self.asked.len() >= most {
+            return None;
+        }
         while let Some(want) = self.wanted.pop_first() {
             if let Some(request) = self.request(want) {
                 self.asked.insert(want);
@@ -277,7 +278,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
         self.version = version;
         self.asked.clear();
         self.wanted.clear();
-        self.waiting.clear();
+        self.refused.clear();
         for (script_hash, watched) in &mut self.scripts {
             watched.told = None;
             watched.told_again = false;
@@ -307,13 +308,19 @@ impl<K: Ord + Clone> ScriptSync<K> {
 
     /// Takes what became of the headers: what was proven above a fork has to be proven again, and what waited for a
     /// header is proven now.
+    ///
+    /// It takes time in proportion to the transactions that are not proven.
     pub fn headers_changed(&mut self, headers: &dyn Headers, change: &Change) {
-        for known in self.transactions.values_mut() {
-            known.refusals = 0;
-            let stale =
-                |(height, _): &(u32, _)| change.is_reorganization() && *height > change.fork;
-            if known.proven.as_ref().is_some_and(stale) {
-                known.proven = None;
+        if change.is_reorganization() {
+            let above = change.fork.saturating_add(1)..=u32::MAX;
+            let stale: Vec<Txid> = self.blocks.proven(above).collect();
+            for txid in stale {
+                self.change(txid, |known| known.proven = None);
+            }
+        }
+        for txid in self.blocks.unproven(0..=u32::MAX) {
+            if let Some(known) = self.transactions.get_mut(&txid) {
+                known.refusals = 0;
             }
         }
         self.want_proofs(headers);
@@ -321,8 +328,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
 
     /// Wants every proof that is missing and can be checked.
     fn want_proofs(&mut self, headers: &dyn Headers) {
-        let unproven = |(txid, known): (&Txid, &Known)| known.unproven_height().map(|_| *txid);
-        let unproven: Vec<Txid> = self.transactions.iter().filter_map(unproven).collect();
+        let unproven: Vec<Txid> = self.blocks.unproven(0..=u32::MAX).collect();
         for txid in unproven {
             self.want_proof(txid, headers);
         }
@@ -342,8 +348,29 @@ impl<K: Ord + Clone> ScriptSync<K> {
         if self.header(height, headers).is_some() {
             want(&mut self.wanted, &self.asked, Want::Proof(txid));
         } else if self.checkpoint.is_some_and(provable) {
-            self.waiting.entry(height).or_default().insert(txid);
             want(&mut self.wanted, &self.asked, Want::Header(height));
+        }
+    }
+
+    /// Changes what is known of a transaction, and with it what follows from where it is.
+    fn change(&mut self, txid: Txid, change: impl FnOnce(&mut Known)) {
+        let Some(known) = self.transactions.get_mut(&txid) else {
+            return;
+        };
+        let from = known.place();
+        change(known);
+        let to = known.place();
+        self.relocate(txid, from, to);
+    }
+
+    /// Notes where a transaction is, and forgets the header of a height that no transaction is left at: histories may say
+    /// another height each time.
+    fn relocate(&mut self, txid: Txid, from: Option<Place>, to: Option<Place>) {
+        self.blocks.relocate(txid, from, to);
+        let left = from.map(|place| place.height);
+        if let Some(height) = left.filter(|height| !self.blocks.is_occupied(*height)) {
+            self.below.remove(&height);
+            self.wanted.remove(&Want::Header(height));
         }
     }
 
@@ -369,7 +396,10 @@ impl<K: Ord + Clone> ScriptSync<K> {
                 let verbose = false;
                 transaction::Get { txid, verbose }.into()
             }
-            Want::Header(height) => self.checkpoint?.header_request(height).into(),
+            Want::Header(height) => {
+                self.blocks.unproven(height..=height).next()?;
+                self.checkpoint?.header_request(height).into()
+            }
             Want::Proof(txid) => {
                 let height = self.transactions.get(&txid)?.unproven_height();
                 height?;

@@ -58,7 +58,7 @@ pub struct UnspentOutput<K> {
 
 impl<K: Ord + Clone> ScriptSync<K> {
     /// Tells whether everything is as the server says, and proven where that is wanted: nothing is left to ask or under
-    /// way, and there are no [`obstacles`](Self::obstacles).
+    /// way, and there are no [`obstacles`](Self::obstacles). It takes the time of those once nothing is left to ask.
     pub fn is_up_to_date(&self) -> bool {
         self.wanted.is_empty() && self.asked.is_empty() && self.obstacles().next().is_none()
     }
@@ -66,7 +66,7 @@ impl<K: Ord + Clone> ScriptSync<K> {
     /// Returns what is missing or does not fit together at the moment.
     ///
     /// While requests are wanted or under way that is as it must be; afterwards it is what another status, another
-    /// header or [`retry`](Self::retry) has to bring.
+    /// header or [`retry`](Self::retry) has to bring. To look at all takes time in proportion to all scripts and histories.
     pub fn obstacles(&self) -> impl Iterator<Item = Obstacle> + '_ {
         let scripts = self.scripts.iter().filter_map(|(script_hash, watched)| {
             let script_hash = *script_hash;

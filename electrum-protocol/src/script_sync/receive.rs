@@ -12,10 +12,14 @@ use crate::header_chain::{ProofError, verify_transaction};
 use crate::method::block::HeaderResponse;
 use crate::method::scriptpubkey::History;
 use crate::method::transaction::{GetResponse, MerkleResponse};
-use crate::{HistoryEntry, Notification, Request, Response, ScriptHash, Status};
+use crate::{Confirmation, HistoryEntry, Notification, Request, Response, ScriptHash, Status};
 
 /// How many histories in a row may have another status than was told: a busy script changes while it is asked for.
 const MAX_MISMATCHES: u32 = 10;
+
+/// How many transactions that were refused are asked for again when the status says that they are back. Those refused
+/// last count; a server that refuses more has no answers at the moment, and [`ScriptSync::retry`] is the way.
+const MAX_REFUSED: usize = 64;
 
 /// What an answer or a notification has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +85,20 @@ impl<K: Ord + Clone> ScriptSync<K> {
         let Some(wanted) = wanted_by(request).filter(|want| self.asked.remove(want)) else {
             return Ok(Progress::Ignored);
         };
+        let outcome = self.take(wanted, request, response, headers);
+        if let (Err(_), Want::Transaction(txid)) = (&outcome, wanted) {
+            self.note_refusal(txid);
+        }
+        outcome
+    }
+
+    fn take(
+        &mut self,
+        wanted: Want,
+        request: &Request,
+        response: Response,
+        headers: &dyn Headers,
+    ) -> Result<Progress, SyncError> {
         let (asked, answered) = (request.method(), response.method());
         if asked != answered {
             return Err(SyncError::WrongAnswer { asked, answered });
@@ -122,10 +140,22 @@ impl<K: Ord + Clone> ScriptSync<K> {
     /// another request, or [`retry`](Self::retry). A refusal may be final (a history that is too large), for a while (a
     /// server that is busy) or moot (a transaction that has just left the mempool): the caller sees the error.
     pub fn refused(&mut self, request: &Request, headers: &dyn Headers) {
-        let wanted = wanted_by(request).filter(|want| self.asked.remove(want));
-        if let Some(Want::Proof(txid)) = wanted {
-            self.refuse_proof(txid, headers);
+        match wanted_by(request).filter(|want| self.asked.remove(want)) {
+            Some(Want::Proof(txid)) => self.refuse_proof(txid, headers),
+            Some(Want::Transaction(txid)) => self.note_refusal(txid),
+            _ => {}
         }
+    }
+
+    /// Notes that a transaction did not come.
+    fn note_refusal(&mut self, txid: Txid) {
+        if !self.transactions.contains_key(&txid) || self.refused.contains(&txid) {
+            return;
+        }
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(txid);
     }
 
     /// Takes a notification; those of scripts alone mean something here.
@@ -153,12 +183,17 @@ impl<K: Ord + Clone> ScriptSync<K> {
         }
         self.wanted.remove(&wanted);
         // A transaction that was refused because it had left the mempool may be back.
-        for HistoryEntry { txid, .. } in &watched.history {
+        self.refused.retain(|txid| {
             let known = self.transactions.get(txid);
-            if known.is_some_and(|known| known.transaction.is_none()) {
+            let Some(known) = known.filter(|known| known.transaction.is_none()) else {
+                return false;
+            };
+            let is_back = known.said.contains_key(&script_hash);
+            if is_back {
                 want(&mut self.wanted, &self.asked, Want::Transaction(*txid));
             }
-        }
+            !is_back
+        });
         Progress::Nothing
     }
 
@@ -247,10 +282,9 @@ impl<K: Ord + Clone> ScriptSync<K> {
             txid, confirmation, ..
         } in entries
         {
-            let known = self.transactions.entry(txid);
-            let known = known.or_insert_with(|| Known::new(confirmation));
-            known.say(script_hash, confirmation);
-            if known.transaction.is_none() {
+            self.say(txid, script_hash, confirmation);
+            let known = self.transactions.get(&txid);
+            if known.is_some_and(|known| known.transaction.is_none()) {
                 want(&mut self.wanted, &self.asked, Want::Transaction(txid));
             }
             self.want_proof(txid, headers);
@@ -264,6 +298,22 @@ impl<K: Ord + Clone> ScriptSync<K> {
         Ok(())
     }
 
+    /// The history of a script says where a transaction is.
+    fn say(&mut self, txid: Txid, script_hash: ScriptHash, confirmation: Confirmation) {
+        let known = self.transactions.entry(txid);
+        let (known, from) = match known {
+            Entry::Vacant(entry) => (entry.insert(Known::new(confirmation)), None),
+            Entry::Occupied(entry) => {
+                let known = entry.into_mut();
+                let from = known.place();
+                (known, from)
+            }
+        };
+        known.say(script_hash, confirmation);
+        let to = known.place();
+        self.relocate(txid, from, to);
+    }
+
     /// A transaction is no longer in the history of a script; it is forgotten when it is in none.
     fn leave(&mut self, script_hash: ScriptHash, txid: Txid) {
         let Entry::Occupied(mut entry) = self.transactions.entry(txid) else {
@@ -273,10 +323,11 @@ impl<K: Ord + Clone> ScriptSync<K> {
         known.said.remove(&script_hash);
         if let Some((other, confirmation)) = known.said.iter().next() {
             let (other, confirmation) = (*other, *confirmation);
-            known.say(other, confirmation);
+            self.say(txid, other, confirmation);
             return;
         }
         let known = entry.remove();
+        self.relocate(txid, known.place(), None);
         self.bytes -= known
             .transaction
             .map_or(0, |transaction| transaction.total_size());
@@ -319,8 +370,13 @@ impl<K: Ord + Clone> ScriptSync<K> {
             return Ok(Progress::Ignored);
         };
         checkpoint.verify_header(height, response)?;
+        let waiting: Vec<Txid> = self.blocks.unproven(height..=height).collect();
+        // The histories may have another height for them since.
+        if waiting.is_empty() {
+            return Ok(Progress::Ignored);
+        }
         self.below.insert(height, response.header);
-        for txid in self.waiting.remove(&height).unwrap_or_default() {
+        for txid in waiting {
             self.want_proof(txid, headers);
         }
         Ok(Progress::Header { height })
@@ -353,16 +409,15 @@ impl<K: Ord + Clone> ScriptSync<K> {
             .header(height, headers)
             .ok_or(ProofError::UnknownHeader { height })
             .and_then(|header| verify_transaction(txid, height, proof, &header));
-        match (verdict, self.transactions.get_mut(&txid)) {
-            (Ok(block_hash), Some(known)) => {
-                known.proven = Some((height, block_hash));
+        match verdict {
+            Ok(block_hash) => {
+                self.change(txid, |known| known.proven = Some((height, block_hash)));
                 Progress::Proven { txid, block_hash }
             }
-            (Err(error), _) => {
+            Err(error) => {
                 self.refuse_proof(txid, headers);
                 Progress::ProofRefused { txid, error }
             }
-            (Ok(_), None) => Progress::Ignored,
         }
     }
 

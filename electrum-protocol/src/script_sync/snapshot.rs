@@ -118,6 +118,17 @@ impl<K: Ord + Clone> ScriptSync<K> {
         snapshot: Snapshot<K>,
         headers: &dyn Headers,
     ) -> Result<(), SyncError> {
+        let outcome = self.take_snapshot(snapshot, headers);
+        let blocks = &self.blocks;
+        self.below.retain(|height, _| blocks.is_occupied(*height));
+        outcome
+    }
+
+    fn take_snapshot(
+        &mut self,
+        snapshot: Snapshot<K>,
+        headers: &dyn Headers,
+    ) -> Result<(), SyncError> {
         let below = snapshot.headers.into_iter();
         self.below
             .extend(below.map(|(height, SavedHeader(header))| (height, header)));
@@ -167,8 +178,10 @@ impl<K: Ord + Clone> ScriptSync<K> {
             self.wanted.remove(&Want::Transaction(txid));
         }
         let height = known.unproven_height();
-        if let Some(proof) = proven.filter(|proof| Some(proof.height) == height) {
-            known.proven = Some((proof.height, proof.block_hash));
+        if let Some(SavedProof { height, block_hash }) =
+            proven.filter(|proof| Some(proof.height) == height)
+        {
+            self.change(txid, |known| known.proven = Some((height, block_hash)));
             self.wanted.remove(&Want::Proof(txid));
         }
         Ok(())

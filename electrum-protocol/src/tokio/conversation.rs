@@ -33,6 +33,9 @@ enum Waiting {
     Nobody,
 }
 
+/// How many deadlines of requests that were answered are kept at least.
+const MOST_ANSWERED: usize = 1000;
+
 pub(super) struct Conversation {
     commands: mpsc::UnboundedReceiver<Command>,
     protocol: crate::Client,
@@ -214,6 +217,11 @@ impl Conversation {
     fn wait(&mut self, id: RequestId, line: RequestId, waiting: Waiting) {
         self.waiting.insert(id, (line, waiting));
         *self.unanswered.entry(line).or_default() += 1;
+        // Behind one that is not answered for long, those that are would add up.
+        if self.deadlines.len() > 2 * self.waiting.len() + MOST_ANSWERED {
+            let waiting = &self.waiting;
+            self.deadlines.retain(|(_, id)| waiting.contains_key(id));
+        }
         let deadline = after(self.request_timeout);
         self.deadlines.push_back((deadline, id));
     }
@@ -236,9 +244,11 @@ impl Conversation {
             Event::Reply { id, result } => self.reply(id, result),
             Event::Notification(notification) => self.tell(&notification),
             Event::Unexpected(UnexpectedMessage::Complaint(error)) => {
-                self.complaint = Some(complaint_of(&error));
+                let complaint = complaint_of(&error);
+                self.complaint = Some(complaint.clone());
                 if is_unread(&error) {
-                    self.nameless(RequestError::Server(error));
+                    // There will be a copy for each request that it answers.
+                    self.nameless(RequestError::Server(complaint));
                 }
             }
             Event::Unexpected(UnexpectedMessage::Frame(FrameError::TooLong { max })) => {

@@ -10,6 +10,7 @@ mod blocking;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;
+mod memory;
 mod nameless;
 mod proxy;
 mod server;
