@@ -11,11 +11,13 @@ use crate::transactions::{draft, output};
 use crate::world::World;
 
 /// What Bitcoin Core tells and this node does not: nobody has asked for it yet.
-const LEFT_OUT: [&str; 11] = [
+const LEFT_OUT: [&str; 13] = [
     "blockmintxfee",
     "chunk",
     "chunkweight",
     "coinbase_tx",
+    "currentblocktx",
+    "currentblockweight",
     "desc",
     "limitclustercount",
     "limitclustersize",
