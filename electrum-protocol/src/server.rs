@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::frame::LineDecoder;
-use crate::json::{ToJson, excerpt, is_null, text};
+use crate::json::{ToJson, excerpt, text};
 use crate::jsonrpc::{ErrorCode, ErrorObject, Id, Incoming, Message, Params, ParseError};
 use crate::method::server::{Version, VersionResponse};
 use crate::method::{Method, Parameters, Request, Response};
@@ -392,19 +392,13 @@ impl Session {
 }
 
 /// Takes method and params out of a message that ought to be a request.
+///
+/// What `jsonrpc` says is not looked at: clients exist that put the protocol's version there, and every version of
+/// JSON-RPC means the same by the rest.
 fn envelope<'a>(
     message: &Message<'a>,
 ) -> Result<(std::borrow::Cow<'a, str>, Params<'a>), ErrorObject> {
     let invalid = |message: String| ErrorObject::new(ErrorCode::INVALID_REQUEST, message);
-    if let Some(jsonrpc) = message.jsonrpc.filter(|jsonrpc| !is_null(jsonrpc)) {
-        let spoken = text(jsonrpc).is_some_and(|version| version == "2.0" || version == "1.0");
-        if !spoken {
-            return Err(invalid(format!(
-                "unknown \"jsonrpc\": {}",
-                excerpt(jsonrpc.get())
-            )));
-        }
-    }
     let method = message
         .method
         .ok_or_else(|| invalid("no \"method\"".to_owned()))?;

@@ -79,6 +79,7 @@ fn equal_params() {
             &[
                 "[\"$\"]",
                 "[\"$\",0,-1]",
+                "[\"$\",0.0,-1.0]",
                 " [ \"$\" , 0 , -1 , {\"a\":[]} ] ",
                 "{\"scripthash\":\"$\"}",
                 "{\"other\":[1],\"scripthash\":\"$\",\"x\":null}",
@@ -96,6 +97,10 @@ fn equal_params() {
             "[5,0]",
             "[5,null]",
             "[5,0,9]",
+            "[5.0]",
+            "[5.000,0.0]",
+            "[0.5e1,-0]",
+            "[500E-2]",
             "{\"height\":5}",
             "{\"height\":5,\"cp_height\":null}",
         ],
@@ -114,7 +119,7 @@ fn equal_params() {
     );
     check(
         "blockchain.transaction.get",
-        &["[\"$\"]", "[\"$\",false]", "[\"$\",null]"],
+        &["[\"$\"]", "[\"$\",false]", "[\"$\",0]", "[\"$\",null]"],
     );
     check(
         "blockchain.transaction.get_merkle",
@@ -122,7 +127,12 @@ fn equal_params() {
     );
     check(
         "blockchain.transaction.get",
-        &["[\"$\",true]", "{\"verbose\":true,\"tx_hash\":\"$\"}"],
+        &[
+            "[\"$\",true]",
+            "[\"$\",1]",
+            "[\"$\",1.0]",
+            "{\"verbose\":true,\"tx_hash\":\"$\"}",
+        ],
     );
     check(
         "blockchain.transaction.broadcast",
@@ -181,11 +191,12 @@ fn wrong_params_are_named() {
     }
     let numbers = [
         "-1",
-        "-0",
+        "-1.0",
         "1.5",
-        "1.0",
-        "1e2",
+        "1.0000000000000000000000000000000000000001",
+        "15e-1",
         "1e400",
+        "1e99999999999",
         "4294967296",
         "1180591620717411303424",
         "true",
@@ -249,7 +260,7 @@ fn wrong_params_are_named() {
     }
     check("blockchain.block.headers", "[1]", "count");
     check("blockchain.transaction.id_from_pos", "[1]", "tx_pos");
-    for flag in ["0", "1", "\"true\"", "[]", "{}"] {
+    for flag in ["2", "-1", "0.5", "\"true\"", "\"1\"", "[]", "{}"] {
         check(
             "blockchain.transaction.get",
             &format!("[\"$\",{flag}]"),
@@ -386,7 +397,7 @@ fn wrong_results_are_named() {
             },
         );
     }
-    for height in ["-2", "4294967296", "1.0", "\"1\"", "true"] {
+    for height in ["-2", "4294967296", "1.5", "\"1\"", "true"] {
         let entry = format!("[{{\"tx_hash\":\"$\",\"height\":{height}}}]");
         check("blockchain.scripthash.get_mempool", &entry, ".[0].height");
     }

@@ -308,3 +308,79 @@ proptest! {
         prop_assert_eq!(entries, expected);
     }
 }
+
+/// Writes the numbers and the flags of a JSON text in the other ways that clients have.
+fn otherwise(json: &str, exponent: bool) -> String {
+    let (mut out, mut quoted) = (String::new(), false);
+    let mut rest = json;
+    while let Some(first) = rest.chars().next() {
+        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let token = match first {
+            '"' => {
+                quoted = !quoted;
+                1
+            }
+            // With what it escapes.
+            '\\' => 2,
+            _ if quoted => first.len_utf8(),
+            't' => {
+                out.push('1');
+                rest = &rest["true".len()..];
+                continue;
+            }
+            'f' => {
+                out.push_str("0.0");
+                rest = &rest["false".len()..];
+                continue;
+            }
+            _ => number.max(first.len_utf8()),
+        };
+        out.push_str(&rest[..token]);
+        if !quoted && number > 0 {
+            out.push_str(if exponent { ".00e0" } else { ".0" });
+        }
+        rest = &rest[token..];
+    }
+    out
+}
+
+#[test]
+fn numbers_and_flags_are_written_otherwise() {
+    assert_eq!(
+        otherwise("[\"t1\",12,true,{\"a\":3}]", false),
+        "[\"t1\",12.0,1,{\"a\":3.0}]"
+    );
+}
+
+proptest! {
+    /// Whatever a method takes, it takes as Python and Lua may write it: 6 as 6.0, true as 1.
+    #[test]
+    fn whole_numbers_and_flags_are_understood_however_they_are_written(
+        request in request(),
+        version in version(),
+        exponent in any::<bool>(),
+    ) {
+        let mut encoded = Vec::new();
+        request.encode(version, &mut encoded);
+        let text = String::from_utf8(encoded).unwrap();
+        let decode = |text: &str| {
+            Request::decode(request.method(), Params::parse(text).unwrap(), version)
+        };
+        // Features and ping data are not numbers or flags of the protocol's own.
+        prop_assert_eq!(decode(&otherwise(&text, exponent)), decode(&text));
+    }
+
+    /// What is not a whole number in range is none, however near.
+    #[test]
+    fn other_numbers_are_refused(number in any::<f64>()) {
+        prop_assume!(number.fract() != 0.0 || number < 0.0 || number > f64::from(u32::MAX));
+        prop_assume!(number.is_finite());
+        let text = serde_json::to_string(&[number]).unwrap();
+        let decoded = Request::decode(
+            Method::BlockHeader,
+            Params::parse(&text).unwrap(),
+            ProtocolVersion::V1_4,
+        );
+        prop_assert!(number == 0.0 || decoded.is_err(), "{text}");
+    }
+}

@@ -106,6 +106,7 @@ transcripts! {
     protocol_1_0
     protocol_1_2
     protocol_1_7
+    sparrow
     version_first
 }
 

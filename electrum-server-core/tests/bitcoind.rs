@@ -13,6 +13,7 @@ use common::{Coin, RegtestNode, Script, pay, spend, wait_for};
 use electrum_protocol::EstimateMode;
 use electrum_server_core::chain::bitcoind::{Auth, Bitcoind, Config, cookie_path};
 use electrum_server_core::chain::{ChainSource, Node, NodeError, SourceError};
+use electrum_server_core::mempool::{Fetched, Mempool, fetch};
 use serde_json::json;
 
 const FEE: Amount = Amount::from_sat(1000);
@@ -377,4 +378,66 @@ fn a_node_that_starts_is_waited_for() {
         assert_eq!(source.tip().unwrap().hash, tip);
         assert_eq!(source.block(&tip).unwrap().block, node.block(tip));
     }
+}
+
+/// The rates at which we count unconfirmed transactions are those at which the node mines them: its chunks.
+#[test]
+fn the_fee_histogram_is_by_the_chunks_of_the_node() {
+    let node = RegtestNode::start();
+    let miner = Script::new(0);
+    node.mine(130, &miner);
+    // Deterministic, and different for each cluster.
+    let mut state = 7_u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    for height in 1..=12 {
+        let mut coins = vec![node.coinbase(height, &miner)];
+        for _ in 0..12 {
+            let mut inputs = Vec::new();
+            for _ in 0..=random(3).min(coins.len() as u64 - 1) {
+                inputs.push(coins.swap_remove(random(coins.len() as u64) as usize));
+            }
+            let fee = Amount::from_sat(1000 + random(4) * random(20_000));
+            let value = inputs.iter().map(|coin| coin.value).sum::<Amount>() - fee;
+            let count = 1 + random(3);
+            let mut outputs = vec![(miner.output_script(), value / count); count as usize];
+            // Sizes differ, too.
+            let data = vec![1; random(80) as usize];
+            let data = bitcoin::script::PushBytesBuf::try_from(data).unwrap();
+            outputs.push((ScriptBuf::new_op_return(data), Amount::ZERO));
+            let tx = spend(&inputs, &outputs);
+            node.send(&tx);
+            coins.extend((0..count).map(|vout| Coin::of(&tx, vout as u32, &miner)));
+        }
+    }
+    let source = connect(&node);
+    let mut mempool = Mempool::new();
+    let tip = node.tip_hash();
+    let Fetched::Delta(delta) = fetch(&source, &mempool, tip, &|| false).unwrap() else {
+        panic!("nothing was mined");
+    };
+    drop(mempool.apply(delta));
+    assert_eq!(mempool.len(), 144);
+
+    let mut clustered = 0;
+    for txid in node.mempool() {
+        let entry = node.rpc("getmempoolentry", &[json!(txid)]);
+        let fee = entry["fees"]["chunk"].as_f64().unwrap() * 1e8;
+        let vsize = entry["chunkweight"].as_f64().unwrap() / 4.0;
+        clustered += u32::from(vsize > entry["vsize"].as_f64().unwrap());
+        let theirs = fee / vsize;
+        let ours = mempool.mining_rate(&txid).unwrap().to_sat_per_kwu() as f64 / 250.0;
+        // Ours is in tenths, and rounds the size of each transaction up.
+        let tolerance = 0.1 + theirs / 100.0;
+        assert!(
+            (ours - theirs).abs() <= tolerance,
+            "{txid}: {ours}, {theirs}"
+        );
+    }
+    assert!(
+        clustered > 50,
+        "most of this pays for others or is paid for"
+    );
 }

@@ -81,10 +81,16 @@ impl Dev {
     }
 
     fn stop(&mut self) {
-        let mut process = self.process.take().unwrap();
+        let process = self.process.take().unwrap();
         let pid = process.id().to_string();
         let killed = std::process::Command::new("kill").arg(&pid).status();
         assert!(killed.unwrap().success());
+        self.process = Some(process);
+        self.ends();
+    }
+
+    fn ends(&mut self) {
+        let mut process = self.process.take().unwrap();
         let status = eventually("it ends", || {
             process.try_wait().unwrap().ok_or_else(|| self.text("log"))
         });
@@ -158,7 +164,7 @@ fn it_serves_through_every_transport() {
 
 #[test]
 fn scripts_for_bitcoin_cli_work() {
-    let dev = Dev::start(&[]);
+    let mut dev = Dev::start(&[]);
     let cli = crate::node::bitcoind_exe().with_file_name("bitcoin-cli");
     let run = |arguments: &[&str]| {
         let output = std::process::Command::new(&cli)
@@ -184,6 +190,85 @@ fn scripts_for_bitcoin_cli_work() {
     assert_eq!(run(&["getblockcount"]), "103");
     run(&["reconsiderblock", mined[1].as_str().unwrap()]);
     assert_eq!(run(&["getbestblockhash"]), mined[2].as_str().unwrap());
+
+    // What scripts for a real node begin with.
+    let info = run(&["-getinfo"]);
+    assert!(
+        info.contains("Chain: regtest") && info.contains("Blocks: 105"),
+        "{info}"
+    );
+    let json = |arguments: &[&str]| -> Value { serde_json::from_str(&run(arguments)).unwrap() };
+    assert_eq!(json(&["createwallet", "alice"])["name"], "alice");
+    assert_eq!(json(&["listwallets"]), json!(["", "alice"]));
+    run(&["unloadwallet", "alice"]);
+    assert_eq!(json(&["loadwallet", "alice"])["name"], "alice");
+    assert_eq!(
+        json(&["-rpcwallet=alice", "getwalletinfo"])["descriptors"],
+        true
+    );
+    let [first, second] = [(); 2].map(|()| run(&["-rpcwallet=alice", "getnewaddress"]));
+    assert_ne!(first, second);
+    let generated: Value = serde_json::from_str(&run(&["-generate", "2"])).unwrap();
+    assert_eq!(generated["blocks"].as_array().unwrap().len(), 2);
+    let paid = run(&["sendtoaddress", &first, "0.5"]);
+    run(&["-generate", "1"]);
+    let coins = json(&["listunspent", "1", "1"]);
+    let coin = coins
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|coin| coin["txid"] == *paid && coin["address"] == *first);
+    assert_eq!(coin.unwrap()["amount"], 0.5);
+    assert_eq!(json(&["getaddressinfo", &first])["ismine"], true);
+    assert_eq!(json(&["getaddressinfo", address])["ismine"], false);
+    // What was paid to a new address is spent like everything else.
+    let balance: f64 = run(&["getbalance"]).parse().unwrap();
+    run(&["sendtoaddress", address, &format!("{:.8}", balance - 0.01)]);
+    run(&["-generate", "1"]);
+    assert!(json(&["getbalances"])["mine"]["immature"].as_f64().unwrap() > 0.0);
+
+    let checked = json(&["getdescriptorinfo", "raw(51)"])["descriptor"].clone();
+    let checked = checked.as_str().unwrap();
+    assert_eq!(
+        json(&["generatetodescriptor", "1", checked])
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let found = json(&["scantxoutset", "start", &json!([checked]).to_string()]);
+    assert_eq!(found["unspents"].as_array().unwrap().len(), 1);
+    let addresses = json(&["deriveaddresses", &format!("addr({address})#8pk5s7ya")]);
+    assert_eq!(addresses, json!([address]));
+    assert_eq!(json(&["getpeerinfo"]), json!([]));
+    assert!(run(&["uptime"]).parse::<u32>().unwrap() < 3600);
+    // Wallets pay what they are told, and not what they think is safe.
+    assert_eq!(json(&["estimatesmartfee", "2"])["feerate"], 0.00002);
+    let told = Wire::try_connect(dev.port)
+        .unwrap()
+        .call("blockchain.estimatefee", json!([2]));
+    assert_eq!(told, json!(0.00002));
+    run(&["stop"]);
+    dev.ends();
+}
+
+/// The phrase that is told is a wallet of Electrum's that has coins.
+#[test]
+fn electrum_opens_the_funded_phrase() {
+    let Some(program) = electrum() else {
+        eprintln!("left out, as SKIP_ELECTRUM_WALLET says");
+        return;
+    };
+    let dev = Dev::start(&[]);
+    let text = dev.text("out");
+    let line = text.lines().find(|line| line.contains("funded wallet"));
+    let phrase = line.unwrap().trim().strip_prefix("funded wallet").unwrap();
+    let mut wallet = Wallet::offline(program, &["restore", phrase.trim()]);
+    wallet.connect(dev.port);
+    wallet.eventually("it is connected", || wallet.is_at(102));
+    wallet.run(&["load_wallet"]);
+    wallet.has_balance(COIN, 0);
+    wallet.run(&["stop"]);
 }
 
 #[test]

@@ -5,6 +5,6 @@ mod write;
 
 pub use read::DecodeError;
 pub(crate) use read::{
-    FromJson, Hex, bind, bool_at, excerpt, is_null, optional, required, text, unexpected,
+    FromJson, Hex, bind, bool_at, excerpt, is_null, optional, required, text, unexpected, whole,
 };
 pub(crate) use write::{Object, ToJson, array, decimal, number, string};

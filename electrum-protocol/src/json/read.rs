@@ -259,37 +259,72 @@ impl FromJson for () {
     }
 }
 
+/// Reads a whole number, also one that is written with a fraction of zeros or an exponent: to JSON, `6` and `6.0` are the
+/// same number, and some languages always write the second.
+pub(crate) fn whole(raw: &RawValue) -> Option<i128> {
+    let text = raw.get();
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    // Anything but a number is not taken apart: `1` and `"1"` differ.
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return None;
+    }
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    if digits == 0 {
+        return Some(0);
+    }
+    let places = exponent
+        .parse::<i32>()
+        .ok()?
+        .checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let factor = 10_i128.checked_pow(places.unsigned_abs())?;
+    match places >= 0 {
+        true => digits.checked_mul(factor),
+        false => (digits % factor == 0).then_some(digits / factor),
+    }
+}
+
+/// Reads a whole number of any type.
+fn integer<T: TryFrom<i128>>(raw: &RawValue, expected: &'static str) -> Result<T, DecodeError> {
+    whole(raw)
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| unexpected(expected, raw))
+}
+
+/// Besides `true` and `false` also 1 and 0, which Python's and JavaScript's servers take, and old clients send.
 impl FromJson for bool {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
         match raw.get() {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(unexpected("true or false", raw)),
+            _ => match whole(raw) {
+                Some(1) => Ok(true),
+                Some(0) => Ok(false),
+                _ => Err(unexpected("true or false", raw)),
+            },
         }
     }
 }
 
 impl FromJson for u16 {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        raw.get()
-            .parse()
-            .map_err(|_| unexpected("an integer from 0 to 65535", raw))
+        integer(raw, "an integer from 0 to 65535")
     }
 }
 
 impl FromJson for u32 {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        raw.get()
-            .parse()
-            .map_err(|_| unexpected("an integer from 0 to 4294967295", raw))
+        integer(raw, "an integer from 0 to 4294967295")
     }
 }
 
 impl FromJson for u64 {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        raw.get()
-            .parse()
-            .map_err(|_| unexpected("an integer from 0 to 18446744073709551615", raw))
+        integer(raw, "an integer from 0 to 18446744073709551615")
     }
 }
 
@@ -308,22 +343,14 @@ impl FromJson for String {
 /// Satoshis.
 impl FromJson for Amount {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        let sat = raw
-            .get()
-            .parse()
-            .map_err(|_| unexpected("a number of satoshis", raw))?;
-        Ok(Self::from_sat(sat))
+        integer(raw, "a number of satoshis").map(Self::from_sat)
     }
 }
 
 /// Satoshis.
 impl FromJson for SignedAmount {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        let sat = raw
-            .get()
-            .parse()
-            .map_err(|_| unexpected("a signed number of satoshis", raw))?;
-        Ok(Self::from_sat(sat))
+        integer(raw, "a signed number of satoshis").map(Self::from_sat)
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde_json::value::RawValue;
 
-use crate::json::{DecodeError, FromJson, Object, bind, is_null, number, text, unexpected};
+use crate::json::{DecodeError, FromJson, Object, bind, is_null, number, text, unexpected, whole};
 use crate::raw_json::RawJson;
 use crate::version::ProtocolVersion;
 
@@ -100,7 +100,10 @@ impl FromJson for ErrorObject {
         }
         let [code, message, data] = bind(raw, ["code", "message", "data"], false)
             .map_err(|_| unexpected("an error object or a string", raw))?;
-        let code = code.and_then(|code| code.get().parse().ok()).map(ErrorCode);
+        let code = code
+            .and_then(whole)
+            .and_then(|code| code.try_into().ok())
+            .map(ErrorCode);
         let message = message.map(|message| match text(message) {
             Some(message) => message.into_owned(),
             None => message.get().to_owned(),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Parameters, one_parameter};
 use crate::json::{
-    DecodeError, FromJson, Object, ToJson, bind, number, optional, required, unexpected,
+    DecodeError, FromJson, Object, ToJson, bind, number, optional, required, unexpected, whole,
 };
 use crate::jsonrpc::Params;
 use crate::script_hash::ScriptHash;
@@ -141,7 +141,7 @@ impl HeightRange {
     ) -> Result<Self, DecodeError> {
         Ok(Self {
             from: optional(from, "from_height")?.unwrap_or(0),
-            to: optional(to.filter(|to| to.get() != "-1"), "to_height")?,
+            to: optional(to.filter(|to| whole(to) != Some(-1)), "to_height")?,
         })
     }
 
@@ -272,9 +272,8 @@ impl FromJson for HistoryEntry {
 
 impl FromJson for Confirmation {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
-        raw.get()
-            .parse()
-            .ok()
+        whole(raw)
+            .and_then(|height| height.try_into().ok())
             .and_then(Self::from_wire_height)
             .ok_or_else(|| unexpected("a height from -1 to 4294967295", raw))
     }

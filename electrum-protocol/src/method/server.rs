@@ -366,6 +366,15 @@ fn hosts_to_json(hosts: &BTreeMap<String, HostPorts>, version: ProtocolVersion, 
     out.push(b'}');
 }
 
+/// Reads the limits; `None` when they are something else.
+fn limits_from_json(raw: &RawValue) -> Option<BTreeMap<String, u64>> {
+    let limits: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let limits = limits.into_iter();
+    limits
+        .map(|(name, limit)| Some((name, u64::from_json(limit).ok()?)))
+        .collect()
+}
+
 impl FromJson for ServerFeatures {
     fn from_json(raw: &RawValue) -> Result<Self, DecodeError> {
         let names = [
@@ -403,9 +412,7 @@ impl FromJson for ServerFeatures {
             // Other servers may mean something else by these.
             extensions: optional(extensions, "extensions")
                 .map_or_else(|_| Vec::new(), Option::unwrap_or_default),
-            limits: limits
-                .and_then(|limits| serde_json::from_str(limits.get()).ok())
-                .unwrap_or_default(),
+            limits: limits.and_then(limits_from_json).unwrap_or_default(),
         })
     }
 }

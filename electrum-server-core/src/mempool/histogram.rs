@@ -17,7 +17,7 @@ const KWU_PER_TENTH: u64 = 25;
 /// A fee rate in tenths of a satoshi per virtual byte, rounded down.
 pub(super) type Rate = u64;
 
-/// Returns the rate that a transaction pays.
+/// Returns the rate that a transaction pays by itself.
 pub(super) fn rate(entry: &Entry) -> Rate {
     entry.fee.to_sat().saturating_mul(10) / entry.vsize.max(1)
 }
@@ -50,9 +50,13 @@ pub(super) fn bins(rates: impl Iterator<Item = (Rate, u64)>) -> Vec<FeeBin> {
 
 fn fee_bin((rate, vsize): (Rate, u64)) -> FeeBin {
     FeeBin {
-        rate: FeeRate::from_sat_per_kwu(rate.saturating_mul(KWU_PER_TENTH)),
+        rate: fee_rate(rate),
         vsize,
     }
+}
+
+pub(super) fn fee_rate(rate: Rate) -> FeeRate {
+    FeeRate::from_sat_per_kwu(rate.saturating_mul(KWU_PER_TENTH))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! value is a function of the set of its transactions alone: any way to the same set gives the same value. Only which of
 //! them came last is a matter of how it came about.
 
+mod chunks;
+mod cluster;
 mod entry;
 mod fetch;
 mod histogram;
@@ -31,8 +33,10 @@ pub struct Mempool {
     /// Each transaction under every script that it funds or spends from.
     by_script: imbl::OrdSet<(ScriptHash, Txid)>,
     spenders: imbl::OrdMap<OutPoint, Txid>,
-    /// Virtual bytes by fee rate, for the histogram.
+    /// Virtual bytes by the rate at which they are mined, for the histogram.
     rates: imbl::OrdMap<histogram::Rate, u64>,
+    /// The rates of transactions that are mined at another than their own.
+    chunk_rates: imbl::HashMap<Txid, histogram::Rate>,
     histogram: OnceLock<Vec<FeeBin>>,
     /// Transactions that are in the node's mempool and not here, although some here spend from them.
     foreign_parents: imbl::HashSet<Txid>,
@@ -102,7 +106,8 @@ impl Mempool {
     }
 
     /// Returns how much of the mempool pays how well; rates are strictly decreasing, and every transaction is counted
-    /// in exactly one bin.
+    /// in exactly one bin, at the rate of its chunk: what a miner gets who takes it together with what it needs and with
+    /// the children that pay for it.
     pub fn fee_histogram(&self) -> &[FeeBin] {
         self.histogram.get_or_init(|| {
             histogram::bins(self.rates.iter().rev().map(|(rate, vsize)| (*rate, *vsize)))
@@ -120,9 +125,12 @@ impl Mempool {
     pub fn apply(&mut self, delta: Delta) -> HashSet<ScriptHash> {
         let mut touched = HashSet::new();
         let mut moved = Vec::with_capacity(delta.added.len() + delta.removed.len());
+        // The parents of what is gone, which nobody pays for any more.
+        let mut left = Vec::new();
         for txid in delta.removed {
             if let Some(entry) = self.remove(&txid) {
                 touched.extend(entry.script_hashes());
+                left.extend(entry.spent.iter().map(|(outpoint, ..)| outpoint.txid));
                 moved.push(txid);
             }
         }
@@ -139,6 +147,7 @@ impl Mempool {
             for rival in rivals {
                 if let Some(entry) = self.remove(&rival) {
                     touched.extend(entry.script_hashes());
+                    left.extend(entry.spent.iter().map(|(outpoint, ..)| outpoint.txid));
                     moved.push(rival);
                 }
             }
@@ -159,17 +168,20 @@ impl Mempool {
             let changed = before.symmetric_difference(self.foreign_parents.clone());
             moved.extend(changed);
         }
-        for txid in moved {
-            self.settle_flag(&txid, &mut touched);
-            for child in self.children(&txid) {
+        for txid in &moved {
+            self.settle_flag(txid, &mut touched);
+            for child in self.children(txid) {
                 self.settle_flag(&child, &mut touched);
+                left.push(child);
             }
         }
+        left.extend(moved);
+        self.settle_rates(left);
         self.histogram = OnceLock::new();
         touched
     }
 
-    /// Returns the transactions that spend outputs of `txid`, which need not be in the mempool itself.
+    /// Returns the transactions that spend outputs of `txid`, which need not be in the mempool itself, each once.
     fn children(&self, txid: &Txid) -> Vec<Txid> {
         let outputs = OutPoint::new(*txid, 0)..=OutPoint::new(*txid, u32::MAX);
         let mut children: Vec<Txid> = self
@@ -177,6 +189,7 @@ impl Mempool {
             .range(outputs)
             .map(|(_, child)| *child)
             .collect();
+        children.sort_unstable();
         children.dedup();
         children
     }
@@ -208,7 +221,7 @@ impl Mempool {
         for (outpoint, ..) in &entry.spent {
             self.spenders.insert(*outpoint, entry.txid);
         }
-        *self.rates.entry(histogram::rate(&entry)).or_default() += entry.vsize;
+        self.count(histogram::rate(&entry), entry.vsize);
         self.entries.insert(entry.txid, Arc::new(entry));
     }
 
@@ -221,11 +234,8 @@ impl Mempool {
         for (outpoint, ..) in &entry.spent {
             self.spenders.remove(outpoint);
         }
-        let rate = histogram::rate(&entry);
-        match self.rates.get_mut(&rate) {
-            Some(vsize) if *vsize > entry.vsize => *vsize -= entry.vsize,
-            _ => drop(self.rates.remove(&rate)),
-        }
+        let rate = self.chunk_rates.remove(txid);
+        self.uncount(rate.unwrap_or_else(|| histogram::rate(&entry)), entry.vsize);
         Some(entry)
     }
 }

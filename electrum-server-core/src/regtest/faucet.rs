@@ -1,5 +1,7 @@
 //! Coins to give away.
 
+use std::fmt;
+
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
@@ -18,14 +20,39 @@ use super::rules::MATURITY;
 /// What the faucet pays to miners, in satoshis per virtual byte.
 const FEE_RATE: u64 = 2;
 
-/// The faucet: one key, and the coins that it can spend.
-#[derive(Clone, Debug)]
+/// The most scripts that are given out: a saved state may claim any number, and each takes time to make.
+const MAX_SCRIPTS: u64 = 100_000;
+
+/// The faucet: its keys, and the coins that it can spend.
+#[derive(Clone)]
 pub(super) struct Faucet {
     seed: u64,
-    key: SecretKey,
+    /// The script that blocks pay to; that of key 0.
     script: ScriptBuf,
+    /// The number of the key of each script that was given out.
+    keys: OrdMap<ScriptBuf, u64>,
     /// Confirmed coins by the height at which they can be spent first.
-    coins: OrdMap<(u32, OutPoint), Amount>,
+    coins: OrdMap<(u32, OutPoint), FaucetCoin>,
+}
+
+impl fmt::Debug for Faucet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faucet")
+            .field("keys", &self.keys.len())
+            .field("coins", &self.coins.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A coin of the faucet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FaucetCoin {
+    pub(super) outpoint: OutPoint,
+    pub(super) value: Amount,
+    /// The number of the key that it is locked to.
+    pub(super) key: u64,
+    /// Whether it is in a block.
+    pub(super) is_confirmed: bool,
 }
 
 /// Why the faucet did not pay.
@@ -47,11 +74,10 @@ pub enum FundError {
 
 impl Faucet {
     pub(super) fn new(seed: u64) -> Self {
-        let key = secret_key(seed, 0);
-        let script = ScriptBuf::new_p2wpkh(&public_key(&key).wpubkey_hash());
+        let script = script(seed, 0);
         Self {
             seed,
-            key,
+            keys: OrdMap::unit(script.clone(), 0),
             script,
             coins: OrdMap::new(),
         }
@@ -65,35 +91,83 @@ impl Faucet {
         self.script.clone()
     }
 
+    /// Returns how many scripts were given out.
+    pub(super) fn scripts(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
+    /// Gives out another script; `None` when there were [`MAX_SCRIPTS`].
+    pub(super) fn next_script(&mut self) -> Option<ScriptBuf> {
+        let key = self.scripts();
+        let script = (key < MAX_SCRIPTS).then(|| script(self.seed, key))?;
+        self.keys.insert(script.clone(), key);
+        Some(script)
+    }
+
+    /// Whether a script is one of the faucet's.
+    pub(super) fn owns(&self, script: &Script) -> bool {
+        self.keys.contains_key(script)
+    }
+
+    /// Returns the script of a key that was given out.
+    pub(super) fn script_of(&self, key: u64) -> Option<ScriptBuf> {
+        (key < self.scripts()).then(|| script(self.seed, key))
+    }
+
+    /// Returns what cannot be spent yet by a block on top of one at `height`.
+    pub(super) fn immature(&self, height: u32) -> Amount {
+        let later = self.coins.iter();
+        let later = later.filter(|((first, _), _)| *first > height + 1);
+        later.map(|(_, coin)| coin.value).sum()
+    }
+
     /// Follows the chain.
     pub(super) fn follow(&mut self, moved: &Moved) {
         // Whatever was taken back may be in other blocks: first away with the old, then in with the new.
         for entry in &moved.disconnected {
-            for (outpoint, first, _) in self.own_outputs(entry) {
-                self.coins.remove(&(first, outpoint));
+            for (first, coin) in self.own_outputs(entry) {
+                self.coins.remove(&(first, coin.outpoint));
             }
         }
         for entry in &moved.connected {
-            for (outpoint, first, value) in self.own_outputs(entry) {
-                self.coins.insert((first, outpoint), value);
+            for (first, coin) in self.own_outputs(entry) {
+                self.coins.insert((first, coin.outpoint), coin);
             }
         }
     }
 
-    /// Outputs of a block that pay to the faucet, and the height of the first block that may spend them.
-    fn own_outputs(&self, entry: &super::chain::Entry) -> Vec<(OutPoint, u32, Amount)> {
+    /// Outputs of a block that pay to the faucet, each with the height of the first block that may spend it.
+    fn own_outputs(&self, entry: &super::chain::Entry) -> Vec<(u32, FaucetCoin)> {
         let mut found = Vec::new();
         for (tx, txid) in entry.transactions() {
             let wait = if tx.is_coinbase() { MATURITY } else { 1 };
-            let own = (0..)
-                .zip(&tx.output)
-                .filter(|(_, output)| output.script_pubkey == self.script);
-            found.extend(own.map(|(vout, output)| {
-                (OutPoint::new(txid, vout), entry.height + wait, output.value)
-            }));
+            let own = self.outputs_of(tx, txid, true);
+            found.extend(own.map(|coin| (entry.height + wait, coin)));
         }
         found
     }
+
+    /// Outputs of a transaction that pay to the faucet.
+    fn outputs_of(
+        &self,
+        tx: &Transaction,
+        txid: Txid,
+        is_confirmed: bool,
+    ) -> impl Iterator<Item = FaucetCoin> {
+        (0..).zip(&tx.output).filter_map(move |(vout, output)| {
+            Some(FaucetCoin {
+                outpoint: OutPoint::new(txid, vout),
+                value: output.value,
+                key: *self.keys.get(&output.script_pubkey)?,
+                is_confirmed,
+            })
+        })
+    }
+}
+
+/// The script of a key of the faucet: P2WPKH.
+fn script(seed: u64, key: u64) -> ScriptBuf {
+    ScriptBuf::new_p2wpkh(&public_key(&secret_key(seed, key)).wpubkey_hash())
 }
 
 /// A secret key for test coins that a seed and a number decide.
@@ -119,7 +193,7 @@ fn public_key(key: &SecretKey) -> CompressedPublicKey {
 
 impl State {
     /// What the faucet can spend: confirmed coins the oldest first, then its own unconfirmed change.
-    fn faucet_coins(&self) -> Vec<(OutPoint, Amount)> {
+    pub(super) fn faucet_coins(&self) -> Vec<FaucetCoin> {
         let next = self.chain.height() + 1;
         let coins = &self.chain.coins;
         let spendable = self.faucet.coins.iter().filter(|((first, outpoint), _)| {
@@ -127,18 +201,10 @@ impl State {
                 && coins.contains_key(outpoint)
                 && self.mempool.spender(outpoint).is_none()
         });
-        let mut found: Vec<(OutPoint, Amount)> = spendable
-            .map(|((_, outpoint), value)| (*outpoint, *value))
-            .collect();
+        let mut found: Vec<FaucetCoin> = spendable.map(|(_, coin)| *coin).collect();
         for waiting in self.mempool.in_order() {
-            for (vout, output) in (0..).zip(&waiting.tx.output) {
-                let outpoint = OutPoint::new(waiting.txid, vout);
-                if output.script_pubkey == self.faucet.script
-                    && self.mempool.spender(&outpoint).is_none()
-                {
-                    found.push((outpoint, output.value));
-                }
-            }
+            let own = self.faucet.outputs_of(&waiting.tx, waiting.txid, false);
+            found.extend(own.filter(|coin| self.mempool.spender(&coin.outpoint).is_none()));
         }
         found
     }
@@ -155,9 +221,9 @@ impl State {
         let wanted = wanted.unwrap_or(Amount::MAX);
         let mut chosen = Vec::new();
         let mut available = Amount::ZERO;
-        for (outpoint, value) in self.faucet_coins() {
-            chosen.push((outpoint, value));
-            available += value;
+        for coin in self.faucet_coins() {
+            chosen.push(coin);
+            available += coin.value;
             let tx = self.payment(&chosen, outputs, available, wanted);
             if let Some(tx) = tx {
                 self.accept(&tx, Terms::Alone, now)?;
@@ -170,14 +236,14 @@ impl State {
     /// A signed payment from these coins; nothing when they are not enough.
     fn payment(
         &self,
-        coins: &[(OutPoint, Amount)],
+        coins: &[FaucetCoin],
         outputs: &[(ScriptBuf, Amount)],
         available: Amount,
         wanted: Amount,
     ) -> Option<Transaction> {
         let script = &self.faucet.script;
-        let input = |(outpoint, _): &(OutPoint, Amount)| TxIn {
-            previous_output: *outpoint,
+        let input = |coin: &FaucetCoin| TxIn {
+            previous_output: coin.outpoint,
             script_sig: ScriptBuf::new(),
             sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
             witness: Witness::new(),
@@ -203,35 +269,31 @@ impl State {
                 script_pubkey: script.clone(),
             });
         }
-        let witnesses = self.witnesses(&tx, coins, script)?;
+        let witnesses = self.witnesses(&tx, coins)?;
         for (input, witness) in tx.input.iter_mut().zip(witnesses) {
             input.witness = witness;
         }
         Some(tx)
     }
 
-    fn witnesses(
-        &self,
-        tx: &Transaction,
-        coins: &[(OutPoint, Amount)],
-        script: &Script,
-    ) -> Option<Vec<Witness>> {
+    fn witnesses(&self, tx: &Transaction, coins: &[FaucetCoin]) -> Option<Vec<Witness>> {
         let secp = Secp256k1::signing_only();
-        let key = &self.faucet.key;
-        let public = public_key(key).0;
         let mut cache = SighashCache::new(tx);
         let sighash_type = EcdsaSighashType::All;
-        let signed = coins.iter().enumerate().map(|(index, (_, value))| {
+        let signed = coins.iter().enumerate().map(|(index, coin)| {
+            let key = secret_key(self.faucet.seed, coin.key);
+            let public = public_key(&key);
+            let script = ScriptBuf::new_p2wpkh(&public.wpubkey_hash());
             let hash = cache
-                .p2wpkh_signature_hash(index, script, *value, sighash_type)
+                .p2wpkh_signature_hash(index, &script, coin.value, sighash_type)
                 .ok()?;
-            let signature = secp.sign_ecdsa(&Message::from_digest(hash.to_byte_array()), key);
+            let signature = secp.sign_ecdsa(&Message::from_digest(hash.to_byte_array()), &key);
             Some(Witness::p2wpkh(
                 &ecdsa::Signature {
                     signature,
                     sighash_type,
                 },
-                &public,
+                &public.0,
             ))
         });
         signed.collect()
@@ -260,11 +322,17 @@ impl RegtestNode {
 
     /// Returns what the faucet can spend now.
     pub fn faucet_balance(&self) -> Amount {
-        self.read(|state| state.faucet_coins().iter().map(|(_, value)| *value).sum())
+        self.read(|state| state.faucet_coins().iter().map(|coin| coin.value).sum())
     }
 
-    /// Returns the script that the faucet is paid at.
+    /// Returns the script that the faucet is paid at by [`mine_to_faucet`](Self::mine_to_faucet).
     pub fn faucet_script(&self) -> ScriptBuf {
         self.read(|state| state.faucet.script())
+    }
+
+    /// Returns a script of the faucet that was not given out before; what is paid to it can be spent by
+    /// [`fund`](Self::fund). `None` after 100,000 of them.
+    pub fn next_faucet_script(&self) -> Option<ScriptBuf> {
+        self.change(|state, _| state.faucet.next_script())
     }
 }

@@ -13,6 +13,9 @@ use super::chain::Chain;
 use super::policy::{self, Kind};
 use super::rules::Coin;
 
+/// The same in the form of a header, and as a difficulty.
+pub(super) const BITS: &str = "207fffff";
+pub(super) const DIFFICULTY: f64 = 4.656542373906925e-10;
 /// What every hash of a block must be below.
 pub(super) const TARGET: &str = "7fffff0000000000000000000000000000000000000000000000000000000000";
 

@@ -47,6 +47,7 @@ impl RegtestNode {
                 let _ = writeln!(text, "{word} {value}");
             };
             line("seed", &state.faucet.seed());
+            line("scripts", &state.faucet.scripts());
             line("mined", &state.mined);
             if let Some(time) = state.time {
                 line("time", &time);
@@ -95,6 +96,16 @@ impl RegtestNode {
                 "seed" => {
                     let faucet = Faucet::new(count()?);
                     node.change(|state, _| state.faucet = faucet);
+                }
+                "scripts" => {
+                    let scripts = count()?;
+                    let given_out = node.change(|state, _| {
+                        (state.faucet.scripts()..scripts)
+                            .all(|_| state.faucet.next_script().is_some())
+                    });
+                    if !given_out {
+                        return Err(damaged());
+                    }
                 }
                 "mined" => mined = count()?,
                 "time" => node.set_time(Some(value.parse().map_err(|_| damaged())?)),

@@ -11,31 +11,33 @@ use crate::transactions::{draft, output};
 use crate::world::World;
 
 /// What Bitcoin Core tells and this node does not: nobody has asked for it yet.
-const LEFT_OUT: [&str; 17] = [
+const LEFT_OUT: [&str; 13] = [
+    "blockmintxfee",
     "chunk",
     "chunkweight",
     "coinbase_tx",
-    "connections_in",
-    "connections_out",
+    "currentblocktx",
+    "currentblockweight",
     "desc",
     "limitclustercount",
     "limitclustersize",
-    "localaddresses",
-    "localrelay",
-    "localservices",
-    "localservicesnames",
     "maxdatacarriersize",
-    "networks",
+    "next",
     "optimal",
     "permitbaremultisig",
-    "timeoffset",
 ];
 
 /// What depends on the node that is asked.
-const OWN: [&str; 11] = [
+const OWN: [&str; 17] = [
     "connections",
+    "connections_in",
+    "connections_out",
+    "localservices",
+    "localservicesnames",
     "maxmempool",
     "networkactive",
+    "networkhashps",
+    "networks",
     "protocolversion",
     "size_on_disk",
     "subversion",
@@ -205,6 +207,71 @@ pub(crate) fn all(world: &mut World) {
     for child in children {
         ask("testmempoolaccept", json!([[child]]));
     }
+    ask("getdifficulty", json!([]));
+    ask("getmininginfo", json!([]));
+    ask("getpeerinfo", json!([]));
+    ask("getconnectioncount", json!([]));
+    let xpub = "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
+    let key = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
+    let uncompressed = "04c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee51ae168fea63dc339a3c58419466ceaeef7f632653266d0e1236431a950cfe52a";
+    let descriptors = [
+        format!("wpkh({xpub}/0/*)"),
+        format!("tr({xpub}/86h/1/*)"),
+        format!("pkh({xpub}/<0;1>/*)"),
+        format!("combo({xpub}/*)"),
+        format!("combo({key})"),
+        format!("combo({uncompressed})"),
+        format!("pk({key})"),
+        format!("wsh(sortedmulti(1,{key},{xpub}/*))"),
+        "raw(51)".to_owned(),
+        "raw(5)".to_owned(),
+        "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)".to_owned(),
+        "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)".to_owned(),
+        "wpkh(cVpF924EspNh8KjYsfhgY96mmxvT6DgdWiTYMtMjuM74hJaU5psW)".to_owned(),
+        format!("wpkh({xpub}/0/*)#00000000"),
+    ];
+    for descriptor in &descriptors {
+        let info = world
+            .core
+            .try_rpc("getdescriptorinfo", &[json!(descriptor)]);
+        let checked = match &info {
+            Ok(info) => format!("{descriptor}#{}", info["checksum"].as_str().unwrap()),
+            Err(_) => descriptor.clone(),
+        };
+        if info.is_ok() {
+            ask("getdescriptorinfo", json!([descriptor]));
+            ask("deriveaddresses", json!([descriptor]));
+            ask("deriveaddresses", json!([checked]));
+            ask("deriveaddresses", json!([checked, 2]));
+            ask("deriveaddresses", json!([checked, [3, 5]]));
+            ask("deriveaddresses", json!([checked, [5, 3]]));
+            ask("deriveaddresses", json!([checked, "x"]));
+        } else {
+            assert_eq!(
+                control
+                    .call("getdescriptorinfo", &json!([descriptor]))
+                    .unwrap_err()
+                    .code,
+                -5
+            );
+        }
+    }
+    let pay = world.ours.get_block(&header).unwrap().txdata[0].output[0]
+        .script_pubkey
+        .clone();
+    let paid = format!("raw({pay:x})");
+    ask("scantxoutset", json!(["start", [paid]]));
+    ask(
+        "scantxoutset",
+        json!(["start", [{"desc": format!("wpkh({xpub}/*)"), "range": [0, 20]}]]),
+    );
+    ask("scantxoutset", json!(["status"]));
+    ask("scantxoutset", json!(["abort"]));
+    ask("scantxoutset", json!(["begin"]));
+    ask(
+        "generatetodescriptor",
+        json!([1, format!("wpkh({xpub}/*)")]),
+    );
     ask("invalidateblock", json!([nothing]));
     ask("submitblock", json!(["00"]));
     ask(

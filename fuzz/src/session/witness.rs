@@ -146,11 +146,8 @@ impl Witness {
             Some(Some(id)) => Some(id.get().to_owned()),
         };
         let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
-        let jsonrpc = message.jsonrpc.is_none_or(|raw| {
-            raw.get() == "null" || matches!(text(raw).as_deref(), Some("2.0" | "1.0"))
-        });
         let method = message.method.and_then(text);
-        let request = method.filter(|_| jsonrpc).map(|method| {
+        let request = method.map(|method| {
             let params = message.params.map_or("null", RawValue::get);
             (method, params.to_owned())
         });

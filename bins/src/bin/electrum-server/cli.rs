@@ -256,6 +256,11 @@ pub(crate) struct Options {
     #[serde(alias = "banner")]
     pub(crate) banner_file: Option<PathBuf>,
 
+    /// What clients are told that the server is, such as "electrs/0.10.0": some decide by the name what they ask
+    /// [default: electrum-server and its version]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+
     /// Address for donations that wallets may show [default: none]
     #[arg(long, alias = "donation", value_name = "ADDRESS")]
     #[serde(alias = "donation")]

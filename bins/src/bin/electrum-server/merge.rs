@@ -57,6 +57,7 @@ impl Options {
                 server_banner
                 banner_file
                 donation_address
+                server_name
                 pad_responses
                 peering
                 announce

@@ -294,11 +294,13 @@ pub(crate) fn about(config: &Config) -> About {
         // It is read before anybody is served.
         Banner::File(_) => String::new(),
     };
+    let about = About::default();
     About {
         banner,
         donation_address: serving.donation_address.clone(),
         hosts: serving.hosts.clone(),
-        ..About::default()
+        software: serving.server_name.clone().unwrap_or(about.software),
+        ..about
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Serving {
     pub(crate) limits: Limits,
     pub(crate) banner: Banner,
     pub(crate) donation_address: String,
+    /// What clients are told instead of our name.
+    pub(crate) server_name: Option<String>,
     /// Whether what is sent is padded.
     pub(crate) padding: bool,
     /// Under which names this server can be reached.
@@ -110,6 +112,7 @@ impl Serving {
             limits: limits(options)?,
             banner,
             donation_address: options.donation_address.clone().unwrap_or_default(),
+            server_name: options.server_name.clone().map(server_name).transpose()?,
             padding: options.pad_responses.unwrap_or(false),
             hosts: services("report-services", &options.report_services)?,
             peering: peering(options)?,
@@ -209,6 +212,15 @@ fn services(option: &str, urls: &[String]) -> anyhow::Result<BTreeMap<String, Ho
         }
     }
     Ok(hosts)
+}
+
+/// Checks a name that the server is to have.
+fn server_name(name: String) -> anyhow::Result<String> {
+    let is_printable = name.chars().all(|char| !char.is_control());
+    if !is_printable || !(1..=80).contains(&name.chars().count()) {
+        bail!("--server-name {name:?}: expected 1 to 80 printable characters");
+    }
+    Ok(name)
 }
 
 fn proxies(names: &[String]) -> anyhow::Result<Trusted> {
@@ -387,6 +399,13 @@ mod tests {
     }
 
     #[test]
+    fn the_server_may_have_another_name() {
+        assert_eq!(serving("x").unwrap().server_name, None);
+        let named = serving("x --server-name electrs/0.10.0").unwrap();
+        assert_eq!(named.server_name.as_deref(), Some("electrs/0.10.0"));
+    }
+
+    #[test]
     fn errors_say_what_belongs_together() {
         let check = |line: &str, expected: &str| {
             let error = format!("{:#}", serving(line).unwrap_err());
@@ -405,5 +424,7 @@ mod tests {
         check("x --tor-proxy localhost:9050", "expected IP:PORT");
         check("x --cost-soft-limit 20000", "must not be above");
         check("x --handshake-timeout 0", "at least 1");
+        check("x --server-name=", "1 to 80 printable characters");
+        check("x --server-name a\u{1b}b", "1 to 80 printable characters");
     }
 }

@@ -76,6 +76,23 @@ impl Arguments {
             .ok_or_else(|| self.wrong(index, "a whole number"))
     }
 
+    /// The same; absent stands for `default`.
+    pub(super) fn number_or(&self, index: usize, default: u64) -> Result<u64, ControlError> {
+        match self.get(index) {
+            Some(_) => self.number(index),
+            None => Ok(default),
+        }
+    }
+
+    /// A list; command lines may have sent it as text.
+    pub(super) fn list(&self, index: usize) -> Result<Vec<Value>, ControlError> {
+        let list = match self.need(index)? {
+            Value::String(text) => serde_json::from_str(text).ok(),
+            other => other.as_array().cloned(),
+        };
+        list.ok_or_else(|| self.wrong(index, "a list"))
+    }
+
     pub(super) fn number32(&self, index: usize) -> Result<u32, ControlError> {
         u32::try_from(self.number(index)?).map_err(|_| self.wrong(index, "less than 4294967296"))
     }

@@ -30,6 +30,12 @@ pub(super) const METHODS: &[Method] = &[
         "A header, described or in hexadecimal.",
         header,
     ),
+    method(
+        "getdifficulty",
+        &[],
+        "The difficulty, the lowest there is.",
+        difficulty,
+    ),
     method("getchaintips", &[], "The ends of all branches.", tips),
     method(
         "gettxout",
@@ -71,9 +77,9 @@ fn info(control: &Control, _: &Arguments) -> Answer {
             "blocks": height,
             "headers": height,
             "bestblockhash": tip,
-            "bits": "207fffff",
+            "bits": json::BITS,
             "target": json::TARGET,
-            "difficulty": 4.656542373906925e-10,
+            "difficulty": json::DIFFICULTY,
             "time": time,
             "mediantime": chain.median_time(&tip),
             "verificationprogress": 1,
@@ -84,6 +90,10 @@ fn info(control: &Control, _: &Arguments) -> Answer {
             "warnings": [],
         })
     }))
+}
+
+fn difficulty(_: &Control, _: &Arguments) -> Answer {
+    Ok(json!(json::DIFFICULTY))
 }
 
 fn count(control: &Control, _: &Arguments) -> Answer {

@@ -2,9 +2,12 @@
 
 mod arguments;
 mod chain;
+mod descriptor;
 mod dev;
 mod mining;
+mod network;
 mod pool;
+mod wallet;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +34,12 @@ use arguments::Arguments;
 /// ```
 pub struct Control {
     node: RegtestNode,
+    /// The node's time when this began.
+    begun: u32,
+    /// Ends the program.
+    stop: Option<Box<dyn Fn() + Send + Sync>>,
     snapshots: Mutex<BTreeMap<u64, Snapshot>>,
+    wallets: Mutex<wallet::Names>,
 }
 
 impl fmt::Debug for Control {
@@ -77,7 +85,15 @@ const fn method(
 }
 
 /// All methods but `help`, by subject.
-const METHODS: [&[Method]; 4] = [chain::METHODS, pool::METHODS, mining::METHODS, dev::METHODS];
+const METHODS: [&[Method]; 7] = [
+    chain::METHODS,
+    pool::METHODS,
+    mining::METHODS,
+    descriptor::METHODS,
+    wallet::METHODS,
+    network::METHODS,
+    dev::METHODS,
+];
 
 fn methods() -> impl Iterator<Item = &'static Method> {
     METHODS.into_iter().flatten()
@@ -113,9 +129,19 @@ impl Control {
     /// Controls this node.
     pub fn new(node: RegtestNode) -> Self {
         Self {
+            begun: node.time(),
             node,
+            stop: None,
             snapshots: Mutex::default(),
+            wallets: Mutex::new([(String::new(), true)].into()),
         }
+    }
+
+    /// Lets the method `stop` call this; without it, `stop` is an error.
+    #[must_use]
+    pub fn with_stop(mut self, stop: impl Fn() + Send + Sync + 'static) -> Self {
+        self.stop = Some(Box::new(stop));
+        self
     }
 
     /// Calls a method with its parameters: an array, an object, or `null` for none.
@@ -157,6 +183,10 @@ impl Control {
             )),
         };
         reply(answer, get("id"))
+    }
+
+    fn with_names<T>(&self, act: impl FnOnce(&mut wallet::Names) -> T) -> T {
+        act(&mut self.wallets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn keep(&self, snapshot: Snapshot) -> u64 {

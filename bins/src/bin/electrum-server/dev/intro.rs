@@ -3,22 +3,26 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bitcoin::bip32::{DerivationPath, Xpriv};
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Amount, CompressedPublicKey, NetworkKind, ScriptBuf};
+use bitcoin::{Amount, CompressedPublicKey, Network, NetworkKind, ScriptBuf};
+use electrum_seed::{Chain, Purpose, Seed, Wallet};
 use electrum_server_core::regtest::{RegtestNode, TestServer};
 
 /// The demo wallet is made of this: anybody may have its coins.
 const SEED: &[u8] = b"electrum-server --dev, demo coins";
 const PATH: &str = "84h/1h/0h";
-/// What the demo wallet has.
+/// The same in the form that the Electrum wallet takes.
+const PHRASE: &str = "inspire can drive praise often soft surface effort cradle online settle face";
+/// What each of the two demo wallets has.
 const FUNDS: Amount = Amount::from_int_btc(1);
 
-/// Pays into the demo wallet's first address, and confirms it.
+/// Pays into the first addresses of the demo wallets, and confirms it.
 pub(crate) fn fund_demo(node: &RegtestNode) -> anyhow::Result<()> {
-    node.fund(&demo_script()?, FUNDS)
-        .context("cannot fund the demo wallet")?;
+    let outputs = [(demo_script()?, FUNDS), (phrase_script()?, FUNDS)];
+    node.fund_many(&outputs)
+        .context("cannot fund the demo wallets")?;
     node.mine_to_faucet(1);
     Ok(())
 }
@@ -33,6 +37,17 @@ fn demo_script() -> anyhow::Result<ScriptBuf> {
     let key = master()?.derive_priv(&secp, &path)?.private_key;
     let public = CompressedPublicKey(key.public_key(&secp));
     Ok(ScriptBuf::new_p2wpkh(&public.wpubkey_hash()))
+}
+
+/// The first address of the wallet that Electrum opens from the phrase.
+fn phrase_script() -> anyhow::Result<ScriptBuf> {
+    let seed = Seed::parse(PHRASE)?;
+    let Wallet::Account(account) = seed.wallet("", Network::Regtest, Purpose::Wallet)? else {
+        bail!("the demo phrase has no single account");
+    };
+    let address = account.address(Chain::Receive, 0)?;
+    let address = address.context("the demo phrase has no address")?;
+    Ok(address.script_pubkey())
 }
 
 /// Says what there is and what can be done with it.
@@ -63,8 +78,10 @@ A regtest chain of its own: {begins}, {height} blocks, {faucet} in the faucet.
   connect a wallet   {connect}
   pay from faucet    electrum-tools dev{rpc_option} fund ADDRESS 0.5
   mine a block       electrum-tools dev{rpc_option} mine 1
-  funded wallet      wpkh({master}/{PATH}/0/*)
-                     {FUNDS} at its first address when the chain began
+  funded wallet      {PHRASE}
+                     an Electrum seed phrase (choose *I already have a seed*); {FUNDS} when the chain began
+  the same for BDK   wpkh({master}/{PATH}/0/*)
+                     another wallet, as a descriptor; {FUNDS} at its first address
   anything else      electrum-tools dev{rpc_option} call help
                      bitcoin-cli -regtest -rpcport={port} getblockcount
 
@@ -88,7 +105,7 @@ fn electrum(server: &TestServer) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::{Address, Network};
+    use bitcoin::Address;
     use electrum_server_core::regtest::RegtestNode;
 
     use super::*;
@@ -106,13 +123,20 @@ mod tests {
             address.to_string(),
             "bcrt1qm3herkay2p024sruzsk2xz7w7h46c65eerl0f9"
         );
+        // Electrum 4.3.4 has this as the first address of the phrase.
+        let address = Address::from_script(&phrase_script().unwrap(), Network::Regtest).unwrap();
+        assert_eq!(
+            address.to_string(),
+            "bcrt1qtc6f0yms0ycdnamekrs4d0urlpuky26ppgn2zc"
+        );
         let node = RegtestNode::default();
         fund_demo(&node).unwrap();
         let block = node.get_block(&node.best_block().hash).unwrap();
-        let paid = &block.txdata[1].output[0];
-        assert_eq!(
-            (paid.value, &paid.script_pubkey),
-            (FUNDS, &demo_script().unwrap())
-        );
+        let paid = |vout: usize| {
+            let output = &block.txdata[1].output[vout];
+            (output.value, output.script_pubkey.clone())
+        };
+        assert_eq!(paid(0), (FUNDS, demo_script().unwrap()));
+        assert_eq!(paid(1), (FUNDS, phrase_script().unwrap()));
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use bitcoin::Amount;
 use electrum_server_core::regtest::{
     Clock, Control, Endpoint, RegtestNode, RegtestOptions, ServeOptions, TestServer,
 };
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
@@ -21,6 +23,9 @@ use crate::run::{about, limits};
 use crate::serving::{Place, Serving};
 use crate::signals::{Signals, Wish};
 use state::StateFile;
+
+/// What the node says that a transaction should pay, for 1000 virtual bytes, until `setfeeestimate` says otherwise.
+const FEE_ESTIMATE: Amount = Amount::from_sat(2_000);
 
 /// Between two looks at whether there is something to save.
 const SAVE_INTERVAL: Duration = Duration::from_secs(2);
@@ -46,6 +51,8 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
     };
     if is_new {
         intro::fund_demo(&node)?;
+        // Wallets that get no estimate pay what they think is safe, which is much.
+        node.set_fee_estimate(Some(FEE_ESTIMATE));
     }
     let control = http::bind(&settings.rpc_addr)?;
     let mut endpoints = endpoints(&config.serving)?.into_iter();
@@ -62,7 +69,10 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
         },
     )?;
     let rpc_address = control.local_addr().context("the control interface")?;
-    http::serve(control, Arc::new(Control::new(node.clone())))?;
+    let stop = Arc::new(Notify::new());
+    let stopping = stop.clone();
+    let methods = Control::new(node.clone()).with_stop(move || stopping.notify_one());
+    http::serve(control, Arc::new(methods))?;
     for url in server.urls() {
         info!("serving on {url}");
     }
@@ -73,7 +83,7 @@ pub(crate) fn run(config: &Config, settings: &DevConfig) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    runtime.block_on(steer(&node, settings.block_time, state.as_mut()))?;
+    runtime.block_on(steer(&node, settings.block_time, state.as_mut(), &stop))?;
     if let Some(state) = &mut state {
         state.save(&node)?;
     }
@@ -106,6 +116,7 @@ async fn steer(
     node: &RegtestNode,
     block_time: Option<Duration>,
     mut state: Option<&mut StateFile>,
+    stop: &Notify,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     let ticks = |period| {
@@ -125,10 +136,16 @@ async fn steer(
                     return Ok(());
                 }
             },
+            () = stop.notified() => {
+                info!("stop was called: stopping");
+                return Ok(());
+            },
             _ = blocks.tick(), if block_time.is_some() => {
                 // The server follows before this returns; nothing else happens on this thread.
                 let hashes = node.mine_to_faucet(1);
-                info!(height = node.height(), hash = ?hashes.first(), "mined a block");
+                if let Some(hash) = hashes.first() {
+                    info!(height = node.height(), %hash, "mined a block");
+                }
             },
             _ = saves.tick() => if let Some(state) = &mut state {
                 // It is tried again, and at the end it counts.
