@@ -162,6 +162,51 @@ fn it_serves_through_every_transport() {
     );
 }
 
+/// As the guide to serving without a firewall has it: a listener for those who have a certificate.
+#[test]
+fn a_listener_may_demand_a_certificate() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["mine", "other"] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(file(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        std::fs::write(file(&format!("{name}.crt")), certificate.pem()).unwrap();
+    }
+    let address = format!("127.0.0.1:{}", free_port());
+    let dev = Dev::start(&[
+        "--electrum-tls-addr",
+        &address,
+        "--tls-client-ca",
+        &file("mine.crt"),
+    ]);
+    let ping = |more: &[&str]| {
+        command("electrum-tools", dev.dir.path())
+            .args(["ping", "--any-certificate", &format!("ssl://{address}")])
+            .args(more)
+            .output()
+            .unwrap()
+    };
+    let with = |name: &str| {
+        let (certificate, key) = (file(&format!("{name}.crt")), file(&format!("{name}.key")));
+        ping(&["--client-cert", &certificate, "--client-key", &key])
+    };
+    let mine = with("mine");
+    assert!(
+        mine.status.success(),
+        "{}",
+        String::from_utf8_lossy(&mine.stderr)
+    );
+    for refused in [ping(&[]), with("other")] {
+        let complaint = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            !refused.status.success() && complaint.contains(&address),
+            "{complaint}"
+        );
+    }
+}
+
 #[test]
 fn scripts_for_bitcoin_cli_work() {
     let mut dev = Dev::start(&[]);

@@ -36,7 +36,11 @@ pub(super) fn layers(
         #[cfg(feature = "blocking-tls")]
         true => {
             let mut stream = stream;
-            let handshake = crate::net::tls::Handshake::new(address, &config.trust);
+            let handshake = crate::net::tls::Handshake::new(
+                address,
+                &config.trust,
+                config.client_certificate.as_ref(),
+            );
             let (tls, name) = handshake.begin()?;
             let failed = |error: io::Error| match is_timeout(&error) {
                 true => late(address),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::address::ServerAddress;
 use super::socks5::Proxy;
 #[cfg(feature = "tls")]
-use super::tls::Trust;
+use super::tls::{ClientCertificate, Trust};
 use crate::client::MAX_LINE;
 use crate::version::VersionRange;
 
@@ -34,6 +34,9 @@ pub struct Config {
     /// Whose certificates are good.
     #[cfg(feature = "tls")]
     pub trust: Trust,
+    /// The certificate to show to a server that asks for one; `None` to show none.
+    #[cfg(feature = "tls")]
+    pub client_certificate: Option<ClientCertificate>,
     /// How long it may take until the version is negotiated, all of it: the proxy, TLS, a WebSocket. Of several addresses
     /// of a name each has an equal part of what is left. The blocking client looks names up for as
     /// long as the system does, and counts that.
@@ -66,6 +69,8 @@ impl Config {
             proxy: None,
             #[cfg(feature = "tls")]
             trust: Trust::default(),
+            #[cfg(feature = "tls")]
+            client_certificate: None,
             connect_timeout: Duration::from_secs(20),
             request_timeout: Duration::from_secs(30),
             keep_alive: Some(Duration::from_secs(60)),

@@ -31,7 +31,11 @@ pub(super) async fn layers(stream: Box<dyn Stream>, config: &Config) -> Result<W
         false => stream,
         #[cfg(feature = "tokio-tls")]
         true => {
-            let handshake = crate::net::tls::Handshake::new(address, &config.trust);
+            let handshake = crate::net::tls::Handshake::new(
+                address,
+                &config.trust,
+                config.client_certificate.as_ref(),
+            );
             let (tls, name) = handshake.begin()?;
             let stream = tokio_rustls::TlsConnector::from(tls)
                 .connect(name, stream)

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
 use super::admission::{Buffer, Guest, Verdict, excessive};
+use super::first_line::{self, FirstLine, Spoken};
 use super::listener::{Shared, complaint};
 use super::origin::Origin;
 use super::padding::pad;
@@ -54,8 +55,8 @@ pub(super) struct Connection {
     open: bool,
     /// Whether more updates may come.
     published: bool,
-    /// What the first byte was.
-    first_byte: Option<u8>,
+    /// Finds out what the client speaks.
+    first_line: FirstLine,
 }
 
 /// What is padded.
@@ -79,6 +80,8 @@ pub(super) enum End {
     Shutdown,
     /// The client speaks TLS.
     Tls,
+    /// The client speaks HTTP.
+    Http,
     /// The session does not want to go on.
     Session(String),
     /// The socket failed.
@@ -96,6 +99,7 @@ impl fmt::Display for End {
             Self::Stalled => f.write_str("the client read nothing for too long"),
             Self::Shutdown => f.write_str("shutting down"),
             Self::Tls => f.write_str("the client speaks TLS"),
+            Self::Http => f.write_str("the client speaks HTTP"),
             Self::Session(reason) => f.write_str(reason),
             Self::Io(error) => error.fmt(f),
             Self::Internal => f.write_str("internal error"),
@@ -114,6 +118,7 @@ impl End {
             | Self::Stalled
             | Self::Shutdown
             | Self::Tls
+            | Self::Http
             | Self::Session(_)
             | Self::Io(_)
             | Self::Internal => return None,
@@ -150,7 +155,7 @@ impl Connection {
             partial: 0,
             open: true,
             published: true,
-            first_byte: None,
+            first_line: FirstLine::default(),
         }
     }
 
@@ -186,8 +191,12 @@ impl Connection {
         if let End::Session(reason) = &end {
             self.wire.give_reason(reason);
         }
+        if let End::Http = end {
+            self.guest.charge(price::HTTP, Instant::now());
+            self.wire.send(first_line::answer());
+        }
         match end {
-            End::Client | End::Idle | End::Slow | End::Shutdown | End::Session(_) => {
+            End::Client | End::Http | End::Idle | End::Slow | End::Shutdown | End::Session(_) => {
                 self.wire.close().await;
             }
             End::Stalled | End::Tls | End::Io(_) | End::Internal => {}
@@ -279,7 +288,7 @@ impl Connection {
                 return true;
             }
         }
-        let partial = session.pending_input();
+        let partial = session.pending_input() + self.first_line.held();
         if partial < self.partial + received {
             // A line was completed.
             self.line_since = None;
@@ -348,14 +357,17 @@ impl Connection {
             self.line_since = self.line_since.map(|_| Instant::now());
         }
         let deadline = self.patience(Some(self.heard));
-        let first_byte = &mut self.first_byte;
+        let first_line = &mut self.first_line;
         let mut count = 0;
+        let mut other = None;
         let mut receive = |bytes: &[u8]| {
             count += bytes.len();
-            if first_byte.is_none() {
-                *first_byte = bytes.first().copied();
+            match first_line.look(bytes) {
+                Spoken::Lines(bytes) => session.receive(&bytes),
+                Spoken::Unknown => {}
+                Spoken::Tls => other = Some(End::Tls),
+                Spoken::Http => other = Some(End::Http),
             }
-            session.receive(bytes);
         };
         let sink: Option<Sink<'_>> = if reading { Some(&mut receive) } else { None };
         tokio::select! {
@@ -367,9 +379,9 @@ impl Connection {
                 Moved::Read => {
                     self.heard = Instant::now();
                     self.received += count;
-                    if self.first_byte == Some(TLS_HANDSHAKE) {
-                        info!("a client speaks TLS to a port that does not; it was told the wrong port or transport");
-                        return Err(End::Tls);
+                    if let Some(other) = other {
+                        info!("{other} to a port that does not; it was told the wrong port or transport");
+                        return Err(other);
                     }
                 }
                 Moved::End => self.open = false,
@@ -487,6 +499,3 @@ async fn ready_if(ready: bool) {
         pending::<()>().await;
     }
 }
-
-/// The first byte of a TLS connection: the content type of a handshake record.
-const TLS_HANDSHAKE: u8 = 0x16;

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use super::admission::{Admission, Guest};
 use super::connection::Connection;
 use super::origin::Origin;
+use super::origins::AllowedOrigins;
 use super::transport::{AnyStream, Certificate, Layers, Socket, Trusted, origin_of};
 use super::workers::Workers;
 use crate::metrics::Rejection;
@@ -58,10 +59,18 @@ impl Listener {
         self
     }
 
-    /// Speaks WebSocket, one JSON text per message; within TLS, if that is spoken as well.
+    /// Speaks WebSocket, one JSON text per message; within TLS, if that is spoken as well. Web pages may not connect
+    /// unless [`with_origins`](Self::with_origins) lets them.
     #[must_use]
     pub fn with_websocket(mut self) -> Self {
         self.layers.websocket = true;
+        self
+    }
+
+    /// Lets web pages of these origins connect, where WebSocket is spoken.
+    #[must_use]
+    pub fn with_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.layers.origins = origins;
         self
     }
 

@@ -8,8 +8,10 @@
 
 mod admission;
 mod connection;
+mod first_line;
 mod listener;
 mod origin;
+mod origins;
 mod padding;
 mod peers;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub use listener::Listener;
+pub use origins::{AllowedOrigins, ParseOriginError};
 pub use peers::{PeerOptions, Peers};
 pub use transport::{Certificate, CertificateError, Trusted};
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::RegtestNode;
 use crate::chain::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};
 use crate::index::{Index, OpenError};
-use crate::net::{self, Certificate, Listener, Trusted};
+use crate::net::{self, AllowedOrigins, Certificate, Listener, Trusted};
 use crate::session::{About, Limits, Services};
 use crate::store::MemoryStore;
 use crate::sync::{Sync, SyncError, SyncEvent, SyncHandle, SyncOptions};
@@ -109,6 +109,8 @@ pub struct Endpoint {
     pub tls: Option<Arc<Certificate>>,
     /// Whether WebSocket is spoken; within TLS, if that is spoken as well.
     pub websocket: bool,
+    /// Whose web pages may connect by WebSocket: see [`Listener::with_origins`].
+    pub origins: AllowedOrigins,
     /// Whether what is sent is padded: see [`Listener::with_padding`].
     pub padded: bool,
     /// Whose word is taken for where a client comes from: see [`Listener::with_proxies`].
@@ -122,6 +124,7 @@ impl Default for Endpoint {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: None,
             websocket: false,
+            origins: AllowedOrigins::default(),
             padded: false,
             proxies: Trusted::default(),
         }
@@ -157,7 +160,7 @@ impl Endpoint {
             listener = listener.with_tls(certificate);
         }
         if self.websocket {
-            listener = listener.with_websocket();
+            listener = listener.with_websocket().with_origins(self.origins);
         }
         Ok(match self.padded {
             true => listener.with_padding(),

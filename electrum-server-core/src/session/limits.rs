@@ -213,6 +213,9 @@ pub(crate) mod price {
     pub(crate) const BYTE: f64 = 1.0 / 5000.0;
     /// A second of a thread that reads the store: ten such threads for a minute and a half exhaust a subnet.
     pub(crate) const STORE_SECOND: f64 = 10.0;
+    /// A request of HTTP.
+    #[cfg(feature = "net")]
+    pub(crate) const HTTP: f64 = REFUSAL;
     /// A message that was refused.
     pub(super) const REFUSAL: f64 = 100.0;
     /// A message that is not JSON.

@@ -149,6 +149,17 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
 
+    /// Certificates (PEM) of the clients that may connect by TLS, or of the authorities that sign them; others
+    /// are refused. Read again like --tls-cert [default: none, every client may connect]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+
+    /// Origin of web pages that may connect by WebSocket, such as https://wallet.example.org, or `*` for
+    /// all pages of all sites; repeatable [default: none, only programs that are no browsers]
+    #[arg(long, value_name = "ORIGIN")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) ws_origin: Vec<String>,
+
     /// Proxies that begin every connection with a header of the PROXY protocol (1 or 2): an address, a
     /// subnet, or `unix` for the unix sockets; repeatable [default: none]
     #[arg(long, value_name = "SUBNET")]
@@ -217,8 +228,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COST")]
     pub(crate) cost_hard_limit: Option<u32>,
 
-    /// Addresses and subnets, besides this machine's own, that pay nothing and count in no subnet;
-    /// repeatable [default: none]
+    /// Whether connections from this machine (127.0.0.0/8, ::1) pay nothing and count in no subnet. Proxies and
+    /// onion services come from there as well [default: true, unless the server is announced by
+    /// --report-services or --peering]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true, value_parser = BoolishValueParser::new())]
+    pub(crate) exempt_loopback: Option<bool>,
+
+    /// Other addresses and subnets that pay nothing and count in no subnet; repeatable [default: none]
     #[arg(
         long,
         alias = "subnets-to-exclude-from-per-ip-limits",

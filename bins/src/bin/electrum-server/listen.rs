@@ -97,7 +97,9 @@ pub(crate) async fn listen(
                 let mut listener = Listener::from(socket);
                 let mut spoken = "";
                 if *websocket {
-                    listener = listener.with_websocket();
+                    listener = listener
+                        .with_websocket()
+                        .with_origins(serving.origins.clone());
                     spoken = " (WebSocket)";
                 }
                 if let (true, Some(certificate)) = (*tls, certificate) {
@@ -163,6 +165,13 @@ pub(crate) fn certificate(serving: &Serving) -> anyhow::Result<Option<Arc<Certif
         }
     }
     let certificate = Certificate::load(&files.certificate, &files.key)?;
+    if let Some(clients) = &files.clients {
+        certificate.require_clients(clients)?;
+        info!(
+            "only clients with a certificate of {} may connect by TLS",
+            clients.display()
+        );
+    }
     info!("the certificate's SHA-256 is {}", certificate.fingerprint());
     if certificate.is_ed25519() {
         warn!(

@@ -36,6 +36,7 @@ impl Options {
                 cookie
                 tls_cert
                 tls_key
+                tls_client_ca
                 disable_electrum_rpc
                 sync_once
                 ignore_mempool
@@ -50,6 +51,7 @@ impl Options {
                 max_buffers_mib
                 cost_soft_limit
                 cost_hard_limit
+                exempt_loopback
                 session_timeout
                 handshake_timeout
                 wait_duration_secs
@@ -87,6 +89,7 @@ impl Options {
                 electrum_tls_addr
                 ws_addr
                 wss_addr
+                ws_origin
                 unix_socket
                 proxy_protocol_from
                 exempt_subnets

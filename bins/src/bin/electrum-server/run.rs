@@ -75,6 +75,9 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
         listen::check_free(&places).await?;
     }
     let certificate = listen::certificate(&config.serving)?;
+    for warning in config.serving.warnings() {
+        warn!("{warning}");
+    }
     // Ends with this function.
     let mut background = JoinSet::new();
     let status = Arc::<Status>::default();

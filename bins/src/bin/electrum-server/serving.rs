@@ -1,12 +1,13 @@
 //! How clients are served: where, through what, and within which limits.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use electrum_protocol::method::server::HostPorts;
-use electrum_server_core::net::{PeerOptions, Trusted};
+use electrum_server_core::net::{AllowedOrigins, PeerOptions, Trusted};
 use electrum_server_core::session::Limits;
 use electrum_server_core::subnet::Subnet;
 
@@ -21,6 +22,8 @@ pub(crate) struct Serving {
     /// The certificate for those places that speak TLS.
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) proxies: Trusted,
+    /// Web pages that may connect by WebSocket.
+    pub(crate) origins: AllowedOrigins,
     pub(crate) limits: Limits,
     pub(crate) banner: Banner,
     pub(crate) donation_address: String,
@@ -48,6 +51,19 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Whether only this machine can connect.
+    fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Net { address, .. } => {
+                let host = address.rsplit_once(':').map_or("", |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                host.eq_ignore_ascii_case("localhost")
+                    || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+            }
+        }
+    }
+
     /// Lines over TCP.
     pub(crate) fn lines(address: String) -> Self {
         Self::Net {
@@ -63,6 +79,8 @@ impl Place {
 pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// The certificates of the clients that may connect, or of who signs them; without it all may.
+    pub(crate) clients: Option<PathBuf>,
     /// Whether they are made when they are missing.
     pub(crate) ours: bool,
 }
@@ -95,6 +113,9 @@ impl Serving {
         let speaks_tls = |place: &Place| matches!(place, Place::Net { tls: true, .. });
         let tls = match places.iter().any(speaks_tls) {
             true => Some(tls_files(options, db_dir, home)?),
+            false if options.tls_client_ca.is_some() => bail!(
+                "--tls-client-ca is for clients that speak TLS: add --electrum-tls-addr or --wss-addr"
+            ),
             false => None,
         };
         let banner = match (&options.server_banner, &options.banner_file) {
@@ -109,6 +130,7 @@ impl Serving {
             places,
             tls,
             proxies: proxies(&options.proxy_protocol_from)?,
+            origins: origins(&options.ws_origin)?,
             limits: limits(options)?,
             banner,
             donation_address: options.donation_address.clone().unwrap_or_default(),
@@ -117,6 +139,52 @@ impl Serving {
             hosts: services("report-services", &options.report_services)?,
             peering: peering(options)?,
         })
+    }
+}
+
+impl Serving {
+    /// Returns what the operator should know before anybody is served: limits that cannot work, and doors that are open
+    /// beside a closed one.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let tells_apart = self.proxies != Trusted::default();
+        let onion = self.hosts.keys().find(|host| host.ends_with(".onion"));
+        let all_local = self.places.iter().all(Place::is_local);
+        let hidden = match (onion, self.hosts.keys().next()) {
+            (Some(onion), _) => Some(onion),
+            (None, Some(host)) if all_local => Some(host),
+            _ => None,
+        };
+        if let Some(host) = hidden.filter(|_| !tells_apart) {
+            let is_exempt = self
+                .limits
+                .exempt
+                .iter()
+                .any(|subnet| Subnet::loopback().contains(subnet));
+            let consequence = match is_exempt {
+                true => "they are exempt from all limits (--exempt-loopback)",
+                false => "they count as one client, and one of them can use up the limits of all",
+            };
+            warnings.push(format!(
+                "the server is announced as {host}, but clients that come through Tor or a proxy all seem to come from \
+                 this machine: {consequence}. Let the proxy tell where they come from: see --proxy-protocol-from"
+            ));
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.clients.is_some()) {
+            for place in self.places.iter().filter(|place| !place.is_local()) {
+                if let Place::Net {
+                    address,
+                    tls: false,
+                    ..
+                } = place
+                {
+                    warnings.push(format!(
+                        "clients need a certificate (--tls-client-ca), but not on {address}, where no TLS is spoken"
+                    ));
+                }
+            }
+        }
+        warnings
     }
 }
 
@@ -157,15 +225,19 @@ fn places(
 }
 
 fn tls_files(options: &Options, db_dir: &Path, home: Option<&Path>) -> anyhow::Result<TlsFiles> {
+    let clients = options.tls_client_ca.as_ref();
+    let clients = clients.map(|file| expand(file, home));
     match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Ok(TlsFiles {
             certificate: expand(certificate, home),
             key: expand(key, home),
+            clients,
             ours: false,
         }),
         (None, None) => Ok(TlsFiles {
             certificate: db_dir.join(TLS_DIR).join("cert.pem"),
             key: db_dir.join(TLS_DIR).join("key.pem"),
+            clients,
             ours: true,
         }),
         (Some(_), None) => bail!("--tls-cert needs --tls-key"),
@@ -223,6 +295,14 @@ fn server_name(name: String) -> anyhow::Result<String> {
     Ok(name)
 }
 
+fn origins(texts: &[String]) -> anyhow::Result<AllowedOrigins> {
+    let mut origins = AllowedOrigins::default();
+    for text in texts {
+        origins.allow(text).context("--ws-origin")?;
+    }
+    Ok(origins)
+}
+
 fn proxies(names: &[String]) -> anyhow::Result<Trusted> {
     let mut trusted = Trusted::default();
     for name in names {
@@ -236,6 +316,14 @@ fn proxies(names: &[String]) -> anyhow::Result<Trusted> {
         }
     }
     Ok(trusted)
+}
+
+/// Whether this machine's own connections have no limits. Once the server is announced, onion services and proxies are
+/// expected, and their clients come from this machine too.
+fn exempts_loopback(options: &Options) -> bool {
+    let announces = options.peering == Some(true) && options.announce != Some(false);
+    let is_public = announces || !options.report_services.is_empty();
+    options.exempt_loopback.unwrap_or(!is_public)
 }
 
 fn limits(options: &Options) -> anyhow::Result<Limits> {
@@ -272,6 +360,9 @@ fn limits(options: &Options) -> anyhow::Result<Limits> {
     }
     if limits.cost_hard > 0.0 && limits.cost_soft > limits.cost_hard {
         bail!("--cost-soft-limit must not be above --cost-hard-limit");
+    }
+    if !exempts_loopback(options) {
+        limits.exempt.clear();
     }
     for subnet in &options.exempt_subnets {
         let parsed: Subnet = subnet
@@ -406,6 +497,57 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_is_exempt_until_the_server_is_announced() {
+        let exempt = |line: &str| serving(line).unwrap().limits.exempt;
+        let loopback = Subnet::loopback().to_vec();
+        let announced = "x --report-services ssl://example.org:50002";
+        assert_eq!(exempt("x"), loopback);
+        assert_eq!(exempt("x --exempt-loopback false"), []);
+        assert_eq!(exempt(announced), []);
+        assert_eq!(exempt("x --peering"), []);
+        assert_eq!(exempt("x --peering --announce false"), loopback);
+        assert_eq!(exempt(&format!("{announced} --exempt-loopback")), loopback);
+        let mine = exempt(&format!("{announced} --exempt-subnets 10.0.0.0/8"));
+        assert_eq!(mine, ["10.0.0.0/8".parse().unwrap()]);
+    }
+
+    #[test]
+    fn an_announced_server_whose_clients_look_alike_is_warned_about() {
+        let warnings = |line: &str| serving(line).unwrap().warnings().join("\n");
+        let onion = "x --report-services tcp://abc.onion:50001";
+        assert!(warnings(onion).contains("abc.onion"));
+        assert!(warnings(onion).contains("count as one client"));
+        let exempt = warnings(&format!("{onion} --exempt-loopback"));
+        assert!(exempt.contains("exempt from all limits"), "{exempt}");
+        assert_eq!(
+            warnings(&format!("{onion} --proxy-protocol-from 127.0.0.1")),
+            ""
+        );
+        let web = "x --report-services ssl://example.org:50002";
+        assert!(warnings(web).contains("example.org"));
+        assert_eq!(
+            warnings(&format!("{web} --electrum-tls-addr 0.0.0.0:50002")),
+            ""
+        );
+        assert_eq!(warnings("x"), "");
+    }
+
+    #[test]
+    fn a_door_beside_the_closed_one_is_warned_about() {
+        let line = "x --electrum-tls-addr 0.0.0.0:2 --tls-client-ca c.pem";
+        let one = serving(line).unwrap();
+        assert_eq!(
+            one.tls.as_ref().unwrap().clients.as_deref(),
+            Some(Path::new("c.pem"))
+        );
+        assert!(one.warnings().is_empty());
+        let open = serving(&format!("{line} --electrum-rpc-addr 0.0.0.0:1")).unwrap();
+        assert!(open.warnings()[0].contains("0.0.0.0:1"));
+        let local = serving(&format!("{line} --electrum-rpc-addr [::1]:1")).unwrap();
+        assert!(local.warnings().is_empty());
+    }
+
+    #[test]
     fn errors_say_what_belongs_together() {
         let check = |line: &str, expected: &str| {
             let error = format!("{:#}", serving(line).unwrap_err());
@@ -426,5 +568,7 @@ mod tests {
         check("x --handshake-timeout 0", "at least 1");
         check("x --server-name=", "1 to 80 printable characters");
         check("x --server-name a\u{1b}b", "1 to 80 printable characters");
+        check("x --tls-client-ca c.pem", "add --electrum-tls-addr");
+        check("x --ws-origin example.org", "https://wallet.example.org");
     }
 }

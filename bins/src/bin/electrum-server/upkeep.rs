@@ -73,6 +73,7 @@ impl Upkeep {
         let mut files: Vec<&Path> = Vec::new();
         if let Some(tls) = &self.serving.tls {
             files.extend([&*tls.certificate, &*tls.key]);
+            files.extend(tls.clients.as_deref());
         }
         if let Banner::File(file) = &self.serving.banner {
             files.push(file);
@@ -97,6 +98,11 @@ impl Upkeep {
             ),
             // Halfway through a renewal, perhaps: the next change is looked at again.
             Err(error) => warn!("the certificate of before stays in use: {error}"),
+        }
+        if let Some(clients) = &files.clients
+            && let Err(error) = certificate.require_clients(clients)
+        {
+            warn!("clients are checked against the certificates of before: {error}");
         }
     }
 

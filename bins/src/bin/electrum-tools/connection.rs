@@ -1,6 +1,7 @@
 //! A server to ask, and how to reach it.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use electrum_protocol::blocking::{self, Client};
 use electrum_protocol::client::ReplyError;
 use electrum_protocol::net::socks5::Proxy;
-use electrum_protocol::net::tls::{Certificate, Fingerprint, FirstUse, Trust};
+use electrum_protocol::net::tls::{Certificate, ClientCertificate, Fingerprint, FirstUse, Trust};
 use electrum_protocol::net::{Config, ConnectError, ServerAddress};
 use electrum_protocol::{ErrorObject, RequestError, VersionRange};
 
@@ -32,6 +33,12 @@ pub(crate) struct Server {
     /// Accept whatever certificate the server shows; its answers may then be anybody's
     #[arg(long)]
     any_certificate: bool,
+    /// Certificate (PEM) to show to a server that asks for one, with --client-key
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// Private key of --client-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
 }
 
 impl Server {
@@ -42,7 +49,7 @@ impl Server {
     /// Connects and agrees on a version.
     pub(crate) fn connect(&self, versions: VersionRange) -> Result<Connection<'_>, Failure> {
         let seen = Arc::new(Seen::default());
-        let mut config = self.config();
+        let mut config = self.config()?;
         config.versions = versions;
         if self.any_certificate {
             config.trust = Trust::FirstUse(seen.clone());
@@ -57,7 +64,11 @@ impl Server {
     }
 
     /// How the server is reached, by whatever versions.
-    pub(crate) fn config(&self) -> Config {
+    ///
+    /// # Errors
+    ///
+    /// The certificate to show cannot be read.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
         let mut config = Config::new(self.address.clone());
         config.client_name = concat!("electrum-tools/", env!("CARGO_PKG_VERSION")).to_owned();
         config.connect_timeout = self.timeout();
@@ -68,7 +79,16 @@ impl Server {
         } else if self.any_certificate {
             config.trust = Trust::FirstUse(Arc::new(Seen::default()));
         }
-        config
+        if let (Some(certificate), Some(key)) = (&self.client_cert, &self.client_key) {
+            let read = |file: &Path| {
+                std::fs::read(file)
+                    .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
+            };
+            let shown = ClientCertificate::from_pem(&read(certificate)?, &read(key)?)
+                .map_err(|error| Failure::Usage(error.to_string()))?;
+            config.client_certificate = Some(shown);
+        }
+        Ok(config)
     }
 
     /// Says why there is no connection.

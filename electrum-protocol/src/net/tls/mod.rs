@@ -3,6 +3,7 @@
 //! Most Electrum servers vouch for themselves. Electrum takes the certificate of the first meeting and refuses another
 //! one later; [`Trust::FirstUse`] does the same, and leaves to its caller where that is written down.
 
+mod client_certificate;
 mod fingerprint;
 mod pins;
 mod public_key;
@@ -16,6 +17,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 
+pub use client_certificate::{ClientCertificate, ClientCertificateError};
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use pins::{Pin, Pins};
 pub use public_key::public_key;
@@ -76,11 +78,16 @@ pub struct Certificate<'a> {
 pub(crate) struct Handshake<'a> {
     address: &'a ServerAddress,
     trust: &'a Trust,
+    shown: Option<&'a ClientCertificate>,
     witness: Arc<Witness>,
 }
 
 impl<'a> Handshake<'a> {
-    pub(crate) fn new(address: &'a ServerAddress, trust: &'a Trust) -> Self {
+    pub(crate) fn new(
+        address: &'a ServerAddress,
+        trust: &'a Trust,
+        shown: Option<&'a ClientCertificate>,
+    ) -> Self {
         let witness = match trust {
             Trust::Authorities => Witness::believing(authorities()),
             Trust::Roots(roots) => Witness::believing(roots.clone()),
@@ -90,6 +97,7 @@ impl<'a> Handshake<'a> {
         Self {
             address,
             trust,
+            shown,
             witness: Arc::new(witness),
         }
     }
@@ -97,12 +105,13 @@ impl<'a> Handshake<'a> {
     /// Returns what TLS needs to begin.
     pub(crate) fn begin(&self) -> Result<(Arc<ClientConfig>, ServerName<'static>), ConnectError> {
         let failed = |error: rustls::Error| self.failed(&io::Error::other(error));
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(self.witness.clone())
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(self.witness.clone());
+        let config =
+            client_certificate::show(builder, self.shown).map_err(|error| self.failed(&error))?;
         let name = ServerName::try_from(self.address.host().to_owned())
             .map_err(|error| self.failed(&io::Error::new(io::ErrorKind::InvalidData, error)))?;
         Ok((Arc::new(config), name))

@@ -3,6 +3,7 @@
 mod healthy;
 mod hostile;
 mod slow;
+mod strangers;
 mod transports;
 
 use std::net::SocketAddr;
@@ -183,7 +184,7 @@ async fn garbage_is_answered_and_the_connection_goes_on() {
     let running = Running::start(&stage).await;
     let mut stream = running.connect().await;
     stream
-        .write_all(b"GET / HTTP/1.1\r\n\xff\xfe\n{}\n\n[]\n1\n")
+        .write_all(b"hello there\r\n\xff\xfe\n{}\n\n[]\n1\n")
         .await
         .unwrap();
     stream.write_all(pings(1).as_bytes()).await.unwrap();

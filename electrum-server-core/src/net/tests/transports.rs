@@ -33,7 +33,7 @@ impl Files {
         Certificate::make_once(&self.path("cert"), &self.path("key"), names).unwrap()
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
@@ -46,18 +46,23 @@ impl Files {
         self.greet(TcpStream::connect(address).await.unwrap()).await
     }
 
+    /// The certificate that is in the file now.
+    pub(super) fn roots(&self) -> RootCertStore {
+        let pinned = CertificateDer::from_pem_file(self.path("cert")).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(pinned).unwrap();
+        roots
+    }
+
     /// Shakes hands, and believes nothing but that certificate.
     pub(super) async fn greet<S>(&self, stream: S) -> std::io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let pinned = CertificateDer::from_pem_file(self.path("cert")).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(pinned).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(self.roots())
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config))

@@ -2,6 +2,7 @@
 //!
 //! Whatever the layers, a [`Connection`](super::connection::Connection) sees a stream of lines.
 
+mod known_clients;
 mod proxy;
 mod socket;
 mod tls;
@@ -23,6 +24,7 @@ use tls_stream::TlsStream;
 use self::proxy::Proxied;
 use super::admission::Buffer;
 use super::origin::Origin;
+use super::origins::AllowedOrigins;
 use crate::metrics::Transport;
 use crate::subnet::Subnet;
 
@@ -50,6 +52,8 @@ pub(super) type AnyStream = Box<dyn Stream>;
 pub(super) struct Layers {
     pub(super) tls: Option<Arc<Certificate>>,
     pub(super) websocket: bool,
+    /// Whose pages may connect by WebSocket.
+    pub(super) origins: AllowedOrigins,
     pub(super) trusted: Trusted,
     pub(super) padded: bool,
 }
@@ -98,7 +102,7 @@ impl Layers {
             None => stream,
         };
         match self.websocket {
-            true => websocket::accept(stream, max_message, buffer).await,
+            true => websocket::accept(stream, &self.origins, max_message, buffer).await,
             false => Ok(stream),
         }
     }

@@ -13,11 +13,13 @@ use thiserror::Error;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig, SignatureAlgorithm};
 
 use super::AnyStream;
+use super::known_clients::KnownClients;
 use super::tls_stream::TlsStream;
 
 /// The certificate that a server shows to clients of TLS, and its private key.
@@ -25,7 +27,7 @@ use super::tls_stream::TlsStream;
 /// It can be replaced while it is in use: connections that are open keep theirs.
 pub struct Certificate {
     shown: Arc<Shown>,
-    config: Arc<ServerConfig>,
+    config: ArcSwap<ServerConfig>,
 }
 
 /// Why there is no certificate to show.
@@ -58,6 +60,14 @@ pub enum CertificateError {
     #[error("{}: {source}", path.display())]
     Key {
         /// The file of the key.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+    /// A certificate cannot be the one that clients are checked against.
+    #[error("{}: a certificate in it cannot be used to check clients: {source}", path.display())]
+    Authority {
+        /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         source: rustls::Error,
@@ -96,15 +106,26 @@ impl Certificate {
 
     fn showing(shown: CertifiedKey) -> Result<Self, CertificateError> {
         let shown = Arc::new(Shown(ArcSwap::from_pointee(shown)));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(CertificateError::Setup)?
-            .with_no_client_auth()
-            .with_cert_resolver(shown.clone());
+        let config = setup(&shown, WebPkiClientVerifier::no_client_auth())?;
         Ok(Self {
             shown,
-            config: Arc::new(config),
+            config: ArcSwap::from_pointee(config),
         })
+    }
+
+    /// From here on lets in only clients that show a certificate of their own: one that an authority in this file (PEM)
+    /// has signed and that is valid today, or one that stands in the file itself. Others are refused in the handshake,
+    /// before anything else is said; connections that are open stay. Called again, it reads the file again.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has no usable certificate in it. Then everything stays as it was.
+    pub fn require_clients(&self, authorities: &Path) -> Result<(), CertificateError> {
+        let verifier = KnownClients::read(authorities)?;
+        // A new configuration has no sessions to resume: whoever was let in before shows a certificate again.
+        let config = setup(&self.shown, Arc::new(verifier))?;
+        self.config.store(Arc::new(config));
+        Ok(())
     }
 
     /// Reads the files again. When that fails, the certificate of before is shown further on.
@@ -163,7 +184,7 @@ impl Certificate {
 
     /// Shakes hands as a server.
     pub(super) async fn accept(&self, stream: AnyStream) -> io::Result<AnyStream> {
-        let stream = TlsStream::accept(stream, self.config.clone()).await?;
+        let stream = TlsStream::accept(stream, self.config.load_full()).await?;
         Ok(Box::new(stream))
     }
 }
@@ -172,6 +193,19 @@ impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Certificate({})", self.fingerprint())
     }
+}
+
+fn setup(
+    shown: &Arc<Shown>,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, CertificateError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(CertificateError::Setup)?;
+    Ok(builder
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(shown.clone()))
 }
 
 /// The certificate of now.
@@ -202,28 +236,40 @@ fn make(names: Vec<String>) -> Result<(KeyPair, rcgen::Certificate), rcgen::Erro
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
-    let text = |path: &Path| {
-        fs::read(path).map_err(|source| CertificateError::File {
-            path: path.to_owned(),
-            source,
-        })
-    };
-    let wrong = |path: &Path| {
-        let path = path.to_owned();
-        move |source| CertificateError::Pem { path, source }
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text(certificate)?)
-        .collect::<Result<_, _>>()
-        .map_err(wrong(certificate))?;
-    if chain.is_empty() {
-        let path = certificate.to_owned();
-        return Err(CertificateError::Empty { path });
-    }
+    let chain = certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&text(key)?).map_err(wrong(key))?;
     belonging(chain, private).map_err(|source| CertificateError::Key {
         path: key.to_owned(),
         source,
     })
+}
+
+fn text(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(path).map_err(|source| CertificateError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn wrong(path: &Path) -> impl Fn(pem::Error) -> CertificateError {
+    let path = path.to_owned();
+    move |source| CertificateError::Pem {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Reads the certificates of a file; there is one at least.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text(path)?)
+        .collect::<Result<_, _>>()
+        .map_err(wrong(path))?;
+    match found.is_empty() {
+        true => Err(CertificateError::Empty {
+            path: path.to_owned(),
+        }),
+        false => Ok(found),
+    }
 }
 
 /// Puts a certificate and its key together. rustls would read the certificate, and cannot read those of X.509 version 1,

@@ -6,14 +6,21 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, Stream as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::handshake::server::{
+    Callback, ErrorResponse, Request, Response,
+};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::header::ORIGIN;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
-use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+use tracing::debug;
 
 use super::{AnyStream, Stream};
 use crate::net::admission::Buffer;
+use crate::net::origins::AllowedOrigins;
 
 /// Makes a message of every line that is written, and a line of every message that arrives.
 struct Lines {
@@ -44,9 +51,11 @@ impl Stream for Lines {
 
 const LONGEST_REASON: usize = 123;
 
-/// Shakes hands as a server. A longer message than `max_message` bytes ends the connection.
+/// Shakes hands as a server. A longer message than `max_message` bytes ends the connection. The page of an origin that is
+/// not among `origins` gets an answer of status 403.
 pub(super) async fn accept(
     stream: AnyStream,
+    origins: &AllowedOrigins,
     max_message: usize,
     buffer: Buffer,
 ) -> io::Result<AnyStream> {
@@ -62,7 +71,7 @@ pub(super) async fn accept(
         waiting: 0,
         buffer,
     };
-    let mut socket = accept_async_with_config(counted, Some(config))
+    let mut socket = accept_hdr_async_with_config(counted, CheckOrigin(origins), Some(config))
         .await
         .map_err(into_io)?;
     // The request is no part of a message.
@@ -75,6 +84,23 @@ pub(super) async fn accept(
         is_within_message: false,
         farewell: None,
     }))
+}
+
+/// Refuses pages of origins that are not let in. Programs that are no browsers name no origin.
+struct CheckOrigin<'a>(&'a AllowedOrigins);
+
+impl Callback for CheckOrigin<'_> {
+    fn on_request(self, request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+        let mut named = request.headers().get_all(ORIGIN).iter();
+        let Some(origin) = named.find(|origin| !self.0.allows(origin.as_bytes())) else {
+            return Ok(response);
+        };
+        debug!(?origin, "a web page of an origin that may not connect");
+        let text = "web pages of this origin may not connect to this Electrum server\n";
+        let mut response = ErrorResponse::new(Some(text.to_owned()));
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        Err(response)
+    }
 }
 
 const READ_BUFFER: usize = 2048;
@@ -282,7 +308,8 @@ mod tests {
         let metrics = Arc::<Metrics>::default();
         let admission = Arc::new(Admission::new(Limits::default(), metrics.clone()));
         let (client, server) = tokio::io::duplex(1024);
-        let accepting = accept(Box::new(server), 1 << 20, admission.buffer());
+        let origins = AllowedOrigins::default();
+        let accepting = accept(Box::new(server), &origins, 1 << 20, admission.buffer());
         let at_once = WebSocketConfig::default().write_buffer_size(0);
         let connecting = client_async_with_config("ws://x/", client, Some(at_once));
         let (client, server) = tokio::join!(connecting, accepting);

@@ -104,6 +104,7 @@ fn endpoints(serving: &Serving) -> anyhow::Result<Vec<Endpoint>> {
             address: resolve(address)?,
             tls: certificate.clone().filter(|_| *tls),
             websocket: *websocket,
+            origins: serving.origins.clone(),
             padded: serving.padding,
             proxies: serving.proxies.clone(),
         }),

@@ -159,7 +159,7 @@ impl<'a> Runner<'a> {
     }
 
     fn open(&mut self) -> Result<Lines, Failure> {
-        let config = self.server.config();
+        let config = self.server.config()?;
         let mut refused = 0;
         loop {
             match Lines::open(&config) {
