@@ -23,6 +23,7 @@ mod bulk;
 mod command_line;
 mod conformance;
 mod dev;
+mod files;
 mod idle;
 mod notify_latency;
 mod personal;

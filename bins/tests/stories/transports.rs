@@ -217,7 +217,7 @@ fn sockets_metrics_and_replacements() {
     assert!(!dir.path().join("socket").exists());
 }
 
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     let mut page = String::new();

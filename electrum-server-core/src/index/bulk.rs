@@ -130,9 +130,7 @@ impl Bulk {
         number.copy_from_slice(&next.to_be_bytes());
         self.run
             .push(&row, &block.txs, &block.records)
-            .map_err(|error| CommitError {
-                message: error.to_string(),
-            })?;
+            .map_err(|error| self.segments.failed(&error))?;
         Ok(())
     }
 
@@ -144,6 +142,15 @@ impl Bulk {
     /// Returns roughly how many bytes of memory it takes.
     pub(crate) fn memory(&self) -> usize {
         self.run.memory()
+    }
+
+    /// Returns how many bytes of memory it may take, for what becomes of it to fit on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::NoSpace`] when there is hardly any room.
+    pub(crate) fn room(&self) -> Result<u64, CommitError> {
+        self.segments.room()
     }
 }
 
@@ -166,6 +173,8 @@ impl Index {
     }
 
     /// Writes what was built: from here on it is in the index.
+    ///
+    /// What was undone before must not come back beneath it after a power cut, so that is made to survive one first.
     pub(crate) fn seal(&mut self, bulk: Bulk, threads: usize) -> Result<(), CommitError> {
         let Bulk {
             segments,
@@ -173,6 +182,7 @@ impl Index {
             headers,
             ..
         } = bulk;
+        self.store.persist()?;
         segments.seal(run, self.key.to_byte_array(), threads)?;
         self.headers = headers;
         Ok(())

@@ -186,6 +186,22 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Makes the index writable again after a commit that failed, and reads from the store what is there: the newest blocks
+    /// may be gone, or a block be there whose commit failed.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written yet, or cannot be used any more.
+    pub(crate) fn recover(&mut self) -> Result<(), OpenError> {
+        self.store.recover()?;
+        let found = Self::open_scope(self.store.clone(), self.genesis, self.key, self.personal)?;
+        self.key = found.key;
+        self.headers = found.headers;
+        Ok(())
+    }
+}
+
 fn random_key() -> Result<RowKey, OpenError> {
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| OpenError::NoRandomness {

@@ -422,6 +422,11 @@ impl Progress {
         self.chains.iter().all(|chain| chain.ready)
     }
 
+    /// Returns the wallets that it was opened with.
+    pub(crate) fn wallets(&self) -> &[Wallet] {
+        &self.wallets
+    }
+
     /// Takes over what was up to date from before the wallets changed.
     pub(crate) fn inherit(&mut self, before: &Self) {
         let ready: HashSet<_> = before

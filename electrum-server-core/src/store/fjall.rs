@@ -3,25 +3,31 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::ops::{ControlFlow, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ::fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
 };
 use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use arc_swap::ArcSwapOption;
 
 use super::{
-    Batch, CommitError, Durability, OpenStoreError, ReadError, Snapshot, Store, Table, Visit,
+    Batch, CommitError, Durability, OpenStoreError, ReadError, Snapshot, Space, Store, Table, Visit,
 };
 
-/// How much memory the database may use.
+/// How much memory the database may use, and how much of the disk it must leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FjallOptions {
     /// For rows that are read often, in bytes.
     pub cache: u64,
     /// For rows that are not yet in their final place, in bytes, for each table.
     pub write_buffer: u64,
+    /// Nothing is committed when less of the disk would be free, in bytes. The engine writes again and again what was
+    /// committed, and stops for good when it finds no space for that, so this should be some times `write_buffer`.
+    pub reserve: u64,
 }
 
 impl Default for FjallOptions {
@@ -29,6 +35,7 @@ impl Default for FjallOptions {
         Self {
             cache: 128 << 20,
             write_buffer: 64 << 20,
+            reserve: 320 << 20,
         }
     }
 }
@@ -36,9 +43,28 @@ impl Default for FjallOptions {
 /// The store on disk.
 #[derive(Clone)]
 pub struct FjallStore {
-    database: Database,
-    tables: Arc<Tables>,
+    shared: Arc<Shared>,
 }
+
+/// What a store has in common with its snapshots.
+struct Shared {
+    path: PathBuf,
+    options: FjallOptions,
+    space: Space,
+    /// Nothing while it is opened again after a failure.
+    engine: ArcSwapOption<Engine>,
+    /// Whether a write has failed: the engine takes none any more then.
+    has_failed: AtomicBool,
+}
+
+struct Engine {
+    database: Database,
+    tables: Tables,
+}
+
+/// How long, in milliseconds, a reader waits for the engine to be opened again, and opening for readers.
+const READER_PATIENCE: u32 = 2_000;
+const OPENER_PATIENCE: u32 = 10_000;
 
 impl fmt::Debug for FjallStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,17 +79,46 @@ impl FjallStore {
     ///
     /// When another process has it open, when it cannot be read or written, or when it is damaged.
     pub fn open(path: &Path, options: FjallOptions) -> Result<Self, OpenStoreError> {
+        check_folder(path)?;
+        make_folder(path).map_err(|error| OpenStoreError::Unusable {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        begin_again(path);
+        let engine = Engine::open(path, options)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path: path.to_owned(),
+                options,
+                space: Space::new(path, options.reserve),
+                engine: ArcSwapOption::from_pointee(engine),
+                has_failed: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Returns how many bytes the files take, by table.
+    pub fn disk_space(&self) -> Vec<(Table, u64)> {
+        let engine = self.shared.engine.load();
+        let tables = engine.iter().flat_map(|engine| &engine.tables.0);
+        Table::ALL
+            .into_iter()
+            .zip(tables.map(Keyspace::disk_space))
+            .collect()
+    }
+}
+
+impl Engine {
+    fn open(path: &Path, options: FjallOptions) -> Result<Self, OpenStoreError> {
         let unusable = |error: ::fjall::Error| match error {
             ::fjall::Error::Locked => OpenStoreError::InUse {
                 path: path.to_owned(),
             },
             error => OpenStoreError::Unusable {
                 path: path.to_owned(),
-                message: error.to_string(),
+                message: describe(&error),
             },
         };
-        check_folder(path)?;
-        begin_again(path);
         let database = Database::builder(path)
             .cache_size(options.cache)
             .max_journaling_size((4 * options.write_buffer).max(512 << 20))
@@ -81,19 +136,16 @@ impl FjallStore {
             message: "a table is missing".to_owned(),
         };
         let tables = Tables(tables.try_into().map_err(|_| wrong())?);
-        Ok(Self {
-            database,
-            tables: Arc::new(tables),
-        })
+        Ok(Self { database, tables })
     }
+}
 
-    /// Returns how many bytes the files take, by table.
-    pub fn disk_space(&self) -> Vec<(Table, u64)> {
-        Table::ALL
-            .into_iter()
-            .zip(self.tables.0.iter().map(Keyspace::disk_space))
-            .collect()
-    }
+/// Makes the folder, for its owner only: an index may say which wallets somebody has. One that is there keeps its mode.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }
 
 /// Refuses a folder that holds something else: the engine would put its files among what is there.
@@ -188,15 +240,70 @@ impl Tables {
     }
 }
 
+impl Shared {
+    /// Notes that a write has failed.
+    fn failed(&self, error: &::fjall::Error) -> CommitError {
+        self.has_failed.store(true, Ordering::Relaxed);
+        CommitError::failed(describe(error))
+    }
+
+    /// Lets `read` read from the engine; waits while it is opened again.
+    fn read<T>(
+        &self,
+        table: Table,
+        read: impl FnOnce(&Keyspace) -> Result<T, ::fjall::Error>,
+    ) -> Result<T, ReadError> {
+        for _ in 0..READER_PATIENCE {
+            if let Some(engine) = self.engine.load().as_deref() {
+                let Some(keyspace) = engine.tables.table(table) else {
+                    break;
+                };
+                return read(keyspace).map_err(|error| ReadError::Engine {
+                    table,
+                    message: describe(&error),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(closed(table))
+    }
+
+    /// Closes the engine when nobody reads any more.
+    fn close(&self) -> Result<(), CommitError> {
+        let Some(mut engine) = self.engine.swap(None) else {
+            return Ok(());
+        };
+        for _ in 0..OPENER_PATIENCE {
+            match Arc::try_unwrap(engine) {
+                Ok(engine) => {
+                    drop(engine);
+                    return Ok(());
+                }
+                Err(again) => engine = again,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.engine.store(Some(engine));
+        Err(CommitError::failed(
+            "it cannot be opened again after a failed write, because it is being read",
+        ))
+    }
+}
+
 impl Store for FjallStore {
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), CommitError> {
         let mode = match durability {
             Durability::Process => PersistMode::Buffer,
             Durability::Disk => PersistMode::SyncData,
         };
-        let mut writes = self.database.batch().durability(Some(mode));
+        // Once for the journal, once for the table.
+        self.shared.space.check(2 * batch.size() as u64)?;
+        let Some(engine) = self.shared.engine.load_full() else {
+            return Err(CommitError::failed("it is closed after a failed write"));
+        };
+        let mut writes = engine.database.batch().durability(Some(mode));
         for (table, key, value) in batch.changes {
-            let Some(keyspace) = self.tables.table(table) else {
+            let Some(keyspace) = engine.tables.table(table) else {
                 continue;
             };
             match value {
@@ -204,32 +311,61 @@ impl Store for FjallStore {
                 None => writes.remove(keyspace, key),
             }
         }
-        writes.commit().map_err(commit_error)
+        writes.commit().map_err(|error| self.shared.failed(&error))
     }
 
     fn persist(&self) -> Result<(), CommitError> {
-        self.database
+        let Some(engine) = self.shared.engine.load_full() else {
+            return Err(CommitError::failed("it is closed after a failed write"));
+        };
+        engine
+            .database
             .persist(PersistMode::SyncAll)
-            .map_err(commit_error)
+            .map_err(|error| self.shared.failed(&error))
+    }
+
+    /// The engine refuses every write after one has failed, until it is opened anew. What it could not write it writes when
+    /// it is closed, so nothing may be opened beside it.
+    fn recover(&self) -> Result<(), CommitError> {
+        let shared = &self.shared;
+        // What is open can be read: it is closed only when it can be opened again.
+        shared.space.check(0)?;
+        if !shared.has_failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        shared.close()?;
+        let engine = Engine::open(&shared.path, shared.options).map_err(CommitError::failed)?;
+        shared.engine.store(Some(Arc::new(engine)));
+        shared.has_failed.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
+        // Only who writes opens it again, and only who writes takes snapshots.
+        let rows = self.shared.engine.load();
         Arc::new(FjallSnapshot {
-            rows: self.database.snapshot(),
-            tables: self.tables.clone(),
+            rows: rows.as_ref().map(|engine| engine.database.snapshot()),
+            shared: self.shared.clone(),
         })
     }
 }
 
-fn commit_error(error: ::fjall::Error) -> CommitError {
-    CommitError {
-        message: error.to_string(),
+/// What the engine says, without its own names where there is an error of the operating system.
+fn describe(error: &::fjall::Error) -> String {
+    match error {
+        ::fjall::Error::Io(error) | ::fjall::Error::Storage(::fjall::LsmError::Io(error)) => {
+            error.to_string()
+        }
+        ::fjall::Error::Poisoned => "an earlier write has failed".to_owned(),
+        error => error.to_string(),
     }
 }
 
+/// The rows of a moment: a number that the engine gives to each batch, which it keeps when it is opened again.
 struct FjallSnapshot {
-    rows: ::fjall::Snapshot,
-    tables: Arc<Tables>,
+    /// Nothing when the engine was closed.
+    rows: Option<::fjall::Snapshot>,
+    shared: Arc<Shared>,
 }
 
 impl fmt::Debug for FjallSnapshot {
@@ -238,15 +374,18 @@ impl fmt::Debug for FjallSnapshot {
     }
 }
 
+impl FjallSnapshot {
+    fn rows(&self, table: Table) -> Result<&::fjall::Snapshot, ReadError> {
+        self.rows.as_ref().ok_or_else(|| closed(table))
+    }
+}
+
 impl Snapshot for FjallSnapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let Some(keyspace) = self.tables.table(table) else {
-            return Ok(None);
-        };
+        let rows = self.rows(table)?;
         let value = self
-            .rows
-            .get(keyspace, key)
-            .map_err(|error| read_error(table, &error))?;
+            .shared
+            .read(table, |keyspace| rows.get(keyspace, key))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -256,24 +395,22 @@ impl Snapshot for FjallSnapshot {
         range: RangeInclusive<&[u8]>,
         visit: &mut Visit<'_>,
     ) -> Result<(), ReadError> {
-        let Some(keyspace) = self.tables.table(table) else {
-            return Ok(());
-        };
-        for row in self.rows.range(keyspace, range) {
-            let (key, value) = row
-                .into_inner()
-                .map_err(|error| read_error(table, &error))?;
-            if let ControlFlow::Break(()) = visit(&key, &value) {
-                break;
+        let rows = self.rows(table)?;
+        self.shared.read(table, |keyspace| {
+            for row in rows.range(keyspace, range) {
+                let (key, value) = row.into_inner()?;
+                if let ControlFlow::Break(()) = visit(&key, &value) {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
-fn read_error(table: Table, error: &::fjall::Error) -> ReadError {
+fn closed(table: Table) -> ReadError {
     ReadError::Engine {
         table,
-        message: error.to_string(),
+        message: "it is opened again after a failed write".to_owned(),
     }
 }

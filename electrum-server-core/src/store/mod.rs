@@ -8,6 +8,7 @@
 mod fjall;
 mod memory;
 mod segments;
+mod space;
 
 use std::fmt;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -21,6 +22,8 @@ pub use memory::MemoryStore;
 pub(crate) use segments::fuzz_piece;
 pub use segments::{End, LayeredStore, Segments};
 pub(crate) use segments::{HEADER_ROW, Records, Run, TX_ROW, decode_end, encode_end};
+pub(crate) use space::Space;
+pub use space::{disk_usage, free_space};
 
 /// One sorted table of rows. Keys sort as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +147,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When it could not be written.
     fn persist(&self) -> Result<(), CommitError>;
 
+    /// Makes the store writable again after [`commit`](Self::commit) or [`persist`](Self::persist) has failed. Everything
+    /// that was committed before is there; a batch whose commit failed is there, or is not. The rows must be read again.
+    /// Snapshots from before remain valid. Does little when nothing has failed.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written yet. It is to be tried again later.
+    fn recover(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
     /// Returns the rows of now.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
 
@@ -218,10 +232,44 @@ pub enum OpenStoreError {
 
 /// A batch that could not be written.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot write to the database: {message}")]
-pub struct CommitError {
-    /// What the engine says.
-    pub message: String,
+#[non_exhaustive]
+pub enum CommitError {
+    /// There is too little space on the disk. Nothing was written.
+    #[error(
+        "too little space on the disk of {}: {} MiB are free, {} MiB are needed",
+        path.display(), free >> 20, needed.div_ceil(1 << 20)
+    )]
+    NoSpace {
+        /// The folder that was to be written to.
+        path: PathBuf,
+        /// How many bytes are free.
+        free: u64,
+        /// How many bytes must be free.
+        needed: u64,
+    },
+    /// The batch could not be written. [`Store::recover`] decides whether it is there.
+    #[error("cannot write to the database: {message}")]
+    Failed {
+        /// What the engine says.
+        message: String,
+    },
+}
+
+impl CommitError {
+    pub(crate) fn failed(message: impl ToString) -> Self {
+        Self::Failed {
+            message: message.to_string(),
+        }
+    }
+
+    /// Returns whether it is the same reason as another, whatever the figures in it.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NoSpace { path: a, .. }, Self::NoSpace { path: b, .. }) => a == b,
+            (Self::Failed { message: a }, Self::Failed { message: b }) => a == b,
+            (Self::NoSpace { .. } | Self::Failed { .. }, _) => false,
+        }
+    }
 }
 
 /// A row that could not be read, or that is not what it should be.

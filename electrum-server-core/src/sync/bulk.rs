@@ -6,6 +6,7 @@ use super::blocks::in_order;
 use super::{Sync, SyncError, SyncEvent};
 use crate::chain::{ChainSource, Plan, RawBlock};
 use crate::index::{BlockRecords, Bulk, RowKey};
+use crate::store::CommitError;
 
 /// With fewer blocks to go than this, they are applied one by one.
 const WORTH_BULK: u32 = 500;
@@ -74,12 +75,23 @@ impl Sync {
             if more {
                 continue;
             }
+            if ended.as_ref().is_err_and(SyncError::is_of_store) {
+                // What could not be written whole is built again.
+                ended?;
+                return Ok(true);
+            }
             self.index.seal(bulk, self.options.threads)?;
             self.changes.note_bulk(self.published.is_some());
             let stopped = matches!(ended?, End::Stopped);
             if let Some(segments) = self.index.segments() {
                 let stop = || self.wakes.is_stopped();
-                segments.merge(false, &stop)?;
+                match segments.merge(false, &stop) {
+                    // It is made up for later, or in the background.
+                    Err(error @ CommitError::NoSpace { .. }) => {
+                        tracing::debug!("not merging: {error}");
+                    }
+                    merged => merged?,
+                }
             }
             tracing::debug!(height = next - 1, stopped, "wrote a run");
             return Ok(true);
@@ -107,7 +119,7 @@ impl Sync {
                 if self.wakes.is_stopped() {
                     return Ok(End::Stopped);
                 }
-                if bulk.memory() >= full {
+                if bulk.memory() >= full || bulk.memory() as u64 >= bulk.room()? {
                     return Ok(End::Full);
                 }
             }

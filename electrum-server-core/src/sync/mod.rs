@@ -5,12 +5,13 @@
 //! blocks without the mempool that belongs to them. A second thread waits for the node's next block, so that a round
 //! begins as soon as there is one. [`SyncHandle`] begins one from outside.
 //!
-//! A node that is away is waited for. What was published stays published meanwhile.
+//! A node that is away is waited for, and so is a store that cannot be written. What was published stays published meanwhile.
 
 mod blocks;
 mod bulk;
 mod personal;
 mod round;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -29,6 +30,7 @@ use crate::view::View;
 use personal::Personal;
 pub use personal::PersonalHandle;
 use round::Outcome;
+use storage::StoreFailure;
 use tidy::Tidying;
 pub use wake::SyncHandle;
 use wake::{Wakes, Watcher};
@@ -82,6 +84,11 @@ pub enum SyncEvent<'a> {
     Away(&'a SourceError),
     /// The node answers again.
     Back,
+    /// The index cannot be written, for a reason that was not told since it last could. What is known is served, and it is
+    /// tried again and again.
+    StoreFailed(&'a CommitError),
+    /// The index can be written again, and is where the node is.
+    StoreBack,
 }
 
 /// Why a [`Sync`] ended before it was told to.
@@ -129,6 +136,7 @@ pub struct Sync {
     wakes: Wakes,
     handle: SyncHandle,
     tidying: Option<Tidying>,
+    store_failure: StoreFailure,
     /// When only some wallets are followed.
     personal: Option<Personal>,
 }
@@ -164,6 +172,7 @@ impl Sync {
             wakes,
             handle,
             tidying: None,
+            store_failure: StoreFailure::default(),
             personal: None,
         }
     }
@@ -177,8 +186,9 @@ impl Sync {
     ///
     /// # Errors
     ///
-    /// When the database fails; when the node is found unusable before there was anything to serve. After that, an
-    /// unusable node is told as [`SyncEvent::Away`], and asked again.
+    /// When the database cannot be read; when the node is found unusable before there was anything to serve. After that, an
+    /// unusable node is told as [`SyncEvent::Away`], and asked again. A database that cannot be written is told as
+    /// [`SyncEvent::StoreFailed`], and tried again.
     pub fn run(mut self, on_event: &mut dyn FnMut(SyncEvent<'_>)) -> Result<(), SyncError> {
         let mut watcher = Watcher::new(self.source.clone(), self.handle.clone());
         let result = self.follow(Some(&mut watcher), on_event);
@@ -205,7 +215,14 @@ impl Sync {
         }
         let persisted = self.index.persist();
         result?;
-        Ok(persisted?)
+        match persisted {
+            // That was told, and whoever says stop does not want to wait for it.
+            Err(error) if self.store_failure.is_some() => {
+                tracing::warn!("stopped while the index could not be written: {error}");
+                Ok(())
+            }
+            persisted => Ok(persisted?),
+        }
     }
 
     /// Goes round after round; only until the first that succeeds when there is no `watcher`.
@@ -223,7 +240,7 @@ impl Sync {
             let started = Instant::now();
             let is_full =
                 full.is_none_or(|last| started.duration_since(last) >= self.options.full_interval);
-            let outcome = self.round(is_full, on_event);
+            let outcome = self.attempt(is_full, on_event);
             let pause = match outcome {
                 Ok(outcome) => {
                     if std::mem::take(&mut away) {
@@ -254,6 +271,11 @@ impl Sync {
                     if !std::mem::replace(&mut away, true) {
                         on_event(SyncEvent::Away(&error));
                     }
+                    let pause = retry;
+                    retry = (retry * 2).min(RETRY.1);
+                    pause
+                }
+                Err(error) if self.note_store_failure(&error, on_event) => {
                     let pause = retry;
                     retry = (retry * 2).min(RETRY.1);
                     pause

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod failing;
 mod wallets;
 mod world;
 

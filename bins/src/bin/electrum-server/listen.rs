@@ -12,6 +12,7 @@ use electrum_server_core::net::{Certificate, Listener};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
 use tracing::{debug, info, warn};
 
+use crate::permissions;
 use crate::serving::{Place, Serving};
 
 /// Finds out whether the places can be listened on, without listening: an open port means a server that can answer.
@@ -119,6 +120,8 @@ pub(crate) async fn listen(
                 let _ = std::fs::remove_file(file);
                 let socket = UnixListener::bind(file)
                     .with_context(|| format!("cannot listen on {}", file.display()))?;
+                permissions::share(file)
+                    .with_context(|| format!("cannot let others use {}", file.display()))?;
                 info!("serving on {}", file.display());
                 Listener::from(socket)
             }

@@ -5,12 +5,14 @@ mod cli;
 mod config;
 #[cfg(feature = "dev")]
 mod dev;
+mod disk;
 mod layers;
 mod listen;
 mod logging;
 mod merge;
 mod monitor;
 mod node;
+mod permissions;
 mod personal;
 mod progress;
 #[cfg(test)]
@@ -36,6 +38,7 @@ use logging::Console;
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
+    permissions::create_private();
     let console = Console::new();
     let config = match configure(&console) {
         Ok(config) => config,

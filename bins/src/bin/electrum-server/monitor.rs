@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwapOption;
 use electrum_server_core::metrics::Metrics;
 use electrum_server_core::net::Peers;
 use electrum_server_core::notify::Published;
@@ -23,6 +24,17 @@ pub(crate) struct Status {
     pub(crate) metrics: OnceLock<Arc<Metrics>>,
     /// Set when other servers are looked for.
     pub(crate) peers: OnceLock<Arc<Peers>>,
+    /// Set once it was looked at.
+    pub(crate) disk: ArcSwapOption<DiskSpace>,
+}
+
+/// The disk that the index is on, in bytes.
+#[derive(Debug)]
+pub(crate) struct DiskSpace {
+    /// What is free.
+    pub(crate) free: u64,
+    /// What the index takes.
+    pub(crate) used: u64,
 }
 
 /// How many may ask at a time, how long they may take, and how much they may say.
@@ -156,6 +168,20 @@ fn page(status: &Status) -> String {
             "",
             "Transactions in the mempool.",
             count,
+        );
+    }
+    if let Some(disk) = status.disk.load().as_deref() {
+        gauge(
+            "electrum_server_disk_free_bytes",
+            "",
+            "What is free on the disk of the index.",
+            disk.free,
+        );
+        gauge(
+            "electrum_server_index_bytes",
+            "",
+            "What the index takes on its disk.",
+            disk.used,
         );
     }
     if let Some(peers) = status.peers.get() {

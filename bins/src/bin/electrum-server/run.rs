@@ -1,5 +1,6 @@
 //! Connects the parts: node, index, writer, sessions.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::serving::{Banner, Place};
 use crate::signals::{Signals, Wish};
 use crate::upkeep::{Upkeep, fill};
 use crate::writer::Writer;
-use crate::{blocks, listen, node};
+use crate::{blocks, disk, listen, node, permissions};
 
 /// How long a client that has broadcast a transaction waits for it to be in the index.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,6 +86,8 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
         background.spawn(monitor::run(monitor::bind(address).await?, status.clone()));
     }
     let index = open_index(config)?;
+    let low = low_space(config);
+    background.spawn(disk::watch(config.db_dir.clone(), low, status.clone()));
     let Some(node) = node::connect(config, &mut signals).await? else {
         return Ok(());
     };
@@ -244,6 +247,9 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
     let folder = &config.db_dir;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if config.personal.is_some() {
+        hide(folder);
+    }
     let genesis = genesis_block(config.network).block_hash();
     let index = match &config.personal {
         None => {
@@ -256,6 +262,7 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
             let small = FjallOptions {
                 cache: 8 << 20,
                 write_buffer: 2 << 20,
+                reserve: 64 << 20,
             };
             Index::open_personal(Arc::new(FjallStore::open(folder, small)?), genesis)
         }
@@ -266,6 +273,31 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
         None => info!("beginning an index in {}", folder.display()),
     }
     Ok(index)
+}
+
+/// Makes the index of some wallets one for its owner only: it says what they have.
+fn hide(folder: &Path) {
+    match permissions::make_private(folder) {
+        Ok(0) => {}
+        Ok(count) => info!(
+            "took the permissions of group and others from {count} files and folders in {}: an index of wallets is for \
+             its owner only",
+            folder.display()
+        ),
+        Err(error) => warn!(
+            "others may be able to read the index of the wallets, {}: {error}",
+            folder.display()
+        ),
+    }
+}
+
+/// With less space than this on the disk, in bytes, there is reason to worry.
+fn low_space(config: &Config) -> u64 {
+    match config.personal {
+        // Some weeks of blocks on mainnet, so that there is time to do something.
+        None => 2 << 30,
+        Some(_) => 256 << 20,
+    }
 }
 
 /// The node, as clients see it.

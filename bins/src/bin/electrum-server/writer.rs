@@ -122,6 +122,12 @@ impl Report {
                 warn!("waiting for the node, and serving what is known: {error}");
             }
             SyncEvent::Back => info!("the node is back"),
+            SyncEvent::StoreFailed(error) => {
+                warn!(
+                    "the index stays as it is, and what is known is served, until it can be written: {error}"
+                );
+            }
+            SyncEvent::StoreBack => info!("the index can be written again"),
             _ => {}
         }
     }

@@ -14,7 +14,7 @@ fn open_store(folder: &Path) -> Arc<dyn Store> {
     Arc::new(FjallStore::open(folder, FjallOptions::default()).unwrap())
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

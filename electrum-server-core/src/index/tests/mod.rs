@@ -11,6 +11,8 @@ mod damage;
 mod golden;
 mod node;
 mod oracle;
+#[cfg(feature = "fjall")]
+mod power_cut;
 mod properties;
 mod undo;
 

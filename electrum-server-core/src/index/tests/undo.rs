@@ -182,9 +182,7 @@ struct Unreadable;
 impl Store for Failing {
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), CommitError> {
         match self.broken.load(Ordering::Relaxed) {
-            true => Err(CommitError {
-                message: "no space".to_owned(),
-            }),
+            true => Err(CommitError::failed("no space")),
             false => self.store.commit(batch, durability),
         }
     }

@@ -30,7 +30,27 @@ impl LayeredStore {
     ///
     /// When the files cannot be read, are damaged, or belong to another database.
     pub fn open(top: Arc<dyn Store>, folder: &Path) -> Result<Self, OpenStoreError> {
-        let segments = Segments::open(folder)?;
+        Self::over(top, Segments::open(folder)?, folder)
+    }
+
+    /// The same, with the number of bytes of the disk that a build leaves free.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`](Self::open).
+    pub fn open_with_reserve(
+        top: Arc<dyn Store>,
+        folder: &Path,
+        reserve: u64,
+    ) -> Result<Self, OpenStoreError> {
+        Self::over(top, Segments::open_with_reserve(folder, reserve)?, folder)
+    }
+
+    fn over(
+        top: Arc<dyn Store>,
+        segments: Segments,
+        folder: &Path,
+    ) -> Result<Self, OpenStoreError> {
         let unusable = |message: String| OpenStoreError::Unusable {
             path: folder.to_owned(),
             message,
@@ -62,6 +82,12 @@ impl Store for LayeredStore {
     fn persist(&self) -> Result<(), CommitError> {
         self.segments.settle()?;
         self.top.persist()
+    }
+
+    fn recover(&self) -> Result<(), CommitError> {
+        // First what makes room.
+        self.segments.recover()?;
+        self.top.recover()
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {

@@ -39,17 +39,17 @@ impl Manifest {
         })
     }
 
-    /// Replaces the manifest of a folder. The files that it names are on disk already.
+    /// Replaces the manifest of a folder. What the files have that it names is on disk already.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
+        // The names of the files that it names, before it counts itself.
+        super::sync_folder(folder)?;
         let new = folder.join("manifest.new");
         let mut file = File::create(&new)?;
         file.write_all(&self.encode())?;
         file.sync_all()?;
         fs::rename(&new, folder.join(NAME))?;
         // Without this the name may be gone after a power cut.
-        #[cfg(unix)]
-        File::open(folder)?.sync_all()?;
-        Ok(())
+        super::sync_folder(folder)
     }
 
     fn encode(&self) -> Vec<u8> {

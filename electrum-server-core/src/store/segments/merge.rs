@@ -21,7 +21,7 @@ impl Segments {
     /// `stop` says so. Whatever was merged stays merged.
     ///
     /// What is read meanwhile is the same. One group of one table is merged at a time, and the files that were merged are
-    /// deleted then: that is all the room it takes.
+    /// deleted then: that is all the room it takes. Where there is less, that is an error before anything is written.
     pub(crate) fn merge(&self, all: bool, stop: &dyn Fn() -> bool) -> Result<(), CommitError> {
         for kind in Kind::ALL {
             for group in 0..GROUPS {
@@ -30,7 +30,11 @@ impl Segments {
                 }
                 match self.merge_group(kind, group, all, stop) {
                     Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
-                    merged => merged.map_err(|error| self.failed(&error))?,
+                    // What is read, and what is built on it, is as before.
+                    merged => merged.map_err(|error| {
+                        let error = error.downcast::<CommitError>();
+                        error.unwrap_or_else(|error| self.describe(&error))
+                    })?,
                 }
             }
         }
@@ -67,6 +71,8 @@ impl Segments {
             if old.len() < 2 {
                 return Ok(());
             }
+            let bytes = old.iter().map(|piece| piece.size()).sum();
+            self.space.check(bytes).map_err(io::Error::other)?;
             let path = self.folder.join(name(kind, group, manifest.next_id));
             manifest.next_id += 1;
             let merged = match kind {

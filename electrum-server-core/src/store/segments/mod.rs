@@ -19,6 +19,7 @@ use std::hash::Hasher;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -28,7 +29,7 @@ use siphasher::sip::SipHasher24;
 use self::flat::{Append, Flat};
 use self::manifest::Manifest;
 use self::piece::{GROUP_BITS, GROUPS, Kind, Piece, key_bits};
-use super::{CommitError, OpenStoreError};
+use super::{CommitError, OpenStoreError, Space};
 use crate::index::PREFIX_LEN;
 pub use layered::LayeredStore;
 pub(crate) use layered::{decode_end, encode_end};
@@ -77,6 +78,58 @@ struct State {
 }
 
 impl State {
+    /// Opens a folder as its manifest says, and deletes what a crash or a failure left half done.
+    fn open(folder: &Path) -> io::Result<(Self, Manifest)> {
+        let manifest = Manifest::read(folder)?.unwrap_or_default();
+        let mut state = Self {
+            end: manifest.end,
+            headers: Flat::open(&folder.join("headers"), manifest.end.height)?,
+            txids: Flat::open(&folder.join("txids"), manifest.end.tx_num)?,
+            pieces: vec![Vec::new(); Kind::ALL.len() * usize::from(GROUPS)],
+        };
+        let mut known = vec![
+            "manifest".to_owned(),
+            "headers".to_owned(),
+            "txids".to_owned(),
+        ];
+        for (kind, group, id) in &manifest.pieces {
+            let name = name(*kind, *group, *id);
+            let piece = Piece::open(&folder.join(&name))?;
+            if (piece.footer.kind, piece.footer.group) != (*kind, *group) {
+                return Err(piece.damaged());
+            }
+            known.push(name);
+            if let Some(pieces) = state.pieces_mut(*kind, *group) {
+                pieces.push(Arc::new(piece));
+            }
+        }
+        for pieces in &state.pieces {
+            let mut next = 0;
+            for piece in pieces {
+                if piece.footer.first_tx != next || piece.footer.end_tx < next {
+                    return Err(piece.damaged());
+                }
+                next = piece.footer.end_tx;
+            }
+            if next != state.end.tx_num {
+                let problem = "the manifest does not name all pieces";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
+        }
+        // Nothing goes before it is sure that this manifest stays.
+        sync_folder(folder)?;
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if !known
+                .iter()
+                .any(|known| *known.as_str() == *entry.file_name())
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok((state, manifest))
+    }
+
     fn pieces(&self, kind: Kind, group: u8) -> &[Arc<Piece>] {
         let at = kind as usize * usize::from(GROUPS) + usize::from(group);
         self.pieces.get(at).map_or(&[], Vec::as_slice)
@@ -122,7 +175,15 @@ pub struct Segments {
     manifest: Mutex<Manifest>,
     /// Makes the newest files survive a power cut, while they are read already.
     sealing: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    /// Whether something could not be written: what is read may not be what is on disk.
+    has_failed: AtomicBool,
+    space: Space,
 }
+
+/// How many bytes of the disk are left free: somewhat more than Bitcoin Core leaves, so that it does not have to stop.
+const RESERVE: u64 = 64 << 20;
+/// A run is not begun with less room for it.
+const SMALLEST_RUN: u64 = 4 << 20;
 
 impl fmt::Debug for Segments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,65 +201,56 @@ impl Segments {
     ///
     /// When the folder cannot be read or written, or when a file is missing or damaged.
     pub fn open(folder: &Path) -> Result<Self, OpenStoreError> {
-        Self::open_folder(folder).map_err(|error| OpenStoreError::Unusable {
-            path: folder.to_owned(),
-            message: error.to_string(),
-        })
+        Self::open_with_reserve(folder, RESERVE)
     }
 
-    fn open_folder(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let manifest = Manifest::read(folder)?.unwrap_or_default();
-        let mut state = State {
-            end: manifest.end,
-            headers: Flat::open(&folder.join("headers"), manifest.end.height)?,
-            txids: Flat::open(&folder.join("txids"), manifest.end.tx_num)?,
-            pieces: vec![Vec::new(); Kind::ALL.len() * usize::from(GROUPS)],
-        };
-        let mut known = vec![
-            "manifest".to_owned(),
-            "headers".to_owned(),
-            "txids".to_owned(),
-        ];
-        for (kind, group, id) in &manifest.pieces {
-            let name = name(*kind, *group, *id);
-            let piece = Piece::open(&folder.join(&name))?;
-            if (piece.footer.kind, piece.footer.group) != (*kind, *group) {
-                return Err(piece.damaged());
-            }
-            known.push(name);
-            if let Some(pieces) = state.pieces_mut(*kind, *group) {
-                pieces.push(Arc::new(piece));
-            }
-        }
-        for pieces in &state.pieces {
-            let mut next = 0;
-            for piece in pieces {
-                if piece.footer.first_tx != next || piece.footer.end_tx < next {
-                    return Err(piece.damaged());
-                }
-                next = piece.footer.end_tx;
-            }
-            if next != state.end.tx_num {
-                let problem = "the manifest does not name all pieces";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
-            }
-        }
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if !known
-                .iter()
-                .any(|known| *known.as_str() == *entry.file_name())
-            {
-                fs::remove_file(entry.path())?;
-            }
-        }
+    /// The same, with the number of bytes of the disk that are left free: a build that would take more waits.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`](Self::open).
+    pub fn open_with_reserve(folder: &Path, reserve: u64) -> Result<Self, OpenStoreError> {
+        let made = make_folder(folder);
+        let (state, manifest) =
+            made.and_then(|()| State::open(folder))
+                .map_err(|error| OpenStoreError::Unusable {
+                    path: folder.to_owned(),
+                    message: error.to_string(),
+                })?;
         Ok(Self {
             folder: folder.to_owned(),
             state: ArcSwap::from_pointee(state),
             manifest: Mutex::new(manifest),
             sealing: Mutex::new(None),
+            has_failed: AtomicBool::new(false),
+            space: Space::new(folder, reserve),
         })
+    }
+
+    /// Goes back to what is on disk, after something could not be written: what was sealed and had not reached the disk is
+    /// gone, with all files that do not count.
+    pub(crate) fn recover(&self) -> Result<(), CommitError> {
+        if !self.has_failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut manifest = lock(&self.manifest);
+        // How it ended does not matter any more.
+        let _ = self.settle();
+        let (state, found) = State::open(&self.folder).map_err(|error| self.failed(&error))?;
+        *manifest = found;
+        self.state.store(Arc::new(state));
+        self.has_failed.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns how many bytes a run may have.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::NoSpace`] when that is not worth a run.
+    pub(crate) fn room(&self) -> Result<u64, CommitError> {
+        self.space.check(SMALLEST_RUN)?;
+        Ok(self.space.room())
     }
 
     /// Returns where the rows end.
@@ -308,7 +360,11 @@ impl Segments {
     pub(crate) fn settle(&self) -> Result<(), CommitError> {
         let sealing = lock(&self.sealing).take();
         let Some(sealing) = sealing else {
-            return Ok(());
+            // Nothing may be built on what is not on disk, however often it is tried.
+            return match self.has_failed.load(Ordering::Relaxed) {
+                true => Err(CommitError::failed("an earlier write has failed")),
+                false => Ok(()),
+            };
         };
         sealing
             .join()
@@ -316,10 +372,14 @@ impl Segments {
             .map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &io::Error) -> CommitError {
-        CommitError {
-            message: format!("{}: {error}", self.folder.display()),
-        }
+    /// Notes that something could not be written.
+    pub(crate) fn failed(&self, error: &io::Error) -> CommitError {
+        self.has_failed.store(true, Ordering::Relaxed);
+        self.describe(error)
+    }
+
+    fn describe(&self, error: &io::Error) -> CommitError {
+        CommitError::failed(format_args!("{}: {error}", self.folder.display()))
     }
 }
 
@@ -328,6 +388,30 @@ impl Drop for Segments {
         // Whoever opens the folder next must find what was read here.
         let _ = self.settle();
     }
+}
+
+/// Makes the folder, for its owner only, so that it is there after a power cut.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)?;
+    match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        Some(_) | None => sync_folder(Path::new(".")),
+    }
+}
+
+/// Makes the names in a folder survive a power cut.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 /// The pieces by the numbers in their names.

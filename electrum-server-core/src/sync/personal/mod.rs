@@ -60,6 +60,17 @@ pub(super) struct Personal {
 /// Which outputs: those of so many scripts of a generation, before the block at a height.
 type CoinsOf = (u64, usize, u32);
 
+impl Personal {
+    /// Forgets what was looked for and may not be in the index: it is read from there again.
+    pub(super) fn read_again(&mut self) {
+        if self.wallets.is_none() {
+            self.wallets = Some(self.progress.wallets().to_vec());
+        }
+        self.coins = None;
+        self.all_coins = None;
+    }
+}
+
 impl Sync {
     /// Prepares to follow some wallets only. `index` must be a [personal](Index::open_personal) one. Blocks that the node
     /// has pruned are fetched from its peers when `may_fetch`.

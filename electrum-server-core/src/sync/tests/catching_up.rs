@@ -82,7 +82,7 @@ fn and_on_from_there_after_a_restart() {
 #[test]
 fn once() {
     let node = busy(10);
-    let store = Arc::<MemoryStore>::default();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let sync = Sync::new(open(&store), node.clone(), patient());
     let handle = sync.handle();
     sync.run_once(&mut |_| {}).unwrap();

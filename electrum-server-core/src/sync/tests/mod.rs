@@ -3,6 +3,7 @@
 mod catching_up;
 mod failures;
 mod following;
+mod storage;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,12 +35,14 @@ enum Told {
     Update(Update),
     Away,
     Back,
+    StoreFailed(String),
+    StoreBack,
 }
 
 /// A writer on its thread.
 struct Running {
     node: Arc<ScriptedNode>,
-    store: Arc<MemoryStore>,
+    store: Arc<dyn Store>,
     handle: SyncHandle,
     told: Receiver<Told>,
     thread: JoinHandle<Result<(), SyncError>>,
@@ -56,7 +59,7 @@ fn patient() -> SyncOptions {
     }
 }
 
-fn open(store: &Arc<MemoryStore>) -> Index {
+fn open(store: &Arc<dyn Store>) -> Index {
     let genesis = genesis_block(Network::Regtest).block_hash();
     Index::open_with_key(store.clone(), genesis, KEY).unwrap()
 }
@@ -67,6 +70,10 @@ impl Running {
     }
 
     fn start_on(node: &Arc<ScriptedNode>, store: Arc<MemoryStore>, options: SyncOptions) -> Self {
+        Self::start_over(node, store, options)
+    }
+
+    fn start_over(node: &Arc<ScriptedNode>, store: Arc<dyn Store>, options: SyncOptions) -> Self {
         let sync = Sync::new(open(&store), node.clone(), options);
         let handle = sync.handle();
         let (sender, told) = channel();
@@ -78,6 +85,8 @@ impl Running {
                     SyncEvent::Update(update) => Told::Update(update),
                     SyncEvent::Away(_) => Told::Away,
                     SyncEvent::Back => Told::Back,
+                    SyncEvent::StoreFailed(error) => Told::StoreFailed(error.to_string()),
+                    SyncEvent::StoreBack => Told::StoreBack,
                 };
                 // A test that is over does not listen.
                 let _ = sender.send(event);
@@ -150,8 +159,8 @@ impl Running {
 }
 
 /// Indexes the node's chain block by block.
-fn build(node: &ScriptedNode) -> (Index, Arc<MemoryStore>) {
-    let store = Arc::default();
+fn build(node: &ScriptedNode) -> (Index, Arc<dyn Store>) {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let mut index = open(&store);
     for header in node.headers(0, u32::MAX).unwrap() {
         let block = node.block(&header.block_hash()).unwrap();
@@ -161,7 +170,7 @@ fn build(node: &ScriptedNode) -> (Index, Arc<MemoryStore>) {
     (index, store)
 }
 
-fn content(store: &Arc<MemoryStore>) -> Rows {
+fn content(store: &Arc<dyn Store>) -> Rows {
     rows(store.snapshot().as_ref(), &Table::CONTENT)
 }
 

@@ -1,7 +1,7 @@
 //! The chain in a file, between runs.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -50,7 +50,12 @@ impl StateFile {
         // Written beside it first: whoever is cut off leaves the old file whole.
         let mut part = self.path.clone().into_os_string();
         part.push(".part");
-        fs::write(&part, node.save())
+        // On disk before it gets the name: after a power cut the name must not be that of an empty file.
+        let written = fs::File::create(&part).and_then(|mut file| {
+            file.write_all(node.save().as_bytes())?;
+            file.sync_all()
+        });
+        written
             .and_then(|()| fs::rename(&part, &self.path))
             .with_context(|| format!("cannot write {name}"))?;
         self.saved = Some(version);
