@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod apart;
 #[path = "../common/mod.rs"]
 mod common;
+mod log;
+mod requests;
 mod wallets;
 mod world;
 
