@@ -1,5 +1,6 @@
 //! Reading rows from a snapshot.
 
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use bitcoin::OutPoint;
@@ -71,18 +72,79 @@ impl<'a> Reader<'a> {
         tx_nums: RangeInclusive<u32>,
         visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let prefix = self.key.prefix(script_hash);
-        let (mut first, last) = tx_nums.into_inner();
-        if let Some(scope) = &self.scope {
-            let Some(shown) = scope.first(&prefix) else {
-                return Ok(());
-            };
-            first = first.max(shown);
-            if first > last {
-                return Ok(());
+        self.rows(&self.key.prefix(script_hash), tx_nums, visit)
+    }
+
+    /// The same, of a script that goes by its name in the rows.
+    pub(super) fn rows(
+        &self,
+        prefix: &[u8; PREFIX_LEN],
+        tx_nums: RangeInclusive<u32>,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let Some(scope) = &self.scope else {
+            return self.scan(prefix, tx_nums, visit);
+        };
+        let Some(shown) = scope.first(prefix) else {
+            return Ok(());
+        };
+        let (first, last) = tx_nums.into_inner();
+        let tx_nums = first.max(shown.tx_num)..=last;
+        if !shown.has_earlier || tx_nums.is_empty() {
+            return self.scan(prefix, tx_nums, visit);
+        }
+        // What spends nothing but outputs of before is not shown either.
+        let mut known = HashSet::new();
+        let mut problem = None;
+        self.scan(prefix, shown.tx_num..=last, &mut |tx_num, row| {
+            match self.note_known(&mut known, tx_num, row) {
+                Ok(true) if tx_num >= first => visit(tx_num, row),
+                Ok(_) => ControlFlow::Continue(()),
+                Err(error) => {
+                    problem = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// Adds the outputs that a transaction makes to those that are known; returns whether it makes any, or spends one.
+    fn note_known(
+        &self,
+        known: &mut HashSet<u64>,
+        tx_num: u32,
+        row: &[u8],
+    ) -> Result<bool, ReadError> {
+        let mut touches = false;
+        let mut txid = None;
+        for delta in decode_deltas(row)? {
+            match delta {
+                Delta::Funded { vout, .. } => {
+                    let txid = match txid {
+                        Some(txid) => txid,
+                        None => *txid.insert(self.txid(tx_num)?),
+                    };
+                    known.insert(self.key.outpoint(&OutPoint { txid, vout }));
+                    touches = true;
+                }
+                Delta::Spent { outpoint } => touches |= known.contains(&outpoint),
             }
         }
-        let (first, last) = (history_key(prefix, first), history_key(prefix, last));
+        Ok(touches)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8; PREFIX_LEN],
+        tx_nums: RangeInclusive<u32>,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        if tx_nums.is_empty() {
+            return Ok(());
+        }
+        let (first, last) = tx_nums.into_inner();
+        let (first, last) = (history_key(*prefix, first), history_key(*prefix, last));
         let mut damaged = false;
         self.snapshot
             .scan(Table::History, &first..=&last, &mut |key, deltas| match key

@@ -114,6 +114,15 @@ pub struct Watched {
     pub(crate) scanning: HashSet<Arc<str>>,
 }
 
+/// From where on the history of a script is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The height of the first block that was looked at for those who are shown it.
+    pub(crate) since: u32,
+    /// Whether earlier ones were looked at for somebody else.
+    pub(crate) has_earlier: bool,
+}
+
 /// What a session may say of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -158,29 +167,22 @@ impl Watched {
         self.scripts.contains_key(&self.key.prefix(script_hash))
     }
 
-    /// Returns the owners of a script, by its name in the rows of the index, that `allowed` shows.
-    fn shown<'a>(
-        &'a self,
-        prefix: &[u8; PREFIX_LEN],
-        allowed: &'a WalletSet,
-    ) -> impl Iterator<Item = &'a Owner> {
-        let owners = self.scripts.get(prefix).into_iter();
-        let owners = owners.flat_map(|owners| owners.iter());
-        owners.filter(|owner| allowed.shows(owner))
-    }
-
-    /// Returns the height from which on `allowed` shows what touches a script, which goes by its name in the rows of the
-    /// index; nothing when it does not show the script.
-    pub(crate) fn since(&self, prefix: &[u8; PREFIX_LEN], allowed: &WalletSet) -> Option<u32> {
-        let shown = self.shown(prefix, allowed);
-        shown.map(|owner| owner.since).min()
+    /// Returns from where on `allowed` shows what touches a script, which goes by its name in the rows of the index;
+    /// nothing when it does not show the script.
+    pub(crate) fn extent(&self, prefix: &[u8; PREFIX_LEN], allowed: &WalletSet) -> Option<Extent> {
+        let owners = self.scripts.get(prefix)?;
+        let shown = owners.iter().filter(|owner| allowed.shows(owner));
+        let since = shown.map(|owner| owner.since).min()?;
+        let has_earlier = owners.iter().any(|owner| owner.since < since);
+        Some(Extent { since, has_earlier })
     }
 
     /// Returns what a session that is shown the wallets of `allowed` may say of a script.
     pub(crate) fn standing(&self, script_hash: &ScriptHash, allowed: &WalletSet) -> Standing {
-        let prefix = self.key.prefix(script_hash);
+        let owners = self.scripts.get(&self.key.prefix(script_hash));
+        let owners = owners.into_iter().flat_map(|owners| owners.iter());
         let mut scanning = None;
-        for owner in self.shown(&prefix, allowed) {
+        for owner in owners.filter(|owner| allowed.shows(owner)) {
             match &owner.of {
                 Of::Wallet(name) if self.scanning.contains(name) => {
                     scanning = scanning.or(Some(name));
@@ -222,27 +224,34 @@ mod tests {
         };
         watched.insert(&wanted, &of_clients(here, 20));
         watched.scanning.insert("a".into());
-        let since = |script: &[u8; 32], set: &WalletSet| watched.since(&key.prefix_of(script), set);
+        let extent =
+            |script: &[u8; 32], set: &WalletSet| watched.extent(&key.prefix_of(script), set);
         let standing = |script: &[u8; 32], set: &WalletSet| {
             watched.standing(&ScriptHash::from_byte_array(*script), set)
         };
         for (set, expected, at) in [
-            (only(&["a"]), Standing::Scanning("a".to_owned()), Some(5)),
-            (only(&["b"]), Standing::Known, Some(9)),
-            (only(&["b", "a"]), Standing::Known, Some(5)),
+            (
+                only(&["a"]),
+                Standing::Scanning("a".to_owned()),
+                Some((5, false)),
+            ),
+            (only(&["b"]), Standing::Known, Some((9, true))),
+            (only(&["b", "a"]), Standing::Known, Some((5, false))),
             (only(&["c"]), Standing::Unknown, None),
-            (WalletSet::All, Standing::Known, Some(5)),
+            (WalletSet::All, Standing::Known, Some((5, false))),
             (
                 WalletSet::Except(vec!["a".to_owned()]),
                 Standing::Known,
-                Some(9),
+                Some((9, true)),
             ),
         ] {
             assert_eq!(standing(&shared, &set), expected, "{set:?}");
-            assert_eq!(since(&shared, &set), at, "{set:?}");
+            let at = at.map(|(since, has_earlier)| Extent { since, has_earlier });
+            assert_eq!(extent(&shared, &set), at, "{set:?}");
         }
         assert_eq!(standing(&wanted, &only(&["b"])), Standing::Known);
-        assert_eq!(since(&wanted, &only(&["b"])), Some(20));
+        let since = extent(&wanted, &only(&["b"])).map(|extent| extent.since);
+        assert_eq!(since, Some(20));
         for set in [only(&["a"]), only(&["b", "a"]), WalletSet::All] {
             assert_eq!(standing(&wanted, &set), Standing::Unknown, "{set:?}");
         }

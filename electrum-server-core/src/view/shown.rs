@@ -146,7 +146,7 @@ impl<'a> Unconfirmed<'a> {
         let prefix = || self.view.0.key.prefix(script_hash);
         self.view
             .scope()
-            .is_none_or(|scope| scope.watched.since(&prefix(), scope.allowed).is_some())
+            .is_none_or(|scope| scope.watched.extent(&prefix(), scope.allowed).is_some())
     }
 }
 

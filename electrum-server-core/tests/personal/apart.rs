@@ -7,19 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bitcoin::{Amount, BlockHash, Txid};
-use electrum_protocol::method::server::Version;
-use electrum_protocol::{ProtocolVersion, Request, VersionRange};
+use electrum_protocol::ProtocolVersion;
 use electrum_server_core::chain::Node;
 use electrum_server_core::notify::Update;
 use electrum_server_core::personal::{Birth, Keychain, Unwatched, Wallet, WalletSet};
 use electrum_server_core::session::{About, Limits, Next, Place, Services, Session};
 use electrum_server_core::store::MemoryStore;
 use electrum_server_core::sync::PersonalHandle;
-use serde_json::Value;
 
 use crate::common::{Coin, Script, spend};
 use crate::requests::Facts;
-use crate::world::{FEE, Running, THEIRS, World, bitcoind, keychain};
+use crate::world::{FEE, Running, World, bitcoind, keychain};
 
 /// The first script of each wallet.
 const COMPANY: u32 = 1_000;
@@ -73,7 +71,7 @@ impl Client {
         let said = client.say(&format!(
             "{{\"id\":0,\"method\":\"server.version\",\"params\":[\"test\",[\"{version}\",\"{version}\"]]}}\n"
         ));
-        assert!(said.contains(&format!("\"{version}\"")), "{said}");
+        assert!(said.contains("\"result\""), "{said}");
         client
     }
 
@@ -103,7 +101,6 @@ impl Client {
 /// A server, and what it shows to those who see "company".
 struct Server {
     running: Running,
-    handle: PersonalHandle,
     services: Arc<Services>,
 }
 
@@ -132,11 +129,7 @@ impl Server {
         let (running, handle) = Running::personal(source.clone(), &store, wallets);
         let node: Arc<dyn Node> = source;
         let services = services(&running, &handle, &node, only("company"), unwatched);
-        Self {
-            running,
-            handle,
-            services,
-        }
+        Self { running, services }
     }
 
     /// Waits until everything that happened is known, and returns what is to be told.
@@ -176,8 +169,8 @@ impl Stage {
         stage.pay(&old);
         stage.world.node.mine(1, &Script::new(NOBODY));
         stage.pay(&[Script::new(SECRET + 1), Script::new(SHARED)]);
-        stage.world.node.mine(1, &Script::new(NOBODY));
-        assert_eq!(stage.world.node.height() + 1, BIRTH);
+        stage.world.node.mine(2, &Script::new(NOBODY));
+        assert_eq!(stage.world.node.height(), BIRTH);
         stage.learn();
         stage
     }
@@ -243,15 +236,17 @@ impl Stage {
     fn step(&mut self, before: &mut dyn FnMut(&Facts)) -> &'static str {
         match self.world.pick(8) {
             0..=3 => {
-                for _ in 0..=self.world.pick(2) {
-                    if let Some((payment, scripts)) = self.compose() {
-                        before(&Facts {
-                            scripts: scripts.clone(),
-                            transactions: vec![(payment.clone(), None)],
-                            blocks: Vec::new(),
-                        });
-                        self.send(payment, &scripts);
-                    }
+                let payments: Vec<_> = (0..=self.world.pick(2))
+                    .filter_map(|_| self.compose())
+                    .collect();
+                // The servers hear of a transaction as soon as it is sent, each in its own time.
+                before(&Facts {
+                    scripts: payments.iter().flat_map(|(_, scripts)| scripts.clone()).collect(),
+                    transactions: payments.iter().map(|(tx, _)| (tx.clone(), None)).collect(),
+                    blocks: Vec::new(),
+                });
+                for (payment, scripts) in payments {
+                    self.send(payment, &scripts);
                 }
                 "payments"
             }
@@ -312,6 +307,11 @@ fn compare(seed: u8, unwatched: Unwatched, steps: usize) {
     let mut asking = ProtocolVersion::SPOKEN.map(clients);
     let mut listening = ProtocolVersion::SPOKEN.map(clients);
     let mut told = 0;
+    let mut updates = [Vec::new(), Vec::new()];
+    let catch_up = |updates: &mut [Vec<Update>; 2]| {
+        updates[0].extend(both.catch_up());
+        updates[1].extend(one.catch_up());
+    };
     for number in 0..steps {
         let step = stage.step(&mut |facts| {
             for pair in &mut listening {
@@ -320,18 +320,19 @@ fn compare(seed: u8, unwatched: Unwatched, steps: usize) {
         });
         let what = format!("seed {seed}, {unwatched:?}, step {number}: {step}");
         stage.learn();
-        let updates = [&both, &one].map(Server::catch_up);
+        catch_up(&mut updates);
         for [first, second] in &mut listening {
             let heard = [first.hear(&updates[0]), second.hear(&updates[1])];
             assert_eq!(heard[0], heard[1], "{what}: notifications of {}", first.version);
             told += heard[0].len();
         }
+        updates = [Vec::new(), Vec::new()];
         // Each version in its turn, and the newest always.
         let versions = [number % asking.len(), asking.len() - 1];
         if unwatched == Unwatched::Watch {
             // What is asked for is watched from then on.
             ask(&mut asking[versions[0]], &stage.facts, |_| true, &what);
-            [&both, &one].map(Server::catch_up);
+            catch_up(&mut updates);
         }
         for at in versions {
             ask(&mut asking[at], &stage.facts, |_| true, &what);
@@ -356,15 +357,15 @@ fn ask(pair: &mut [Client; 2], facts: &Facts, pick: impl Fn(&str) -> bool, what:
 
 #[test]
 fn what_a_listener_says_does_not_depend_on_wallets_that_it_does_not_show() {
-    compare(11, Unwatched::Empty, 40);
+    compare(11, Unwatched::Empty, 24);
 }
 
 #[test]
 fn neither_when_other_scripts_are_refused() {
-    compare(12, Unwatched::Reject, 24);
+    compare(12, Unwatched::Reject, 16);
 }
 
 #[test]
 fn neither_when_other_scripts_are_watched() {
-    compare(13, Unwatched::Watch, 24);
+    compare(13, Unwatched::Watch, 16);
 }
