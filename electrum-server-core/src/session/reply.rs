@@ -91,12 +91,12 @@ pub(super) fn to_wire(error: &MethodError, version: ProtocolVersion) -> ErrorObj
             ),
         ),
         MethodError::Node(error) => {
-            // That the node is away is told once by whoever follows it, not as often as clients ask.
-            let is_news = matches!(error, NodeError::Unavailable(source) if !source.is_transient());
-            match is_news {
-                true => error!(%error, "the node did not answer a client's request"),
-                false => debug!(%error, "the node did not answer a client's request"),
+            // That the node is away is told once by whoever follows it, not as often as clients ask. What it says may name
+            // what the client has asked about, which is no matter of the log that is kept.
+            if matches!(error, NodeError::Unavailable(source) if !source.is_transient()) {
+                error!("the node's answer to a client's request makes no sense: see the log at level debug");
             }
+            debug!(%error, "the node did not answer a client's request");
             (
                 ErrorCode::DAEMON_ERROR,
                 "daemon error: the node is not available".to_owned(),
