@@ -96,14 +96,14 @@ impl<'a> Reader<'a> {
         // What spends nothing but outputs of before is not shown either.
         let mut known = HashSet::new();
         let mut problem = None;
-        self.scan(prefix, shown.tx_num..=last, &mut |tx_num, row| {
-            match self.note_known(&mut known, tx_num, row) {
-                Ok(true) if tx_num >= first => visit(tx_num, row),
-                Ok(_) => ControlFlow::Continue(()),
-                Err(error) => {
-                    problem = Some(error);
-                    ControlFlow::Break(())
-                }
+        self.scan(prefix, shown.tx_num..=last, &mut |tx_num, row| match self
+            .note_known(&mut known, tx_num, row)
+        {
+            Ok(true) if tx_num >= first => visit(tx_num, row),
+            Ok(_) => ControlFlow::Continue(()),
+            Err(error) => {
+                problem = Some(error);
+                ControlFlow::Break(())
             }
         })?;
         problem.map_or(Ok(()), Err)

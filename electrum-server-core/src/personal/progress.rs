@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bitcoin::ScriptBuf;
 
-use super::row::{KEYCHAIN, KeychainRow, Range, WANTED, decode_wanted, encode_wanted, row_key, wanted_key};
+use super::row::{
+    KEYCHAIN, KeychainRow, Range, WANTED, decode_wanted, encode_wanted, row_key, wanted_key,
+};
 use super::wanted::WantedScripts;
 use super::watched::{Audience, Of, Owner as ShownFor, Watched};
 use super::{LOOK_AHEAD, Wallet};
@@ -379,7 +381,10 @@ impl Progress {
                 Some(&WANTED) => decode_wanted(key, row).map(|(script, mut wanted)| {
                     wanted.since = wanted.since.min(height);
                     wanted.next = wanted.next.min(height);
-                    (wanted_key(&script, wanted.audience), encode_wanted(&wanted).to_vec())
+                    (
+                        wanted_key(&script, wanted.audience),
+                        encode_wanted(&wanted).to_vec(),
+                    )
                 }),
                 _ => KeychainRow::decode(row).ok().map(|mut keychain| {
                     keychain.rewind(height);

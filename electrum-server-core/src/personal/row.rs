@@ -106,7 +106,11 @@ pub(super) fn encode_wanted(wanted: &Wanted) -> [u8; 8] {
 pub(super) fn decode_wanted(key: &[u8], row: &[u8]) -> Option<([u8; 32], Wanted)> {
     let (script, audience) = key.strip_prefix(&[WANTED])?.split_first_chunk::<32>()?;
     let (audience, next, since) = match (audience, row.len()) {
-        ([], 4) => (Audience::EVERYWHERE, u32::from_be_bytes(row.try_into().ok()?), 0),
+        ([], 4) => (
+            Audience::EVERYWHERE,
+            u32::from_be_bytes(row.try_into().ok()?),
+            0,
+        ),
         (audience, 8) => {
             let [next, since] = halves(row.try_into().ok()?);
             let audience = Audience::from_byte_array(audience.try_into().ok()?);
@@ -131,13 +135,7 @@ mod tests {
         let row = KeychainRow {
             birth: 7,
             since: 5,
-            ranges: vec![
-                Range { end: 20, next: 9 },
-                Range {
-                    end: 1020,
-                    next: 7,
-                },
-            ],
+            ranges: vec![Range { end: 20, next: 9 }, Range { end: 1020, next: 7 }],
         };
         let bytes = row.encode();
         assert_eq!(KeychainRow::decode(&bytes).unwrap(), row);

@@ -259,7 +259,10 @@ mod tests {
 
     #[test]
     fn an_audience_is_named_by_its_wallets_in_any_order() {
-        assert_eq!(only(&["a", "b"]).audience(), only(&["b", "a", "b"]).audience());
+        assert_eq!(
+            only(&["a", "b"]).audience(),
+            only(&["b", "a", "b"]).audience()
+        );
         assert_ne!(only(&["ab"]).audience(), only(&["a", "b"]).audience());
         assert_ne!(only(&["a"]).audience(), Audience::EVERYWHERE);
         let except = WalletSet::Except(vec!["a".to_owned()]);

@@ -54,7 +54,10 @@ impl View {
     fn touches(&self, entry: &Entry, script_hash: &ScriptHash) -> bool {
         let pays = |entry: &Entry| entry.funded.iter().any(|(_, of, _)| of == script_hash);
         let spent = entry.spent.iter().filter(|(_, of, _)| of == script_hash);
-        pays(entry) || spent.into_iter().any(|(coin, ..)| self.has_coin(coin, script_hash))
+        pays(entry)
+            || spent
+                .into_iter()
+                .any(|(coin, ..)| self.has_coin(coin, script_hash))
     }
 
     /// Returns whether an output, which pays to a script, is in what is known of the script: it is not when it was made in
@@ -102,7 +105,9 @@ impl<'a> Unconfirmed<'a> {
     /// Returns all transactions, in no particular order.
     pub fn entries(&self) -> impl Iterator<Item = &'a Arc<Entry>> + use<'a> {
         let this = *self;
-        this.mempool.entries().filter(move |entry| this.shows(entry))
+        this.mempool
+            .entries()
+            .filter(move |entry| this.shows(entry))
     }
 
     /// Returns a transaction.

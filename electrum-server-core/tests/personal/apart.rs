@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bitcoin::{Amount, BlockHash, Txid};
-use electrum_protocol::ProtocolVersion;
+use electrum_protocol::{ProtocolVersion, ScriptHash};
 use electrum_server_core::chain::Node;
 use electrum_server_core::notify::Update;
 use electrum_server_core::personal::{Birth, Keychain, Unwatched, Wallet, WalletSet};
 use electrum_server_core::session::{About, Limits, Next, Place, Services, Session};
 use electrum_server_core::store::MemoryStore;
 use electrum_server_core::sync::PersonalHandle;
+use serde_json::{Value, json};
 
 use crate::common::{Coin, Script, spend};
 use crate::requests::Facts;
@@ -101,6 +102,7 @@ impl Client {
 /// A server, and what it shows to those who see "company".
 struct Server {
     running: Running,
+    handle: PersonalHandle,
     services: Arc<Services>,
 }
 
@@ -129,7 +131,11 @@ impl Server {
         let (running, handle) = Running::personal(source.clone(), &store, wallets);
         let node: Arc<dyn Node> = source;
         let services = services(&running, &handle, &node, only("company"), unwatched);
-        Self { running, services }
+        Self {
+            running,
+            handle,
+            services,
+        }
     }
 
     /// Waits until everything that happened is known, and returns what is to be told.
@@ -213,7 +219,12 @@ impl Stage {
     fn send(&mut self, payment: bitcoin::Transaction, scripts: &[Script]) {
         let hex = bitcoin::consensus::encode::serialize_hex(&payment);
         // What was lost in a reorganization cannot be spent.
-        if self.world.node.try_rpc("sendrawtransaction", &[hex.into()]).is_ok() {
+        if self
+            .world
+            .node
+            .try_rpc("sendrawtransaction", &[hex.into()])
+            .is_ok()
+        {
             let coins = (0u32..).zip(scripts);
             let coins = coins.map(|(vout, script)| Coin::of(&payment, vout, script));
             self.world.coins.extend(coins);
@@ -241,7 +252,10 @@ impl Stage {
                     .collect();
                 // The servers hear of a transaction as soon as it is sent, each in its own time.
                 before(&Facts {
-                    scripts: payments.iter().flat_map(|(_, scripts)| scripts.clone()).collect(),
+                    scripts: payments
+                        .iter()
+                        .flat_map(|(_, scripts)| scripts.clone())
+                        .collect(),
                     transactions: payments.iter().map(|(tx, _)| (tx.clone(), None)).collect(),
                     blocks: Vec::new(),
                 });
@@ -261,10 +275,15 @@ impl Stage {
             }
             _ => {
                 let depth = 1 + self.world.pick(2) as u32;
-                let first = self.world.node.block_hash(self.world.node.height() + 1 - depth);
+                let first = self
+                    .world
+                    .node
+                    .block_hash(self.world.node.height() + 1 - depth);
                 self.world.node.invalidate(first);
                 self.next += 1;
-                self.world.node.mine(depth + 1, &Script::new(NOBODY + self.next));
+                self.world
+                    .node
+                    .mine(depth + 1, &Script::new(NOBODY + self.next));
                 "a reorganization"
             }
         }
@@ -278,7 +297,9 @@ impl Stage {
         for height in BIRTH - 3..=node.height() {
             let hash: BlockHash = node.block_hash(height);
             let block = node.block(hash);
-            self.facts.blocks.push((height, hash, block.txdata.len() as u32));
+            self.facts
+                .blocks
+                .push((height, hash, block.txdata.len() as u32));
             for tx in &block.txdata {
                 let txid = tx.compute_txid();
                 places.insert(txid, height);
@@ -292,9 +313,13 @@ impl Stage {
         }
         // The newest are enough, and the first.
         let many = self.facts.transactions.len().saturating_sub(24);
-        self.facts.transactions.drain(2..2 + many.min(self.facts.transactions.len() - 2));
+        self.facts
+            .transactions
+            .drain(2..2 + many.min(self.facts.transactions.len() - 2));
         let many = self.facts.scripts.len().saturating_sub(16);
-        self.facts.scripts.drain(4..4 + many.min(self.facts.scripts.len().saturating_sub(4)));
+        self.facts
+            .scripts
+            .drain(4..4 + many.min(self.facts.scripts.len().saturating_sub(4)));
     }
 }
 
@@ -323,7 +348,11 @@ fn compare(seed: u8, unwatched: Unwatched, steps: usize) {
         catch_up(&mut updates);
         for [first, second] in &mut listening {
             let heard = [first.hear(&updates[0]), second.hear(&updates[1])];
-            assert_eq!(heard[0], heard[1], "{what}: notifications of {}", first.version);
+            assert_eq!(
+                heard[0], heard[1],
+                "{what}: notifications of {}",
+                first.version
+            );
             told += heard[0].len();
         }
         updates = [Vec::new(), Vec::new()];
@@ -336,7 +365,12 @@ fn compare(seed: u8, unwatched: Unwatched, steps: usize) {
         }
         for at in versions {
             ask(&mut asking[at], &stage.facts, |_| true, &what);
-            ask(&mut listening[at], &stage.facts, |line| !line.contains("unsubscribe"), &what);
+            ask(
+                &mut listening[at],
+                &stage.facts,
+                |line| !line.contains("unsubscribe"),
+                &what,
+            );
         }
     }
     assert!(told > steps, "{told} notifications");
@@ -368,4 +402,79 @@ fn neither_when_other_scripts_are_refused() {
 #[test]
 fn neither_when_other_scripts_are_watched() {
     compare(13, Unwatched::Watch, 16);
+}
+
+/// Electrum asks for every transaction of its histories, with proofs. It is answered where the wallet is shown, and in the
+/// words for a transaction that does not exist where it is not.
+#[test]
+fn transactions_are_answered_where_their_wallet_is_shown_and_nowhere_else() {
+    let mut stage = Stage::begin(14);
+    let [own, mixed] = [SECRET + 3, SECRET + 4].map(Script::new);
+    stage.pay(&[own]);
+    stage.pay(&[mixed, Script::new(COMPANY + 3)]);
+    stage.world.node.mine(1, &Script::new(NOBODY));
+    let height = stage.world.node.height();
+    let server = Server::start(&stage.world, vec![secret(), company()], Unwatched::Empty);
+    let node: Arc<dyn Node> = Arc::new(bitcoind(&stage.world.node));
+    let shown = |allowed| {
+        let services = services(
+            &server.running,
+            &server.handle,
+            &node,
+            allowed,
+            Unwatched::Empty,
+        );
+        Client::new(&services, ProtocolVersion::V1_6)
+    };
+    let mut here = shown(only("secret"));
+    let mut everywhere = shown(WalletSet::All);
+    let mut elsewhere = shown(only("company"));
+    let call = |client: &mut Client, method: &str, params: Value| -> Result<Value, Value> {
+        let request = json!({"id": 1, "method": method, "params": params});
+        let said: Value = serde_json::from_str(&client.say(&format!("{request}\n"))).unwrap();
+        match said.get("result") {
+            Some(result) => Ok(result.clone()),
+            None => Err(said["error"].clone()),
+        }
+    };
+    let questions = |txid: &str| {
+        [
+            ("blockchain.transaction.get", json!([txid])),
+            ("blockchain.transaction.get", json!([txid, true])),
+            ("blockchain.transaction.get_merkle", json!([txid, height])),
+            ("blockchain.transaction.get_merkle", json!([txid])),
+            (
+                "blockchain.transaction.get_confirmed_blockhash",
+                json!([txid]),
+            ),
+        ]
+    };
+    let unheard_of = "ab".repeat(32);
+    for (script, is_shared) in [(own, false), (mixed, true)] {
+        let script_hash = ScriptHash::from_script(&script.output_script()).to_string();
+        let method = "blockchain.scripthash.get_history";
+        let history = call(&mut here, method, json!([script_hash])).unwrap();
+        let [entry] = history.as_array().unwrap().as_slice() else {
+            panic!("{history}");
+        };
+        let txid = entry["tx_hash"].as_str().unwrap();
+        // Twice: what is kept for others must be told to these only.
+        for _ in 0..2 {
+            let nothing = questions(&unheard_of).into_iter();
+            for ((method, params), (_, unknown)) in questions(txid).into_iter().zip(nothing) {
+                let told = call(&mut here, method, params.clone());
+                assert!(told.is_ok(), "{method}: {told:?}");
+                assert_eq!(call(&mut everywhere, method, params.clone()), told);
+                let there = call(&mut elsewhere, method, params);
+                if is_shared {
+                    assert_eq!(there, told, "{method}");
+                } else {
+                    let unknown = call(&mut elsewhere, method, unknown).unwrap_err();
+                    let unknown = unknown.to_string().replace(&unheard_of, txid);
+                    assert_eq!(there.unwrap_err().to_string(), unknown, "{method}");
+                }
+            }
+        }
+    }
+    server.running.stop();
 }

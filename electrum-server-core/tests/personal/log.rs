@@ -84,7 +84,12 @@ fn ask_everything(services: &Arc<Services>, facts: &Facts, extra: &[String]) {
             session
         };
         let mut session = begin();
-        for line in lines.iter().cloned().chain(extra.iter().cloned()).chain(broken) {
+        for line in lines
+            .iter()
+            .cloned()
+            .chain(extra.iter().cloned())
+            .chain(broken)
+        {
             session.receive(line.as_bytes());
             let mut next = Next::Pause;
             while next == Next::Pause {
@@ -128,9 +133,15 @@ fn the_log_links_no_client_to_scripts_or_transactions() {
     };
     let hex = serialize_hex(&refused);
     let extra = [
-        format!("{{\"id\":1,\"method\":\"blockchain.transaction.broadcast\",\"params\":[\"{hex}\"]}}\n"),
-        format!("{{\"id\":1,\"method\":\"blockchain.transaction.broadcast_package\",\"params\":[[\"{hex}\",\"{hex}\"]]}}\n"),
-        format!("{{\"id\":1,\"method\":\"blockchain.transaction.testmempoolaccept\",\"params\":[[\"{hex}\"]]}}\n"),
+        format!(
+            "{{\"id\":1,\"method\":\"blockchain.transaction.broadcast\",\"params\":[\"{hex}\"]}}\n"
+        ),
+        format!(
+            "{{\"id\":1,\"method\":\"blockchain.transaction.broadcast_package\",\"params\":[[\"{hex}\",\"{hex}\"]]}}\n"
+        ),
+        format!(
+            "{{\"id\":1,\"method\":\"blockchain.transaction.testmempoolaccept\",\"params\":[[\"{hex}\"]]}}\n"
+        ),
     ];
 
     let full = Running::full(&world.node);
@@ -169,7 +180,11 @@ fn the_log_links_no_client_to_scripts_or_transactions() {
     personal.stop();
     full.stop();
 
-    let mut secrets = vec![CLIENT.to_owned(), "203.0.113".to_owned(), CLIENT_NAME.to_owned()];
+    let mut secrets = vec![
+        CLIENT.to_owned(),
+        "203.0.113".to_owned(),
+        CLIENT_NAME.to_owned(),
+    ];
     for script in &scripts {
         let output_script = script.output_script();
         secrets.push(script.address().to_string());
@@ -184,10 +199,16 @@ fn the_log_links_no_client_to_scripts_or_transactions() {
     }
     let lines = LINES.lock().unwrap().clone();
     let told = |part: &str| lines.iter().any(|line| line.contains(part));
-    assert!(told("none of the wallets"), "the log is listened to: {lines:#?}");
+    assert!(
+        told("none of the wallets"),
+        "the log is listened to: {lines:#?}"
+    );
     for line in &lines {
         for secret in &secrets {
-            assert!(!line.contains(secret.as_str()), "{secret} is in the log: {line}");
+            assert!(
+                !line.contains(secret.as_str()),
+                "{secret} is in the log: {line}"
+            );
         }
     }
 }

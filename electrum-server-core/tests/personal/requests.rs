@@ -32,7 +32,10 @@ impl Facts {
     pub(crate) fn outputs(&self) -> impl Iterator<Item = (OutPoint, Option<ScriptBuf>)> {
         self.transactions.iter().flat_map(|(tx, _)| {
             let txid = tx.compute_txid();
-            let scripts = tx.output.iter().map(|output| Some(output.script_pubkey.clone()));
+            let scripts = tx
+                .output
+                .iter()
+                .map(|output| Some(output.script_pubkey.clone()));
             let outputs = (0..).zip(scripts.chain([None]));
             outputs.map(move |(vout, script)| (OutPoint::new(txid, vout), script))
         })
@@ -43,7 +46,10 @@ impl Facts {
         let scripts = || self.scripts.iter().map(Script::output_script);
         let hashes = || scripts().map(|script| ScriptHash::from_script(&script));
         let addresses = || {
-            let addresses = self.scripts.iter().map(|script| script.address().to_string());
+            let addresses = self
+                .scripts
+                .iter()
+                .map(|script| script.address().to_string());
             addresses.chain(["nonsense".to_owned()])
         };
         let parts = [
@@ -58,7 +64,12 @@ impl Facts {
             },
         ];
         let tip = self.blocks.iter().map(|(height, ..)| *height).max();
-        let heights = || self.blocks.iter().map(|(height, ..)| *height).chain([0, 1_000_000]);
+        let heights = || {
+            self.blocks
+                .iter()
+                .map(|(height, ..)| *height)
+                .chain([0, 1_000_000])
+        };
         macro_rules! all {
             ($requests:expr) => {
                 $requests.map(Request::from).collect()
@@ -67,7 +78,10 @@ impl Facts {
         // The node refuses these, and nothing changes.
         let broken = vec![1, 2, 3];
         let known = || {
-            let confirmed = self.transactions.iter().filter(|(_, height)| height.is_some());
+            let confirmed = self
+                .transactions
+                .iter()
+                .filter(|(_, height)| height.is_some());
             confirmed.map(|(tx, _)| serialize(tx)).take(2)
         };
         match method {
@@ -88,7 +102,9 @@ impl Facts {
                 all!(blocks.map(|block| header::Get { block }))
             }
             Method::BlockGetHeader => all!(heights().map(|height| block::GetHeader { height })),
-            Method::BlockGetChunk => all!([0, 1].map(|index| block::GetChunk { index }).into_iter()),
+            Method::BlockGetChunk => {
+                all!([0, 1].map(|index| block::GetChunk { index }).into_iter())
+            }
             Method::BlockHeader => {
                 let proven = [0, tip.unwrap_or_default()];
                 let each = heights().flat_map(|height| proven.map(|cp_height| (height, cp_height)));
@@ -99,9 +115,11 @@ impl Facts {
                 count: 3,
                 cp_height: tip.unwrap_or_default(),
             })),
-            Method::EstimateFee => all!([None, Some(EstimateMode::Economical)]
-                .map(|mode| fee::EstimateFee { number: 2, mode })
-                .into_iter()),
+            Method::EstimateFee => all!(
+                [None, Some(EstimateMode::Economical)]
+                    .map(|mode| fee::EstimateFee { number: 2, mode })
+                    .into_iter()
+            ),
             Method::RelayFee => vec![fee::RelayFee.into()],
             Method::AddressGetBalance => {
                 all!(addresses().map(|address| address::GetBalance { address }))
@@ -180,16 +198,25 @@ impl Facts {
                 }))
             }
             Method::OutpointUnsubscribe => {
-                all!(self.outputs().map(|(outpoint, _)| outpoint::Unsubscribe { outpoint }))
+                all!(
+                    self.outputs()
+                        .map(|(outpoint, _)| outpoint::Unsubscribe { outpoint })
+                )
             }
-            Method::UtxoGetAddress => all!(self.outputs().map(
-                |(OutPoint { txid, vout }, _)| utxo::GetAddress { txid, vout }
-            )),
-            Method::UtxoGetInfo => all!(self.outputs().map(
-                |(OutPoint { txid, vout }, _)| utxo::GetInfo { txid, vout }
-            )),
+            Method::UtxoGetAddress => all!(
+                self.outputs()
+                    .map(|(OutPoint { txid, vout }, _)| utxo::GetAddress { txid, vout })
+            ),
+            Method::UtxoGetInfo => all!(
+                self.outputs()
+                    .map(|(OutPoint { txid, vout }, _)| utxo::GetInfo { txid, vout })
+            ),
             Method::TransactionBroadcast => {
-                all!(known().chain([broken]).map(|raw_tx| transaction::Broadcast { raw_tx }))
+                all!(
+                    known()
+                        .chain([broken])
+                        .map(|raw_tx| transaction::Broadcast { raw_tx })
+                )
             }
             Method::TransactionBroadcastPackage => all!([true, false].into_iter().map(|verbose| {
                 let raw_txs = known().collect();
@@ -200,7 +227,9 @@ impl Facts {
                 vec![transaction::TestMempoolAccept { raw_txs }.into()]
             }
             Method::TransactionGet => {
-                let each = self.txids().flat_map(|(txid, _)| [(txid, true), (txid, false)]);
+                let each = self
+                    .txids()
+                    .flat_map(|(txid, _)| [(txid, true), (txid, false)]);
                 all!(each.map(|(txid, verbose)| transaction::Get { txid, verbose }))
             }
             Method::TransactionGetMerkle => {
@@ -225,7 +254,10 @@ impl Facts {
                 all!(each)
             }
             Method::TransactionGetHeight => {
-                all!(self.txids().map(|(txid, _)| transaction::GetHeight { txid }))
+                all!(
+                    self.txids()
+                        .map(|(txid, _)| transaction::GetHeight { txid })
+                )
             }
             Method::TransactionGetConfirmedBlockhash => {
                 let each = self.txids().flat_map(|(txid, _)| {
@@ -237,10 +269,16 @@ impl Facts {
                 all!(each)
             }
             Method::TransactionSubscribe => {
-                all!(self.txids().map(|(txid, _)| transaction::Subscribe { txid }))
+                all!(
+                    self.txids()
+                        .map(|(txid, _)| transaction::Subscribe { txid })
+                )
             }
             Method::TransactionUnsubscribe => {
-                all!(self.txids().map(|(txid, _)| transaction::Unsubscribe { txid }))
+                all!(
+                    self.txids()
+                        .map(|(txid, _)| transaction::Unsubscribe { txid })
+                )
             }
             Method::MempoolGetFeeHistogram => vec![mempool::GetFeeHistogram.into()],
             Method::MempoolGetInfo => vec![mempool::GetInfo.into()],
@@ -253,9 +291,11 @@ impl Facts {
     /// Outputs with no hint at their scripts, with the right one, and with one of another.
     fn hinted_outputs(&self) -> impl Iterator<Item = (OutPoint, Option<ScriptBuf>)> {
         let others = self.scripts.iter().cycle().map(Script::output_script);
-        self.outputs().zip(others).flat_map(|((outpoint, script), other)| {
-            [None, script, Some(other)].map(|hint| (outpoint, hint))
-        })
+        self.outputs()
+            .zip(others)
+            .flat_map(|((outpoint, script), other)| {
+                [None, script, Some(other)].map(|hint| (outpoint, hint))
+            })
     }
 
     /// Every request that a client of a version can make, each as a line. What ends subscriptions comes last.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use electrum_protocol::ScriptHash;
 
-use crate::personal::{Audience, Wallet, WalletSet, Watched};
 use super::unseen::merge;
+use crate::personal::{Audience, Wallet, WalletSet, Watched};
 use crate::sync::SyncHandle;
 
 /// Reaches the wallets of a running [`Sync`] from sessions and programs. Clones reach the same ones.

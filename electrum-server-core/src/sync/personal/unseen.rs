@@ -195,7 +195,15 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_are_one() {
-        let mut ranges = vec![9..=9, 3..=4, 5..=5, 4..=4, 11..=20, 12..=13, u32::MAX..=u32::MAX];
+        let mut ranges = vec![
+            9..=9,
+            3..=4,
+            5..=5,
+            4..=4,
+            11..=20,
+            12..=13,
+            u32::MAX..=u32::MAX,
+        ];
         merge(&mut ranges);
         assert_eq!(ranges, [3..=5, 9..=9, 11..=20, u32::MAX..=u32::MAX]);
         assert_eq!(decode(&encode(&ranges)), ranges);
