@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use electrum_protocol::ScriptHash;
@@ -14,7 +14,13 @@ use crate::view::View;
 pub struct Published {
     view: ArcSwap<View>,
     answers: Answers,
+    /// Answers of listeners that show some wallets: they are not those of others.
+    apart: Mutex<Vec<Arc<Answers>>>,
+    answer_memory: usize,
 }
+
+/// A listener that shows some wallets has this part of the memory for answers, besides what there is for all.
+const APART: usize = 8;
 
 /// How many bytes of memory are for answers that several clients may want, if nothing else is said.
 pub const ANSWER_MEMORY: usize = 64 << 20;
@@ -29,6 +35,8 @@ impl Published {
     pub fn with_answer_memory(view: View, bytes: usize) -> Self {
         Self {
             answers: Answers::new(view.sequence(), bytes),
+            apart: Mutex::default(),
+            answer_memory: bytes,
             view: ArcSwap::from_pointee(view),
         }
     }
@@ -41,12 +49,30 @@ impl Published {
     /// Publishes a view in the place of the one before. `touched` are the scripts that it may have changed.
     pub fn publish(&self, view: View, touched: &Touched) {
         self.answers.advance(view.sequence(), touched);
+        for answers in self.apart().iter() {
+            answers.advance(view.sequence(), touched);
+        }
         self.view.store(Arc::new(view));
     }
 
     /// Returns the answers that were computed from views.
     pub(crate) fn answers(&self) -> &Answers {
         &self.answers
+    }
+
+    /// Makes room for the answers that are computed from what views show of some wallets.
+    pub(crate) fn answers_apart(&self) -> Arc<Answers> {
+        let mut apart = self.apart();
+        // A view that is published meanwhile is waited for in `publish`.
+        let answers = Answers::new(self.view.load().sequence(), self.answer_memory / APART);
+        let answers = Arc::new(answers);
+        apart.push(answers.clone());
+        answers
+    }
+
+    fn apart(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Answers>>> {
+        // Nothing panics while it is held.
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ mod open;
 mod personal;
 mod reader;
 mod rows;
+mod scope;
 mod writer;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) use personal::{Admitted, Coins, Found, look_for};
 pub(crate) use reader::Reader;
 pub use rows::{BlockRows, RowKey, RowsError};
 pub(crate) use rows::{Delta, PREFIX_LEN};
+pub(crate) use scope::Scope;
 pub use writer::{ApplyError, UndoError};
 
 /// How many blocks can be undone from the database alone.

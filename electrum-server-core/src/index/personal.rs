@@ -194,6 +194,9 @@ impl Kept {
 impl Reader<'_> {
     /// Returns a transaction that is kept.
     pub(crate) fn kept(&self, tx_num: u32) -> Result<Option<Kept>, ReadError> {
+        if !self.shows(tx_num)? {
+            return Ok(None);
+        }
         let row = self.snapshot().get(Table::Kept, &tx_num.to_be_bytes())?;
         row.map(|row| {
             Kept::decode(&row)
@@ -252,6 +255,8 @@ impl Index {
             let mut record = snapshot
                 .get(Table::Undo, &height.to_be_bytes())?
                 .unwrap_or_default();
+            // A block may be looked at again.
+            let known: HashSet<_> = super::writer::split_record(&record)?.into_iter().collect();
             for tx in &admitted.transactions {
                 let tx_num = tx_nums.start + tx.position;
                 let txid = Txid::from_byte_array(tx.txid);
@@ -266,7 +271,9 @@ impl Index {
                     head.copy_from_slice(&self.key.prefix_of(script));
                     tail.copy_from_slice(&tx_num.to_be_bytes());
                     batch.put(Table::History, key, value.clone());
-                    record.extend_from_slice(&key);
+                    if !known.contains(&key) {
+                        record.extend_from_slice(&key);
+                    }
                 }
             }
             if !record.is_empty() {
@@ -349,16 +356,22 @@ impl Index {
         Ok(())
     }
 
-    /// Returns those of some scripts that have a history.
-    pub(crate) fn used(&self, scripts: &HashSet<[u8; 32]>) -> Result<Vec<[u8; 32]>, ReadError> {
+    /// Returns those of some scripts that have a history, each with the height of the last transaction there.
+    pub(crate) fn used(
+        &self,
+        scripts: &HashSet<[u8; 32]>,
+    ) -> Result<Vec<([u8; 32], u32)>, ReadError> {
         let snapshot = self.store.snapshot();
         let reader = Reader::new(snapshot.as_ref(), &self.key);
         let mut used = Vec::new();
         for script in scripts {
-            reader.history(&ScriptHash::from_byte_array(*script), &mut |_, _| {
-                used.push(*script);
-                ControlFlow::Break(())
+            let mut last = None;
+            reader.history(&ScriptHash::from_byte_array(*script), &mut |tx_num, _| {
+                last = Some(tx_num);
+                ControlFlow::Continue(())
             })?;
+            let place = last.and_then(|tx_num| self.headers.locate(tx_num));
+            used.extend(place.map(|(height, _)| (*script, height)));
         }
         Ok(used)
     }

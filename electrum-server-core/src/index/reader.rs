@@ -1,5 +1,6 @@
 //! Reading rows from a snapshot.
 
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use bitcoin::OutPoint;
@@ -7,8 +8,9 @@ use bitcoin::Txid;
 use bitcoin::hashes::Hash;
 use electrum_protocol::ScriptHash;
 
-use super::RowKey;
 use super::rows::{Delta, HISTORY_KEY_LEN, PREFIX_LEN, decode_deltas, first_offset};
+use super::writer::split_record;
+use super::{RowKey, Scope};
 use crate::store::{ReadError, Snapshot, TX_ROW, Table};
 
 /// How many bytes of a txid are in the keys of the table [`Table::TxNums`].
@@ -30,11 +32,23 @@ pub(super) fn tx_num_key(txid: &Txid, tx_num: u32) -> [u8; TXID_PREFIX_LEN + 4] 
 pub(crate) struct Reader<'a> {
     snapshot: &'a dyn Snapshot,
     key: &'a RowKey,
+    /// What is shown; nothing when everything is.
+    scope: Option<Scope<'a>>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(snapshot: &'a dyn Snapshot, key: &'a RowKey) -> Self {
-        Self { snapshot, key }
+        Self {
+            snapshot,
+            key,
+            scope: None,
+        }
+    }
+
+    /// Reads what belongs to some wallets, and nothing else.
+    pub(crate) fn within(mut self, scope: Option<Scope<'a>>) -> Self {
+        self.scope = scope;
+        self
     }
 
     pub(super) fn snapshot(&self) -> &'a dyn Snapshot {
@@ -58,9 +72,79 @@ impl<'a> Reader<'a> {
         tx_nums: RangeInclusive<u32>,
         visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let prefix = self.key.prefix(script_hash);
+        self.rows(&self.key.prefix(script_hash), tx_nums, visit)
+    }
+
+    /// The same, of a script that goes by its name in the rows.
+    pub(super) fn rows(
+        &self,
+        prefix: &[u8; PREFIX_LEN],
+        tx_nums: RangeInclusive<u32>,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let Some(scope) = &self.scope else {
+            return self.scan(prefix, tx_nums, visit);
+        };
+        let Some(shown) = scope.first(prefix) else {
+            return Ok(());
+        };
         let (first, last) = tx_nums.into_inner();
-        let (first, last) = (history_key(prefix, first), history_key(prefix, last));
+        let tx_nums = first.max(shown.tx_num)..=last;
+        if !shown.has_earlier || tx_nums.is_empty() {
+            return self.scan(prefix, tx_nums, visit);
+        }
+        // What spends nothing but outputs of before is not shown either.
+        let mut known = HashSet::new();
+        let mut problem = None;
+        self.scan(prefix, shown.tx_num..=last, &mut |tx_num, row| match self
+            .note_known(&mut known, tx_num, row)
+        {
+            Ok(true) if tx_num >= first => visit(tx_num, row),
+            Ok(_) => ControlFlow::Continue(()),
+            Err(error) => {
+                problem = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// Adds the outputs that a transaction makes to those that are known; returns whether it makes any, or spends one.
+    fn note_known(
+        &self,
+        known: &mut HashSet<u64>,
+        tx_num: u32,
+        row: &[u8],
+    ) -> Result<bool, ReadError> {
+        let mut touches = false;
+        let mut txid = None;
+        for delta in decode_deltas(row)? {
+            match delta {
+                Delta::Funded { vout, .. } => {
+                    let txid = match txid {
+                        Some(txid) => txid,
+                        None => *txid.insert(self.txid(tx_num)?),
+                    };
+                    known.insert(self.key.outpoint(&OutPoint { txid, vout }));
+                    touches = true;
+                }
+                Delta::Spent { outpoint } => touches |= known.contains(&outpoint),
+            }
+        }
+        Ok(touches)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8; PREFIX_LEN],
+        tx_nums: RangeInclusive<u32>,
+        visit: &mut dyn FnMut(u32, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        if tx_nums.is_empty() {
+            return Ok(());
+        }
+        let (first, last) = tx_nums.into_inner();
+        let (first, last) = (history_key(*prefix, first), history_key(*prefix, last));
         let mut damaged = false;
         self.snapshot
             .scan(Table::History, &first..=&last, &mut |key, deltas| match key
@@ -201,11 +285,45 @@ impl<'a> Reader<'a> {
         // The key has a part of the txid only, and anybody can make two that share it.
         let mut tx_nums = Vec::with_capacity(1);
         for tx_num in candidates {
-            if self.txid(tx_num)? == *txid {
+            if self.txid(tx_num)? == *txid && self.shows(tx_num)? {
                 tx_nums.push(tx_num);
             }
         }
         Ok(tx_nums)
+    }
+
+    /// Returns whether a confirmed transaction is shown.
+    pub(super) fn shows(&self, tx_num: u32) -> Result<bool, ReadError> {
+        match &self.scope {
+            Some(scope) => scope.has(self, tx_num),
+            None => Ok(true),
+        }
+    }
+
+    /// Returns whether a transaction is in a script's history.
+    pub(crate) fn is_in_history(
+        &self,
+        script_hash: &ScriptHash,
+        txid: &Txid,
+    ) -> Result<bool, ReadError> {
+        let mut found = false;
+        for tx_num in self.tx_nums(txid)? {
+            self.history_among(script_hash, tx_num..=tx_num, &mut |_, _| {
+                found = true;
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Returns the keys of the rows that the block at a height made in the history, as far as they are recorded: in an
+    /// index of some wallets, all.
+    pub(super) fn history_keys(
+        &self,
+        height: u32,
+    ) -> Result<Vec<[u8; HISTORY_KEY_LEN]>, ReadError> {
+        let record = self.snapshot.get(Table::Undo, &height.to_be_bytes())?;
+        split_record(&record.unwrap_or_default())
     }
 }
 

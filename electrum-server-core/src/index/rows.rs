@@ -45,12 +45,12 @@ impl RowKey {
     }
 
     /// Names a script in the keys of the history: its first two bytes, then SipHash-2-4 over all of it.
-    pub(super) fn prefix(&self, script_hash: &ScriptHash) -> [u8; PREFIX_LEN] {
+    pub(crate) fn prefix(&self, script_hash: &ScriptHash) -> [u8; PREFIX_LEN] {
         self.prefix_of(&script_hash.to_byte_array())
     }
 
     /// The same, for the bytes of a script hash.
-    pub(super) fn prefix_of(&self, bytes: &[u8; 32]) -> [u8; PREFIX_LEN] {
+    pub(crate) fn prefix_of(&self, bytes: &[u8; 32]) -> [u8; PREFIX_LEN] {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write(bytes);
         let [a, b, ..] = *bytes;

@@ -160,7 +160,10 @@ pub(super) fn resolve<'a>(
         let entry = match Entry::new(tx, &spent) {
             Ok(entry) => entry,
             Err(error) => {
-                tracing::warn!(%error, "the node's mempool makes no sense");
+                tracing::warn!(
+                    "a transaction of the node's mempool makes no sense, and is left out"
+                );
+                tracing::debug!(%error, "the node's mempool makes no sense");
                 continue;
             }
         };

@@ -92,7 +92,10 @@ impl Mempool {
     }
 
     /// Returns the transactions that fund a script or spend from it, each once, in no order that means anything.
-    pub fn entries_of(&self, script_hash: &ScriptHash) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn entries_of<'a>(
+        &'a self,
+        script_hash: &ScriptHash,
+    ) -> impl Iterator<Item = &'a Arc<Entry>> + use<'a> {
         let first = (*script_hash, Txid::from_byte_array([0; 32]));
         let last = (*script_hash, Txid::from_byte_array([0xff; 32]));
         self.by_script

@@ -8,13 +8,14 @@ mod keychain;
 mod progress;
 mod row;
 mod wallet;
+mod wanted;
 mod watched;
 
 pub use keychain::{Derive, Keychain};
 pub use progress::BirthError;
 pub(crate) use progress::{Job, Progress};
 pub use wallet::{Birth, Wallet};
-pub(crate) use watched::Standing;
+pub(crate) use watched::{Audience, Extent, Standing};
 pub use watched::{Unwatched, WalletSet, Watched};
 
 /// How many scripts of a keychain are watched beyond the last used one, at least, if nothing else is said: the gap limit

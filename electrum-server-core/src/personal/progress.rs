@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bitcoin::ScriptBuf;
 
-use super::row::{KEYCHAIN, Range, WANTED, decode, encode, row_key};
-use super::watched::Watched;
+use super::row::{
+    KEYCHAIN, KeychainRow, Range, WANTED, decode_wanted, encode_wanted, row_key, wanted_key,
+};
+use super::wanted::WantedScripts;
+use super::watched::{Audience, Of, Owner as ShownFor, Watched};
 use super::{LOOK_AHEAD, Wallet};
 use crate::chain::{HeaderChain, script_hash};
+use crate::index::RowKey;
 use crate::store::{Batch, ReadError, Snapshot, Table};
-
-/// How many single scripts are watched because clients asked for them: anybody can ask for any.
-const MAX_WANTED: usize = 10_000;
 
 /// A keychain of a wallet.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ struct Chain {
     ranges: Vec<Range>,
     /// The height from which on it is looked for.
     birth: u32,
+    /// The height from which on it was looked for at any time.
+    since: u32,
     /// One more than the index of the last used script.
     used: u32,
     scripts: Vec<[u8; 32]>,
@@ -46,8 +49,8 @@ pub(crate) struct Progress {
     pub(crate) wallets: Vec<Wallet>,
     chains: Vec<Chain>,
     owners: HashMap<[u8; 32], Vec<Owner>>,
-    /// Scripts that clients wanted to be watched, and the height from which on.
-    wanted: HashMap<[u8; 32], u32>,
+    /// Scripts that clients wanted to be watched.
+    wanted: WantedScripts,
     /// Counts changes of the scripts.
     generation: u64,
 }
@@ -95,12 +98,13 @@ impl Progress {
             for (at, keychain) in wallet.keychains.iter().enumerate() {
                 let key = keychain.key();
                 let row = snapshot.get(Table::Wallets, &row_key(KEYCHAIN, &key))?;
-                let mut ranges = Vec::new();
+                let (mut since, mut ranges) = (birth, Vec::new());
                 if let Some(row) = row {
-                    let before;
-                    (before, ranges) = decode(&row)?;
+                    let before = KeychainRow::decode(&row)?;
+                    since = birth.min(before.since);
+                    ranges = before.ranges;
                     // Older than was said before: everything is looked for again.
-                    if birth < before {
+                    if birth < before.birth {
                         ranges.iter_mut().for_each(|range| range.next = birth);
                     }
                 }
@@ -110,6 +114,7 @@ impl Progress {
                     key,
                     ranges,
                     birth,
+                    since,
                     used: 0,
                     scripts: Vec::new(),
                     exhausted: false,
@@ -118,14 +123,7 @@ impl Progress {
             }
         }
         progress.wallets = wallets;
-        let (first, last) = (row_key(WANTED, &[0; 32]), row_key(WANTED, &[0xff; 32]));
-        snapshot.scan(Table::Wallets, &first..=&last, &mut |key, row| {
-            let script = key.get(1..).and_then(|key| key.try_into().ok());
-            if let (Some(script), Ok(next)) = (script, row.try_into()) {
-                progress.wanted.insert(script, u32::from_be_bytes(next));
-            }
-            std::ops::ControlFlow::Continue(())
-        })?;
+        progress.wanted = WantedScripts::open(snapshot)?;
         for chain in 0..progress.chains.len() {
             progress.derive(chain);
             progress.extend(chain);
@@ -194,12 +192,16 @@ impl Progress {
         chain.is_some_and(|chain| chain.scripts.len() as u32 > end)
     }
 
-    /// Notes that scripts are used; returns whether there are more scripts now.
-    pub(crate) fn note_used<'a>(&mut self, scripts: impl Iterator<Item = &'a [u8; 32]>) -> bool {
+    /// Notes that scripts are used, the last time in the block at a height; returns whether there are more scripts now.
+    ///
+    /// A keychain does not learn of what was found for another one in blocks that were never looked at for it.
+    pub(crate) fn note_used(&mut self, scripts: impl Iterator<Item = ([u8; 32], u32)>) -> bool {
         let mut touched = HashSet::new();
-        for script in scripts {
-            for owner in self.owners.get(script).into_iter().flatten() {
-                if let Some(chain) = self.chains.get_mut(owner.chain) {
+        for (script, height) in scripts {
+            for owner in self.owners.get(&script).into_iter().flatten() {
+                if let Some(chain) = self.chains.get_mut(owner.chain)
+                    && chain.since <= height
+                {
                     chain.used = chain.used.max(owner.index.saturating_add(1));
                     touched.insert(owner.chain);
                 }
@@ -216,14 +218,14 @@ impl Progress {
     pub(crate) fn scripts(&self) -> HashSet<[u8; 32]> {
         self.owners
             .keys()
-            .chain(self.wanted.keys())
+            .chain(self.wanted.scripts())
             .copied()
             .collect()
     }
 
     /// Returns whether a script is watched.
     pub(crate) fn contains(&self, script: &[u8; 32]) -> bool {
-        self.owners.contains_key(script) || self.wanted.contains_key(script)
+        self.owners.contains_key(script) || self.wanted.contains(script)
     }
 
     /// Returns a number that changes with the scripts.
@@ -231,11 +233,10 @@ impl Progress {
         self.generation
     }
 
-    /// Begins to watch a script of no wallet, from a height on.
-    /// Does nothing when clients have wanted too many.
-    pub(crate) fn want(&mut self, script: [u8; 32], next: u32) {
-        if !self.contains(&script) && self.wanted.len() < MAX_WANTED {
-            self.wanted.insert(script, next);
+    /// Begins to watch a script for an audience, from a height on.
+    /// Does nothing when its clients have wanted too many.
+    pub(crate) fn want(&mut self, script: [u8; 32], audience: Audience, next: u32) {
+        if self.wanted.want(script, audience, next) {
             self.generation += 1;
         }
     }
@@ -249,7 +250,7 @@ impl Progress {
     pub(crate) fn job(&self, end: u32) -> Option<Job> {
         let nexts = || {
             let chains = self.chains.iter().flat_map(|chain| &chain.ranges);
-            let wanted = self.wanted.values().copied();
+            let wanted = self.wanted.iter().map(|(_, wanted)| wanted.next);
             chains.map(|range| range.next).chain(wanted)
         };
         let from = nexts().min().filter(|from| *from < end)?;
@@ -257,7 +258,7 @@ impl Progress {
         let mut scripts: HashSet<_> = self
             .wanted
             .iter()
-            .filter(|(_, next)| **next == from)
+            .filter(|(_, wanted)| wanted.next == from)
             .map(|(script, _)| *script)
             .collect();
         for chain in &self.chains {
@@ -291,6 +292,36 @@ impl Progress {
             .collect()
     }
 
+    /// Returns the keys of all keychains, with the names of their wallets.
+    pub(crate) fn keychains(&self) -> impl Iterator<Item = (&[u8; 32], &str)> {
+        self.chains.iter().filter_map(|chain| {
+            let wallet = self.wallets.get(chain.wallet)?;
+            Some((&chain.key, wallet.name.as_str()))
+        })
+    }
+
+    /// Returns the keychains that a job looks for, each with those of its scripts that it looks for.
+    pub(crate) fn keychains_of(&self, job: &Job) -> Vec<([u8; 32], Vec<ScriptBuf>)> {
+        let mut found = Vec::new();
+        for chain in &self.chains {
+            let wallet = self.wallets.get(chain.wallet);
+            let keychain = wallet.and_then(|wallet| wallet.keychains.get(chain.keychain));
+            let mut scripts = Vec::new();
+            let mut start = 0;
+            for range in &chain.ranges {
+                if range.next == job.from {
+                    let derived = (start..range.end).filter_map(|index| keychain?.script(index));
+                    scripts.extend(derived);
+                }
+                start = range.end;
+            }
+            if !scripts.is_empty() {
+                found.push((chain.key, scripts));
+            }
+        }
+        found
+    }
+
     /// Notes that what was looked for up to `from` was looked for up to `to`.
     pub(crate) fn advance(&mut self, from: u32, to: u32, batch: &mut Batch) {
         for chain in &mut self.chains {
@@ -308,18 +339,15 @@ impl Progress {
                 same
             });
         }
-        for next in self.wanted.values_mut() {
-            if *next == from {
-                *next = to;
-            }
-        }
+        self.wanted.advance(from, to);
         self.save(batch);
     }
 
-    /// Has the wallets looked for again from a height on, but not before their births. Nothing is written down: until
-    /// the first blocks were looked at, an interrupted server begins as this one did.
-    pub(crate) fn look_again(&mut self, height: u32) {
-        for chain in &mut self.chains {
+    /// Has a keychain looked for again from a height on, but not before its birth. Nothing is written down: until the
+    /// first blocks were looked at, an interrupted server begins as this one did.
+    pub(crate) fn look_again(&mut self, keychain: &[u8; 32], height: u32) {
+        let chains = self.chains.iter_mut();
+        for chain in chains.filter(|chain| chain.key == *keychain) {
             let height = height.max(chain.birth);
             for range in &mut chain.ranges {
                 range.next = range.next.min(height);
@@ -334,10 +362,9 @@ impl Progress {
                 range.next = range.next.min(height);
             }
             chain.birth = chain.birth.min(height);
+            chain.since = chain.since.min(height);
         }
-        for next in self.wanted.values_mut() {
-            *next = (*next).min(height);
-        }
+        self.wanted.rewind(height);
         self.save(batch);
     }
 
@@ -351,19 +378,21 @@ impl Progress {
         let all = [].as_slice()..=[0xff; 64].as_slice();
         snapshot.scan(Table::Wallets, all, &mut |key, row| {
             let row = match key.first() {
-                Some(&WANTED) => row.try_into().ok().map(|next| {
-                    let next = u32::from_be_bytes(next).min(height);
-                    next.to_be_bytes().to_vec()
+                Some(&WANTED) => decode_wanted(key, row).map(|(script, mut wanted)| {
+                    wanted.since = wanted.since.min(height);
+                    wanted.next = wanted.next.min(height);
+                    (
+                        wanted_key(&script, wanted.audience),
+                        encode_wanted(&wanted).to_vec(),
+                    )
                 }),
-                _ => decode(row).ok().map(|(birth, mut ranges)| {
-                    ranges
-                        .iter_mut()
-                        .for_each(|range| range.next = range.next.min(height));
-                    encode(birth.min(height), &ranges)
+                _ => KeychainRow::decode(row).ok().map(|mut keychain| {
+                    keychain.rewind(height);
+                    (key.to_vec(), keychain.encode())
                 }),
             };
             match row {
-                Some(row) => batch.put(Table::Wallets, key, row),
+                Some((key, row)) => batch.put(Table::Wallets, key, row),
                 None => damaged = true,
             }
             std::ops::ControlFlow::Continue(())
@@ -380,12 +409,15 @@ impl Progress {
     /// Writes down how far everything was looked for.
     pub(crate) fn save(&self, batch: &mut Batch) {
         for chain in &self.chains {
-            let row = encode(chain.birth, &chain.ranges);
-            batch.put(Table::Wallets, row_key(KEYCHAIN, &chain.key), row);
+            let row = KeychainRow {
+                birth: chain.birth,
+                since: chain.since,
+                ranges: chain.ranges.clone(),
+            };
+            let key = row_key(KEYCHAIN, &chain.key);
+            batch.put(Table::Wallets, key, row.encode());
         }
-        for (script, next) in &self.wanted {
-            batch.put(Table::Wallets, row_key(WANTED, script), next.to_be_bytes());
-        }
+        self.wanted.save(batch);
     }
 
     /// Returns the keys of keychains of which there is a row but no wallet.
@@ -408,7 +440,7 @@ impl Progress {
 
     /// Whether everything that was once up to date is so at a chain of `end` blocks; and notes what is now.
     pub(crate) fn settle(&mut self, end: u32) -> bool {
-        let mut settled = self.wanted.values().all(|next| *next >= end);
+        let mut settled = self.wanted.iter().all(|(_, wanted)| wanted.next >= end);
         for chain in &mut self.chains {
             let up_to_date = chain.ranges.iter().all(|range| range.next >= end);
             settled &= up_to_date || !chain.ready;
@@ -440,23 +472,31 @@ impl Progress {
         }
     }
 
-    /// Returns what sessions need to know.
-    pub(crate) fn watched(&self) -> Watched {
-        let mut watched = Watched::default();
+    /// Returns what sessions need to know. `key` is that of the index.
+    pub(crate) fn watched(&self, key: RowKey) -> Watched {
+        let mut watched = Watched::new(key);
         for chain in &self.chains {
             let Some(wallet) = self.wallets.get(chain.wallet) else {
                 continue;
             };
             let name: Arc<str> = wallet.name.as_str().into();
+            let owner: Arc<[ShownFor]> = Arc::new([ShownFor {
+                of: Of::Wallet(name.clone()),
+                since: chain.since,
+            }]);
             for script in &chain.scripts {
-                watched.insert(*script, Some(&name));
+                watched.insert(script, &owner);
             }
             if !chain.ready {
                 watched.scanning.insert(name);
             }
         }
-        for script in self.wanted.keys() {
-            watched.insert(*script, None);
+        for (script, wanted) in self.wanted.iter() {
+            let owner = ShownFor {
+                of: Of::Clients(wanted.audience),
+                since: wanted.since,
+            };
+            watched.insert(script, &Arc::from([owner]));
         }
         watched
     }

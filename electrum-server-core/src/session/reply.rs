@@ -91,12 +91,14 @@ pub(super) fn to_wire(error: &MethodError, version: ProtocolVersion) -> ErrorObj
             ),
         ),
         MethodError::Node(error) => {
-            // That the node is away is told once by whoever follows it, not as often as clients ask.
-            let is_news = matches!(error, NodeError::Unavailable(source) if !source.is_transient());
-            match is_news {
-                true => error!(%error, "the node did not answer a client's request"),
-                false => debug!(%error, "the node did not answer a client's request"),
+            // That the node is away is told once by whoever follows it, not as often as clients ask. What it says may name
+            // what the client has asked about, which is no matter of the log that is kept.
+            if matches!(error, NodeError::Unavailable(source) if !source.is_transient()) {
+                error!(
+                    "the node's answer to a client's request makes no sense: see the log at level debug"
+                );
             }
+            debug!(%error, "the node did not answer a client's request");
             (
                 ErrorCode::DAEMON_ERROR,
                 "daemon error: the node is not available".to_owned(),
@@ -146,4 +148,63 @@ fn quoted(text: &str) -> String {
     }
     quoted.push(quote);
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use bitcoin::hashes::Hash;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+    use crate::chain::SourceError;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<String>>);
+
+    impl Visit for Kept {
+        fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
+            self.0.lock().unwrap().push_str(&format!("{value:?} "));
+        }
+    }
+
+    impl Subscriber for Kept {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::INFO
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// The node's own words may name what a client has asked about.
+    #[test]
+    fn an_answer_that_makes_no_sense_is_not_repeated_in_the_kept_log() {
+        let kept = Kept::default();
+        let txid = Txid::from_byte_array([7; 32]);
+        let error = SourceError::permanent(format_args!("malformed answer about {txid}"));
+        let error = MethodError::Node(NodeError::Unavailable(error));
+        tracing::subscriber::with_default(kept.clone(), || {
+            to_wire(&error, ProtocolVersion::V1_6);
+        });
+        let log = kept.0.lock().unwrap().clone();
+        assert!(log.contains("makes no sense"), "{log}");
+        assert!(!log.contains(&txid.to_string()), "{log}");
+    }
 }

@@ -72,8 +72,10 @@ pub trait PeerBook: Send + Sync {
 #[derive(Debug)]
 pub(super) struct Wallets {
     pub(super) handle: PersonalHandle,
-    pub(super) allowed: WalletSet,
+    pub(super) allowed: Arc<WalletSet>,
     pub(super) unwatched: Unwatched,
+    /// What was computed from what these wallets show.
+    answers: Arc<Answers>,
 }
 
 /// What all sessions of a server share.
@@ -137,7 +139,7 @@ impl Services {
         self.banner.load().as_ref().clone()
     }
 
-    /// Answers for some wallets only: those of `allowed`, whatever others there are.
+    /// Answers for some wallets only: those of `allowed`. No answer depends on others that there are.
     #[must_use]
     pub fn with_wallets(
         mut self,
@@ -147,8 +149,9 @@ impl Services {
     ) -> Self {
         self.wallets = Some(Wallets {
             handle,
-            allowed,
+            allowed: Arc::new(allowed),
             unwatched,
+            answers: self.published.answers_apart(),
         });
         self
     }
@@ -197,12 +200,20 @@ impl Services {
 
     /// Returns the answers that several clients may want.
     pub(super) fn answers(&self) -> &Answers {
-        self.published.answers()
+        match &self.wallets {
+            Some(wallets) => &wallets.answers,
+            None => self.published.answers(),
+        }
     }
 
-    /// Returns the newest view.
+    /// Returns the newest view, which shows nothing but what clients may see. It is the only one that sessions have.
     pub(crate) fn view(&self) -> View {
-        self.published.view()
+        let view = self.published.view();
+        match &self.wallets {
+            // The wallets are taken after the view: whatever it has of them, they have as well.
+            Some(wallets) => view.shown_to(wallets.handle.watched(), wallets.allowed.clone()),
+            None => view,
+        }
     }
 
     /// Waits until the node's blocks and mempool of now are in the published view, and returns that.

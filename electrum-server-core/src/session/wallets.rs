@@ -1,10 +1,12 @@
 //! What a session may see when the server has some wallets only.
+//!
+//! Two things keep wallets apart. A session works with a [view](crate::view::View::shown_to) that has nothing but what
+//! touches the wallets that its listener shows, so whatever it computes does not depend on others. And a request about a
+//! script is answered as `unwatched` says when the script is in none of them.
 
-use bitcoin::ScriptBuf;
-use electrum_protocol::method::outpoint::OutpointStatus;
-use electrum_protocol::method::scriptpubkey::{History, Unspents};
-use electrum_protocol::{Balance, Request, Response, ScriptHash};
-use tracing::info;
+use bitcoin::Script;
+use electrum_protocol::{Request, Response, ScriptHash};
+use tracing::{debug, info};
 
 use super::reply::MethodError;
 use super::services::{Services, Wallets};
@@ -12,59 +14,97 @@ use super::{Session, handlers};
 use crate::personal::{Standing, Unwatched};
 use crate::view::View;
 
-/// The script that a request is about.
-fn script_hash(request: &Request, view: &View) -> Option<ScriptHash> {
-    let hash = |script: &ScriptBuf| Some(ScriptHash::from_script(script));
-    let of_address = |address: &str| handlers::script_of_address(view, address);
-    match request {
-        Request::ScripthashGetBalance(params) => Some(params.script_hash),
-        Request::ScripthashGetHistory(params) => Some(params.script_hash),
-        Request::ScripthashGetMempool(params) => Some(params.script_hash),
-        Request::ScripthashListUnspent(params) => Some(params.script_hash),
-        Request::ScripthashSubscribe(params) => Some(params.script_hash),
-        Request::ScripthashGetStatus(params) => Some(params.script_hash),
-        Request::ScripthashGetFirstUse(params) => Some(params.script_hash),
-        Request::ScriptpubkeyGetBalance(params) => hash(&params.script),
-        Request::ScriptpubkeyGetHistory(params) => hash(&params.script),
-        Request::ScriptpubkeyGetMempool(params) => hash(&params.script),
-        Request::ScriptpubkeyListUnspent(params) => hash(&params.script),
-        Request::ScriptpubkeySubscribe(params) => hash(&params.script),
-        Request::AddressGetBalance(params) => of_address(&params.address),
-        Request::AddressGetHistory(params) => of_address(&params.address),
-        Request::AddressGetMempool(params) => of_address(&params.address),
-        Request::AddressListUnspent(params) => of_address(&params.address),
-        Request::AddressSubscribe(params) => of_address(&params.address),
-        Request::OutpointSubscribe(params) => params.script_hint.as_ref().and_then(hash),
-        Request::OutpointGetStatus(params) => params.script_hint.as_ref().and_then(hash),
-        _ => None,
-    }
+/// What a request is about, as far as that has to do with wallets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// The server, the node, its chain of headers, or what the node says of the transactions in the request: the same for
+    /// everybody.
+    Public,
+    /// What the client has subscribed to before.
+    Session,
+    /// The mempool as a whole, of which nothing is told when only some wallets are followed.
+    Mempool,
+    /// Transactions, which go by their txid, their place in a block or one of their outputs. The view has those that touch
+    /// a wallet which is shown; the others are as unknown as any transaction on earth.
+    Transactions,
+    /// A script, which is in a wallet that is shown or is not.
+    Script(ScriptHash),
 }
 
-/// The answer for a script that nobody has ever used.
-fn empty(request: &Request) -> Option<Response> {
-    use Response as R;
-    Some(match request {
-        Request::ScripthashGetBalance(_) => R::ScripthashGetBalance(Balance::default()),
-        Request::ScripthashGetHistory(_) => R::ScripthashGetHistory(Vec::new()),
-        Request::ScripthashGetMempool(_) => R::ScripthashGetMempool(Vec::new()),
-        Request::ScripthashListUnspent(_) => R::ScripthashListUnspent(Vec::new()),
-        Request::ScripthashSubscribe(_) => R::ScripthashSubscribe(None),
-        Request::ScripthashGetStatus(_) => R::ScripthashGetStatus(None),
-        Request::ScripthashGetFirstUse(_) => R::ScripthashGetFirstUse(None),
-        Request::ScriptpubkeyGetBalance(_) => R::ScriptpubkeyGetBalance(Balance::default()),
-        Request::ScriptpubkeyGetHistory(_) => R::ScriptpubkeyGetHistory(History::default()),
-        Request::ScriptpubkeyGetMempool(_) => R::ScriptpubkeyGetMempool(History::default()),
-        Request::ScriptpubkeyListUnspent(_) => R::ScriptpubkeyListUnspent(Unspents::default()),
-        Request::ScriptpubkeySubscribe(_) => R::ScriptpubkeySubscribe(None),
-        Request::AddressGetBalance(_) => R::AddressGetBalance(Balance::default()),
-        Request::AddressGetHistory(_) => R::AddressGetHistory(Vec::new()),
-        Request::AddressGetMempool(_) => R::AddressGetMempool(Vec::new()),
-        Request::AddressListUnspent(_) => R::AddressListUnspent(Vec::new()),
-        Request::AddressSubscribe(_) => R::AddressSubscribe(None),
-        Request::OutpointSubscribe(_) => R::OutpointSubscribe(OutpointStatus::Missing),
-        Request::OutpointGetStatus(_) => R::OutpointGetStatus(OutpointStatus::Missing),
-        _ => return None,
-    })
+impl Subject {
+    /// Says what a request is about. There is no arm for the rest: whoever adds a method has to say it here.
+    fn of(request: &Request, view: &View) -> Self {
+        let script = |script: &Script| Self::Script(ScriptHash::from_script(script));
+        // What is no address is about nothing, and the handler says so.
+        let address = |address: &str| {
+            handlers::script_of_address(view, address).map_or(Self::Public, Self::Script)
+        };
+        match request {
+            Request::ServerFeatures(_)
+            | Request::ServerAddPeer(_)
+            | Request::ServerPeersSubscribe(_)
+            | Request::ServerBanner(_)
+            | Request::ServerDonationAddress(_)
+            | Request::ServerPing(_)
+            | Request::NumblocksSubscribe(_)
+            | Request::HeadersSubscribe(_)
+            | Request::HeadersGetTip(_)
+            | Request::HeaderGet(_)
+            | Request::BlockGetHeader(_)
+            | Request::BlockGetChunk(_)
+            | Request::BlockHeader(_)
+            | Request::BlockHeaders(_)
+            | Request::EstimateFee(_)
+            | Request::RelayFee(_)
+            | Request::TransactionBroadcast(_)
+            | Request::TransactionBroadcastPackage(_)
+            | Request::TransactionTestMempoolAccept(_)
+            | Request::MempoolGetInfo(_) => Self::Public,
+
+            Request::HeadersUnsubscribe(_)
+            | Request::ScripthashUnsubscribe(_)
+            | Request::ScriptpubkeyUnsubscribe(_)
+            | Request::OutpointUnsubscribe(_)
+            | Request::TransactionUnsubscribe(_) => Self::Session,
+
+            Request::MempoolGetFeeHistogram(_) | Request::MempoolRecent(_) => Self::Mempool,
+
+            Request::TransactionGet(_)
+            | Request::TransactionGetMerkle(_)
+            | Request::TransactionIdFromPos(_)
+            | Request::TransactionGetHeight(_)
+            | Request::TransactionGetConfirmedBlockhash(_)
+            | Request::TransactionSubscribe(_)
+            | Request::UtxoGetAddress(_)
+            | Request::UtxoGetInfo(_) => Self::Transactions,
+
+            Request::ScripthashGetBalance(params) => Self::Script(params.script_hash),
+            Request::ScripthashGetHistory(params) => Self::Script(params.script_hash),
+            Request::ScripthashGetMempool(params) => Self::Script(params.script_hash),
+            Request::ScripthashListUnspent(params) => Self::Script(params.script_hash),
+            Request::ScripthashSubscribe(params) => Self::Script(params.script_hash),
+            Request::ScripthashGetStatus(params) => Self::Script(params.script_hash),
+            Request::ScripthashGetFirstUse(params) => Self::Script(params.script_hash),
+            Request::ScriptpubkeyGetBalance(params) => script(&params.script),
+            Request::ScriptpubkeyGetHistory(params) => script(&params.script),
+            Request::ScriptpubkeyGetMempool(params) => script(&params.script),
+            Request::ScriptpubkeyListUnspent(params) => script(&params.script),
+            Request::ScriptpubkeySubscribe(params) => script(&params.script),
+            Request::AddressGetBalance(params) => address(&params.address),
+            Request::AddressGetHistory(params) => address(&params.address),
+            Request::AddressGetMempool(params) => address(&params.address),
+            Request::AddressListUnspent(params) => address(&params.address),
+            Request::AddressSubscribe(params) => address(&params.address),
+            Request::OutpointSubscribe(params) => {
+                let hint = params.script_hint.as_deref();
+                hint.map_or(Self::Transactions, script)
+            }
+            Request::OutpointGetStatus(params) => {
+                let hint = params.script_hint.as_deref();
+                hint.map_or(Self::Transactions, script)
+            }
+        }
+    }
 }
 
 impl Services {
@@ -81,8 +121,8 @@ impl Services {
 }
 
 impl Session {
-    /// Returns the answer to a request about a script of none of the wallets that the session may see; nothing when it is
-    /// one of theirs, or when the server has the whole chain.
+    /// Returns the answer to a request about a script of none of the wallets that the session may see, unless that is what
+    /// the view has of it: nothing.
     pub(super) fn of_no_wallet(
         &mut self,
         request: &Request,
@@ -92,17 +132,23 @@ impl Session {
             handle,
             allowed,
             unwatched,
+            ..
         } = services.wallets.as_ref()?;
-        let script_hash = script_hash(request, &self.view(services))?;
+        let script_hash = match Subject::of(request, &self.view(services)) {
+            Subject::Script(script_hash) => script_hash,
+            Subject::Public | Subject::Session | Subject::Mempool | Subject::Transactions => {
+                return None;
+            }
+        };
         match handle.watched().standing(&script_hash, allowed) {
             Standing::Known => return None,
             Standing::Scanning(wallet) => return Some(Err(MethodError::Scanning { wallet })),
             Standing::Unknown => {}
         }
+        debug!(%script_hash, "a client asks for a script that is in none of the wallets");
         if !std::mem::replace(&mut self.has_logged, true) {
             info!(
-                "a client asks for script hash {script_hash}, which is in none of the wallets: {} \
-                 (this is said once for each client)",
+                "a client asks for a script that is in none of the wallets: {} (this is said once for each client)",
                 match unwatched {
                     Unwatched::Empty => "it is told that it was never used",
                     Unwatched::Reject => "it is refused",
@@ -111,83 +157,14 @@ impl Session {
             );
         }
         match unwatched {
-            Unwatched::Empty => empty(request).map(Ok),
+            Unwatched::Empty => None,
             Unwatched::Reject => Some(Err(MethodError::NotWatched { script_hash })),
             Unwatched::Watch => {
                 // Also in a block that the writer is at just now.
                 let next = self.view(services).height().saturating_add(1);
-                handle.watch(script_hash, next);
+                handle.watch_for(allowed, script_hash, next);
                 None
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bitcoin::OutPoint;
-    use electrum_protocol::method::{address, outpoint, scripthash, scriptpubkey};
-
-    use super::*;
-    use crate::session::tests::{Stage, script_hash as hash_of};
-
-    /// However a script is named, the question is seen to be about it, and has an answer that says nothing.
-    #[test]
-    fn every_question_about_a_script_has_an_empty_answer() {
-        let script_hash = hash_of(1);
-        let script = crate::session::tests::script(1);
-        let address = bitcoin::Address::from_script(&script, bitcoin::Network::Regtest);
-        let address = || address.clone().unwrap().to_string();
-        let heights = Default::default();
-        let outpoint = OutPoint::null();
-        let script_hint = Some(script.clone());
-        let requests: [Request; 19] = [
-            scripthash::GetBalance { script_hash }.into(),
-            scripthash::GetHistory::whole(script_hash).into(),
-            scripthash::GetMempool { script_hash }.into(),
-            scripthash::ListUnspent { script_hash }.into(),
-            scripthash::Subscribe { script_hash }.into(),
-            scripthash::GetStatus { script_hash }.into(),
-            scripthash::GetFirstUse { script_hash }.into(),
-            scriptpubkey::GetBalance {
-                script: script.clone(),
-            }
-            .into(),
-            scriptpubkey::GetHistory {
-                script: script.clone(),
-                heights,
-            }
-            .into(),
-            scriptpubkey::GetMempool {
-                script: script.clone(),
-            }
-            .into(),
-            scriptpubkey::ListUnspent {
-                script: script.clone(),
-            }
-            .into(),
-            scriptpubkey::Subscribe { script }.into(),
-            address::GetBalance { address: address() }.into(),
-            address::GetHistory { address: address() }.into(),
-            address::GetMempool { address: address() }.into(),
-            address::ListUnspent { address: address() }.into(),
-            address::Subscribe { address: address() }.into(),
-            outpoint::Subscribe {
-                outpoint,
-                script_hint: script_hint.clone(),
-            }
-            .into(),
-            outpoint::GetStatus {
-                outpoint,
-                script_hint,
-            }
-            .into(),
-        ];
-        let view = Stage::new().view();
-        for request in requests {
-            assert_eq!(super::script_hash(&request, &view), Some(script_hash));
-            let empty = empty(&request).expect("there is an empty answer");
-            assert_eq!(empty.method(), request.method());
         }
     }
 }

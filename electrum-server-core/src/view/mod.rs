@@ -6,6 +6,7 @@
 mod history;
 mod outpoint;
 mod proof;
+mod shown;
 mod transaction;
 mod trees;
 mod unspent;
@@ -25,12 +26,14 @@ use crate::index::{Index, Reader, RowKey};
 use crate::mempool::{Entry, Mempool};
 use crate::store::{ReadError, Snapshot};
 
+use shown::Shown;
+pub use shown::Unconfirmed;
 pub use transaction::Position;
 pub(crate) use trees::Trees;
 
 /// Index and mempool at one tip; a clone costs next to nothing.
 #[derive(Clone)]
-pub struct View(Arc<Inner>);
+pub struct View(Arc<Inner>, Option<Arc<Shown>>);
 
 struct Inner {
     snapshot: Arc<dyn Snapshot>,
@@ -81,7 +84,7 @@ impl View {
             header: headers.header(height)?,
         };
         let snapshot = index.snapshot();
-        Some(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             snapshot,
             key: index.key(),
             headers,
@@ -90,12 +93,13 @@ impl View {
             tip,
             mempool,
             sequence,
-        })))
+        });
+        Some(Self(inner, None))
     }
 
     /// Returns the same chain with another mempool. `sequence` must be larger than before.
     pub fn with_mempool(&self, mempool: Mempool, sequence: u64) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             snapshot: self.0.snapshot.clone(),
             key: self.0.key,
             headers: self.0.headers.clone(),
@@ -104,7 +108,8 @@ impl View {
             tip: self.0.tip,
             mempool,
             sequence,
-        }))
+        });
+        Self(inner, self.1.clone())
     }
 
     /// Returns the tip.
@@ -169,9 +174,9 @@ impl View {
         &self.0.headers
     }
 
-    /// Returns the mempool.
-    pub fn mempool(&self) -> &Mempool {
-        &self.0.mempool
+    /// Returns the mempool, as far as it is shown.
+    pub fn mempool(&self) -> Unconfirmed<'_> {
+        Unconfirmed::of(self)
     }
 
     /// Returns how much of the mempool pays how well, best first; nothing when only the transactions of some wallets are
@@ -191,6 +196,6 @@ impl View {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader::new(self.0.snapshot.as_ref(), &self.0.key)
+        Reader::new(self.0.snapshot.as_ref(), &self.0.key).within(self.scope())
     }
 }

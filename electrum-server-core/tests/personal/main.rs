@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod apart;
 #[path = "../common/mod.rs"]
 mod common;
 mod failing;
+mod log;
+mod requests;
 mod wallets;
 mod world;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use electrum_protocol::ScriptHash;
 use electrum_server_core::chain::ChainSource;
-use electrum_server_core::personal::Birth;
+use electrum_server_core::personal::{Birth, Wallet, WalletSet};
 use electrum_server_core::store::MemoryStore;
-use electrum_server_core::sync::SyncError;
+use electrum_server_core::sync::{PersonalHandle, SyncError};
 
 use crate::common::{self, RegtestNode, Script};
 use crate::world::{OURS, Running, THEIRS, World, bitcoind, compare, personal, told, wallet};
@@ -198,6 +198,9 @@ fn births_are_respected_and_impossible_ones_refused() {
     running.stop();
 }
 
+/// The first script of another wallet.
+const OTHERS: u32 = 500_000;
+
 /// A node that is going to prune: block files of 64 KiB.
 fn pruning(more: &[&str]) -> World {
     let mut world = World::begin(&[&["-prune=1", "-fastprune", "-rest=1"], more].concat(), 6);
@@ -268,5 +271,49 @@ fn what_was_found_outlives_the_blocks() {
             unseen
         );
         again.stop();
+    }
+}
+
+/// What is missing for one wallet is no matter of those who are shown another.
+#[test]
+fn blocks_that_could_not_be_looked_at_are_told_to_those_whom_they_concern() {
+    for filters in [&[][..], &["-blockfilterindex=1"]] {
+        let world = pruning(filters);
+        let paid = world.node.height();
+        world.node.mine(1, &Script::new(OTHERS));
+        world.node.mine(700, &Script::new(THEIRS));
+        world.node.rpc("pruneblockchain", &[paid.into()]);
+        let source: Arc<dyn ChainSource> = Arc::new(bitcoind(&world.node));
+        let late = |name: &str, first, birth| Wallet {
+            name: name.to_owned(),
+            birth: Birth::Height(birth),
+            ..wallet(first, 8)
+        };
+        let wallets = vec![late("old", OURS, 0), late("new", OTHERS, 200)];
+        let only = |name: &str| WalletSet::Only(vec![name.to_owned()]);
+        let store = Arc::new(MemoryStore::new());
+        let heights = |handle: &PersonalHandle, name: &str| {
+            let ranges = handle.unseen_by(&only(name)).into_iter();
+            ranges.flatten().collect::<Vec<u32>>()
+        };
+        // Alone, together, and together once more from what was written down.
+        let alone = ["old", "new"].map(|name| {
+            let wallets = wallets.iter().filter(|wallet| wallet.name == name).cloned();
+            let (running, handle) = Running::personal(
+                source.clone(),
+                &Arc::new(MemoryStore::new()),
+                wallets.collect(),
+            );
+            let unseen = heights(&handle, name);
+            running.stop();
+            unseen
+        });
+        assert!(alone.iter().all(|heights| !heights.is_empty()), "{alone:?}");
+        assert_ne!(alone[0], alone[1]);
+        for _ in 0..2 {
+            let (running, handle) = Running::personal(source.clone(), &store, wallets.clone());
+            assert_eq!(["old", "new"].map(|name| heights(&handle, name)), alone);
+            running.stop();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A chain on which anything may happen, and servers of the whole of it and of some wallets.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use electrum_protocol::ScriptHash;
 use electrum_server_core::chain::bitcoind::{Auth, Bitcoind, Config, cookie_path};
 use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::index::Index;
-use electrum_server_core::notify::Published;
+use electrum_server_core::notify::{Published, Update};
 use electrum_server_core::personal::{Keychain, Wallet};
 use electrum_server_core::store::MemoryStore;
 use electrum_server_core::sync::{PersonalHandle, Sync, SyncEvent, SyncHandle, SyncOptions};
@@ -55,6 +55,8 @@ pub(crate) fn wallet(first: u32, gap_limit: u32) -> Wallet {
 pub(crate) struct Running {
     pub(crate) handle: SyncHandle,
     pub(crate) published: Arc<Published>,
+    /// What sessions are to be told.
+    pub(crate) updates: Receiver<Update>,
     pub(crate) thread: JoinHandle<()>,
 }
 
@@ -62,17 +64,20 @@ impl Running {
     pub(crate) fn start(sync: Sync) -> Self {
         let handle = sync.handle();
         let (ready, published) = channel();
+        let (teller, updates) = channel();
         let thread = std::thread::spawn(move || {
-            sync.run(&mut |event| {
-                if let SyncEvent::Ready(published) = event {
-                    ready.send(published.clone()).unwrap();
-                }
+            sync.run(&mut |event| match event {
+                SyncEvent::Ready(published) => ready.send(published.clone()).unwrap(),
+                // Most tests do not listen.
+                SyncEvent::Update(update) => drop(teller.send(update)),
+                _ => {}
             })
             .unwrap();
         });
         Self {
             handle,
             published: published.recv_timeout(PATIENCE).unwrap(),
+            updates,
             thread,
         }
     }

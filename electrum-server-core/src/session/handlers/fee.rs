@@ -10,7 +10,7 @@ use super::{MethodError, Turn};
 /// this with an error.
 pub(super) fn estimate_fee(turn: &Turn<'_>, params: EstimateFee) -> FeeEstimate {
     let services = turn.services;
-    let sequence = turn.view.sequence();
+    let sequence = turn.view.node_sequence();
     let estimate =
         services
             .fees
@@ -25,5 +25,5 @@ pub(super) fn relay_fee(turn: &Turn<'_>) -> Result<FeePerKvb, MethodError> {
     let services = turn.services;
     Ok(services
         .fees
-        .relay_fee(services.node.as_ref(), turn.view.sequence())?)
+        .relay_fee(services.node.as_ref(), turn.view.node_sequence())?)
 }

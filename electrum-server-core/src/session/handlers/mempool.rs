@@ -12,7 +12,7 @@ pub(super) fn info(turn: &Turn<'_>) -> Result<MempoolFees, MethodError> {
     let services = turn.services;
     Ok(services
         .fees
-        .mempool(services.node.as_ref(), turn.view.sequence())?)
+        .mempool(services.node.as_ref(), turn.view.node_sequence())?)
 }
 
 /// How many transactions `mempool.recent` tells.

@@ -96,7 +96,7 @@ pub(super) fn banner(turn: &Turn<'_>) -> String {
         .services
         .wallets
         .as_ref()
-        .map(|wallets| wallets.handle.unseen());
+        .map(|wallets| wallets.handle.unseen_by(&wallets.allowed));
     if let Some(unseen) = unseen.filter(|unseen| !unseen.is_empty()) {
         let ranges: Vec<String> = unseen
             .iter()

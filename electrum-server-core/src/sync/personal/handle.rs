@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use electrum_protocol::ScriptHash;
 
-use crate::personal::{Wallet, Watched};
+use super::unseen::merge;
+use crate::personal::{Audience, Wallet, WalletSet, Watched};
 use crate::sync::SyncHandle;
 
 /// Reaches the wallets of a running [`Sync`] from sessions and programs. Clones reach the same ones.
@@ -19,7 +20,8 @@ pub struct PersonalHandle {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) watched: ArcSwap<Watched>,
-    pub(super) unseen: Mutex<Vec<RangeInclusive<u32>>>,
+    /// Those of each keychain, with the name of its wallet.
+    pub(super) unseen: Mutex<Vec<(String, Vec<RangeInclusive<u32>>)>>,
     pub(super) wishes: Sender<Wish>,
     pub(super) sync: SyncHandle,
 }
@@ -27,8 +29,8 @@ pub(super) struct Shared {
 /// What somebody wants of the writer.
 #[derive(Debug)]
 pub(super) enum Wish {
-    /// A script, from the block at a height on.
-    Watch(ScriptHash, u32),
+    /// A script, from the block at a height on, for the clients that are shown some wallets.
+    Watch(ScriptHash, u32, Audience),
     Wallets(Vec<Wallet>),
 }
 
@@ -40,13 +42,30 @@ impl PersonalHandle {
 
     /// Returns the heights of blocks that could not be looked at, because the node has pruned them, lowest first.
     pub fn unseen(&self) -> Vec<RangeInclusive<u32>> {
+        self.unseen_by(&WalletSet::All)
+    }
+
+    /// The same, as far as it concerns the wallets of `allowed`.
+    pub fn unseen_by(&self, allowed: &WalletSet) -> Vec<RangeInclusive<u32>> {
         let unseen = self.shared.unseen.lock();
-        unseen.unwrap_or_else(PoisonError::into_inner).clone()
+        let unseen = unseen.unwrap_or_else(PoisonError::into_inner);
+        let shown = unseen.iter().filter(|(name, _)| allowed.contains(name));
+        let mut ranges = shown.flat_map(|(_, ranges)| ranges).cloned().collect();
+        merge(&mut ranges);
+        ranges
     }
 
     /// Begins to watch a script from the block at a height on. What was before is not looked for.
+    ///
+    /// It is shown where nothing else is said; see [`watch_for`](Self::watch_for).
     pub fn watch(&self, script_hash: ScriptHash, height: u32) {
-        self.wish(Wish::Watch(script_hash, height));
+        self.watch_for(&WalletSet::All, script_hash, height);
+    }
+
+    /// The same, for those clients only that are shown the wallets of `allowed`. All clients for which wallets are left
+    /// out ([`WalletSet::Except`]) count as one kind with those that see all.
+    pub fn watch_for(&self, allowed: &WalletSet, script_hash: ScriptHash, height: u32) {
+        self.wish(Wish::Watch(script_hash, height, allowed.audience()));
     }
 
     /// Watches these wallets in the place of those before. What is new is looked for while the others are served; what

@@ -14,11 +14,10 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use bitcoin::BlockHash;
 use bitcoin::block::Header;
-use electrum_protocol::ScriptHash;
 
 pub use handle::PersonalHandle;
 use handle::{Shared, Wish};
-use unseen::{fetch_block, read_unseen, share_unseen, write_unseen};
+use unseen::{Unseen, fetch_block, share_unseen};
 
 use super::blocks::in_order;
 use super::round::Outcome;
@@ -26,7 +25,7 @@ use super::{Sync, SyncError, SyncEvent, SyncOptions};
 use crate::chain::{ChainSource, Plan, SourceError};
 use crate::index::{Admitted, Coins, Found, Index, look_for};
 use crate::mempool::{self, Fetched, Ours};
-use crate::personal::{Job, Progress, Wallet};
+use crate::personal::{Job, Progress, Wallet, Watched};
 use crate::store::{Batch, Table};
 
 /// How many blocks are looked at between two notes of how far we are.
@@ -44,6 +43,8 @@ pub(super) struct Personal {
     progress: Progress,
     /// Transactions of the mempool that were looked at and are not ours.
     foreign: HashSet<bitcoin::Txid>,
+    /// For which scripts the mempool was looked at: their generation.
+    mempool_of: Option<u64>,
     /// The outputs of the scripts of some job, and for which one.
     coins: Option<(CoinsOf, Coins)>,
     /// The outputs of all scripts at the tip, and for which scripts at which block.
@@ -52,7 +53,7 @@ pub(super) struct Personal {
     wishes: Receiver<Wish>,
     handle: PersonalHandle,
     /// Blocks that could not be looked at.
-    unseen: HashSet<u32>,
+    unseen: Unseen,
     /// Of which scripts sessions know: the generation, and how many keychains were ready.
     told: Option<(u64, usize)>,
 }
@@ -81,11 +82,12 @@ impl Sync {
         wallets: Vec<Wallet>,
         may_fetch: bool,
     ) -> (Self, PersonalHandle) {
+        let key = index.key();
         let mut sync = Self::new(index, source, options);
         let (sender, wishes) = channel();
         let handle = PersonalHandle {
             shared: Arc::new(Shared {
-                watched: ArcSwap::default(),
+                watched: ArcSwap::from_pointee(Watched::new(key)),
                 unseen: Mutex::default(),
                 wishes: sender,
                 sync: sync.handle(),
@@ -95,12 +97,13 @@ impl Sync {
             wallets: Some(wallets),
             progress: Progress::default(),
             foreign: HashSet::new(),
+            mempool_of: None,
             coins: None,
             all_coins: None,
             may_fetch,
             wishes,
             handle: handle.clone(),
-            unseen: HashSet::new(),
+            unseen: Unseen::default(),
             told: None,
         });
         (sync, handle)
@@ -179,7 +182,8 @@ impl Sync {
         let shared = &personal.handle.shared;
         let state = (personal.progress.generation(), personal.progress.ready());
         if personal.told.replace(state) != Some(state) {
-            shared.watched.store(Arc::new(personal.progress.watched()));
+            let watched = personal.progress.watched(self.index.key());
+            shared.watched.store(Arc::new(watched));
         }
         // Before anything is published, everything is looked for; afterwards new wallets keep nobody waiting.
         Ok(settled && (ready || self.published.is_some()))
@@ -204,10 +208,10 @@ impl Sync {
                 return Ok(());
             };
             match personal.wishes.try_recv() {
-                Ok(Wish::Watch(script, height)) => {
+                Ok(Wish::Watch(script, height, audience)) => {
                     let next = height.min(self.index.headers().len());
-                    personal.progress.want(script.to_byte_array(), next);
-                    personal.foreign.clear();
+                    let script = script.to_byte_array();
+                    personal.progress.want(script, audience, next);
                     let mut batch = Batch::default();
                     personal.progress.save(&mut batch);
                     self.index.note(batch)?;
@@ -235,20 +239,20 @@ impl Sync {
         progress.inherit(&personal.progress);
         let gone = progress.gone(snapshot.as_ref())?;
         if first {
-            personal.unseen = read_unseen(snapshot.as_ref())?;
+            let keychains = progress.keychains().map(|(key, _)| *key);
+            personal.unseen = Unseen::read(snapshot.as_ref(), keychains)?;
             // What had to be left out is asked for again; whatever does not come is noted again.
-            if personal.may_fetch
-                && let Some(lowest) = personal.unseen.iter().min()
-            {
-                progress.look_again(*lowest);
-                personal.unseen.clear();
+            if personal.may_fetch {
+                for (keychain, lowest) in personal.unseen.take_lowest() {
+                    progress.look_again(&keychain, lowest);
+                }
             }
         }
         // What was used before shows which scripts are needed, and these may be used as well.
         loop {
             let scripts = progress.scripts();
             let used = self.index.used(&scripts)?;
-            if !progress.note_used(used.iter()) {
+            if !progress.note_used(used.into_iter()) {
                 break;
             }
         }
@@ -262,6 +266,8 @@ impl Sync {
             for key in gone {
                 batch.delete(Table::Wallets, key);
             }
+            let keychains: HashSet<_> = progress.keychains().map(|(key, _)| *key).collect();
+            personal.unseen.retain(&keychains, &mut batch);
             self.index.note(batch)?;
             self.changes.note_everything();
         }
@@ -269,7 +275,7 @@ impl Sync {
         personal.told = None;
         personal.coins = None;
         personal.all_coins = None;
-        personal.foreign.clear();
+        personal.mempool_of = None;
         self.fingerprint = None;
         share_unseen(personal);
         Ok(())
@@ -303,7 +309,7 @@ impl Sync {
                     })
                     .filter_map(|height| Some((height, headers.header(height)?)))
                     .collect();
-                return self.look_at(job, &blocks, to);
+                return self.look_at(job, &blocks, to, true);
             }
         }
         let to = job.to.min(job.from + STEP);
@@ -311,11 +317,18 @@ impl Sync {
         let blocks: Vec<(u32, Header)> = (job.from..to)
             .filter_map(|height| Some((height, headers.header(height)?)))
             .collect();
-        self.look_at(job, &blocks, to)
+        self.look_at(job, &blocks, to, false)
     }
 
-    /// Looks at blocks for the scripts of a job; what is between them up to `to` has nothing.
-    fn look_at(&mut self, job: &Job, blocks: &[(u32, Header)], to: u32) -> Result<(), SyncError> {
+    /// Looks at blocks for the scripts of a job; what is between them up to `to` has nothing. `filtered` says that the
+    /// node's filters have picked them.
+    fn look_at(
+        &mut self,
+        job: &Job,
+        blocks: &[(u32, Header)],
+        to: u32,
+        filtered: bool,
+    ) -> Result<(), SyncError> {
         let Some(personal) = &mut self.personal else {
             return Ok(());
         };
@@ -382,25 +395,25 @@ impl Sync {
             return Ok(());
         }
         self.explain_unseen(&missing, &heights)?;
+        let mut batch = Batch::default();
+        let missing: BTreeMap<u32, BlockHash> = missing
+            .into_iter()
+            .filter_map(|hash| Some((*heights.get(&hash)?, hash)))
+            .collect();
+        self.note_unseen(job, &missing, filtered, &mut batch)?;
         let Some(personal) = &mut self.personal else {
             return Ok(());
         };
-        let mut batch = Batch::default();
-        personal
-            .unseen
-            .extend(missing.iter().filter_map(|hash| heights.get(hash)));
-        write_unseen(&personal.unseen, &mut batch);
         personal.progress.advance(job.from, to, &mut batch);
         self.index.admit(&admitted, batch)?;
-        let touched: HashSet<ScriptHash> = admitted
-            .iter()
-            .flat_map(|(_, block)| block.scripts())
-            .collect();
-        let used: Vec<[u8; 32]> = touched
-            .iter()
-            .map(|script| script.to_byte_array())
-            .collect();
-        personal.progress.note_used(used.iter());
+        let mut touched = HashSet::new();
+        for (height, block) in &admitted {
+            let used = block
+                .scripts()
+                .map(|script| (script.to_byte_array(), *height));
+            personal.progress.note_used(used);
+            touched.extend(block.scripts());
+        }
         personal.coins = Some((after, coins));
         self.changes.note_scripts(touched);
         share_unseen(personal);
@@ -453,6 +466,16 @@ impl Sync {
         let source = self.source.as_ref();
         let fingerprint = source.mempool_fingerprint()?;
         let generation = personal.progress.generation();
+        if personal.mempool_of.replace(generation) != Some(generation) {
+            // What was looked at before may touch the scripts that are new: both what is not ours and what is ours because
+            // of other scripts.
+            personal.foreign.clear();
+            let entries = self.mempool.entries();
+            let scripts: HashSet<_> = entries.flat_map(|entry| entry.script_hashes()).collect();
+            if !scripts.is_empty() {
+                self.changes.note_mempool(scripts);
+            }
+        }
         let is_current = |known: &(u64, BlockHash, Coins)| known.0 == generation && known.1 == tip;
         let coins = match personal.all_coins.take().filter(is_current) {
             Some((_, _, coins)) => coins,
@@ -476,15 +499,15 @@ impl Sync {
             Fetched::Moved => Ok(None),
             Fetched::Interrupted => Ok(Some(Outcome::Stopped)),
             Fetched::Delta(delta) => {
-                self.fingerprint = Some(fingerprint);
                 let changed = !delta.is_empty();
+                // Whatever is spent was paid to before.
+                let paid = delta.added.iter().flat_map(|entry| &entry.funded);
+                let used = paid.map(|(_, script, _)| (script.to_byte_array(), u32::MAX));
+                let has_more = personal.progress.note_used(used);
+                // When there are more scripts, it is looked at again for them.
+                self.fingerprint = (!has_more).then_some(fingerprint);
                 let touched = self.mempool.apply(delta);
                 if changed || !touched.is_empty() {
-                    let used: Vec<[u8; 32]> = touched
-                        .iter()
-                        .map(|script| script.to_byte_array())
-                        .collect();
-                    personal.progress.note_used(used.iter());
                     self.changes.note_mempool(touched);
                 }
                 Ok(Some(Outcome::Read))

@@ -148,7 +148,7 @@ impl Running {
         };
         let mut mempool = Mempool::new();
         mempool.apply(delta);
-        assert!(*view.mempool() == mempool, "another mempool");
+        assert!(*view.mempool().whole() == mempool, "another mempool");
     }
 
     fn stop(self) {
