@@ -297,7 +297,9 @@ fn clients_get_what_the_node_says() {
         door.raw_transaction(&txid, Some(&block)),
         Ok(serialize(&tx))
     );
-    let verbose = door.verbose_transaction(&txid, Some(&block)).unwrap();
+    let verbose = door
+        .verbose_transaction(&txid, Some(&block), 1 << 20)
+        .unwrap();
     let verbose: serde_json::Value = serde_json::from_str(verbose.get()).unwrap();
     assert_eq!(verbose["blockhash"], json!(block));
     assert_eq!(verbose["txid"], json!(txid));

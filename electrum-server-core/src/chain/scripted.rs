@@ -44,6 +44,9 @@ pub(crate) struct State {
     after_headers: Option<Ambush>,
     /// How often anything was asked.
     pub(crate) questions: usize,
+    /// How often the mempool was listed, and how long that takes.
+    pub(crate) listings: usize,
+    pub(crate) listing_takes: Duration,
 }
 
 /// The script with a number.
@@ -296,6 +299,8 @@ impl ScriptedNode {
                 after_listing: None,
                 after_headers: None,
                 questions: 0,
+                listings: 0,
+                listing_takes: Duration::ZERO,
             }),
         }
     }
@@ -387,7 +392,13 @@ impl ChainSource for ScriptedNode {
     }
 
     fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError> {
-        let mut state = self.ask()?;
+        let takes = {
+            let mut state = self.ask()?;
+            state.listings += 1;
+            state.listing_takes
+        };
+        std::thread::sleep(takes);
+        let mut state = self.state();
         let txids = state.mempool.keys().copied().collect();
         if let Some(ambush) = state.after_listing.take() {
             ambush(&mut state);

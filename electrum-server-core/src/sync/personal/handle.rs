@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use electrum_protocol::ScriptHash;
 
 use crate::personal::{Wallet, Watched};
-use crate::sync::SyncHandle;
+use crate::sync::{RefreshScope, SyncHandle};
 
 /// Reaches the wallets of a running [`Sync`] from sessions and programs. Clones reach the same ones.
 #[derive(Clone, Debug)]
@@ -58,6 +58,6 @@ impl PersonalHandle {
     fn wish(&self, wish: Wish) {
         // A writer that has ended has no use for it.
         let _ = self.shared.wishes.send(wish);
-        self.shared.sync.look();
+        self.shared.sync.look_at(RefreshScope::MempoolInTurn);
     }
 }

@@ -32,7 +32,8 @@ enum Told {
     Progress { height: u32, target: u32 },
     Ready(Arc<Published>),
     Update(Update),
-    Away,
+    /// With the reason.
+    Away(String),
     Back,
 }
 
@@ -53,6 +54,7 @@ fn patient() -> SyncOptions {
         full_interval: PATIENCE,
         ignore_mempool: false,
         build_memory: 64 << 20,
+        max_step_back: 100,
     }
 }
 
@@ -76,7 +78,7 @@ impl Running {
                     SyncEvent::Progress { height, target } => Told::Progress { height, target },
                     SyncEvent::Ready(published) => Told::Ready(published.clone()),
                     SyncEvent::Update(update) => Told::Update(update),
-                    SyncEvent::Away(_) => Told::Away,
+                    SyncEvent::Away(error) => Told::Away(error.to_string()),
                     SyncEvent::Back => Told::Back,
                 };
                 // A test that is over does not listen.
