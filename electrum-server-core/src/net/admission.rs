@@ -99,6 +99,17 @@ impl Admission {
         self.groups().len()
     }
 
+    #[cfg(test)]
+    /// Returns what the subnet of an address owes.
+    pub(super) fn owed(&self, origin: Origin) -> f64 {
+        let now = Instant::now();
+        let subnet = self.subnet(origin).expect("it is in a subnet");
+        let group = self.group(subnet, now);
+        let mut debt = group.debt.lock().unwrap();
+        debt.forgive(&self.limits, now);
+        debt.amount
+    }
+
     /// Makes a place where things are buffered.
     pub(super) fn buffer(self: &Arc<Self>) -> Buffer {
         Buffer {

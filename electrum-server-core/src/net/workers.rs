@@ -55,6 +55,13 @@ impl Workers {
         }
     }
 
+    #[cfg(test)]
+    /// Whether anything is done or waits.
+    pub(super) fn is_busy(&self) -> bool {
+        let queues = [&self.store, &self.node, &self.broadcast];
+        queues.iter().any(|queue| queue.state().threads > 0)
+    }
+
     /// Runs `work` where it may block, as soon as it is its turn. When nobody waits for it any more by then, it is not
     /// done.
     ///

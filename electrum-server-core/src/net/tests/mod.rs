@@ -4,6 +4,7 @@ mod healthy;
 mod hostile;
 mod slow;
 mod transports;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
