@@ -24,6 +24,7 @@ mod command_line;
 mod conformance;
 mod dev;
 mod idle;
+mod node_trouble;
 mod notify_latency;
 mod personal;
 mod personal_bdk;

@@ -168,7 +168,10 @@ mod tests {
             let mut in_the_last_hour = 0;
             for second in 0..86_400_u64 {
                 let letters = u8::try_from(second % count).unwrap();
-                let text = format!("reason {}", char::from_u32(0x4e00 + u32::from(letters)).unwrap());
+                let text = format!(
+                    "reason {}",
+                    char::from_u32(0x4e00 + u32::from(letters)).unwrap()
+                );
                 if log.is_news(&error(&text), begin + Duration::from_secs(second)) {
                     said += 1;
                     in_the_last_hour += u64::from(second >= 82_800);

@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// How often the mempool was listed, and how long that takes.
     pub(crate) listings: usize,
     pub(crate) listing_takes: Duration,
+    /// The longest time that it was asked to wait for a block.
+    pub(crate) longest_wait: Duration,
 }
 
 /// The script with a number.
@@ -301,6 +303,7 @@ impl ScriptedNode {
                 questions: 0,
                 listings: 0,
                 listing_takes: Duration::ZERO,
+                longest_wait: Duration::ZERO,
             }),
         }
     }
@@ -430,8 +433,12 @@ impl ChainSource for ScriptedNode {
         known_tip: BlockHash,
         timeout: Duration,
     ) -> Result<bool, SourceError> {
-        if self.ask()?.tip().hash != known_tip {
-            return Ok(true);
+        {
+            let mut state = self.ask()?;
+            state.longest_wait = state.longest_wait.max(timeout);
+            if state.tip().hash != known_tip {
+                return Ok(true);
+            }
         }
         std::thread::sleep(timeout.min(Duration::from_millis(5)));
         Ok(self.state().tip().hash != known_tip)

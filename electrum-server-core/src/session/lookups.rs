@@ -59,7 +59,7 @@ impl fmt::Debug for Lookups {
 /// Each byte stands in it as two hexadecimal digits in `hex`, and again in the field that it is part of, in which scripts
 /// and witnesses are hexadecimal as well, and everything else takes more room than in the transaction. A sixteenth is
 /// taken off for the lengths that are not told.
-pub(super) fn least_verbose(transaction: usize) -> usize {
+pub(crate) fn least_verbose(transaction: usize) -> usize {
     let all = transaction.saturating_mul(4);
     all.saturating_sub(transaction / 16 + 200)
 }

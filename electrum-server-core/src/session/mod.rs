@@ -28,8 +28,10 @@ use electrum_protocol::server::{Event, Token};
 use electrum_protocol::{ErrorCode, ErrorObject, Request, ScriptHash, Server};
 use tracing::{debug, error};
 
-pub(crate) use limits::{price, price_of_work};
 pub use limits::{FAIR_BUFFER, Limits, Place};
+pub(crate) use limits::{price, price_of_work};
+#[cfg(test)]
+pub(crate) use lookups::least_verbose;
 pub use quota::{Quota, Tally};
 pub use services::{About, PeerBook, Refresh, Services};
 

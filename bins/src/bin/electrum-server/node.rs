@@ -51,12 +51,10 @@ pub(crate) async fn connect(
                 info!("connected to the node at {address}");
                 return Ok(Some(node));
             }
-            Err(error) if error.is_transient() => {
-                match reasons.is_news(&error, Instant::now()) {
-                    true => warn!("waiting for the node at {address}: {error}"),
-                    false => debug!("still waiting for the node: {error}"),
-                }
-            }
+            Err(error) if error.is_transient() => match reasons.is_news(&error, Instant::now()) {
+                true => warn!("waiting for the node at {address}: {error}"),
+                false => debug!("still waiting for the node: {error}"),
+            },
             Err(error) => {
                 return Err(error).with_context(|| format!("the node at {address} cannot be used"));
             }

@@ -241,7 +241,9 @@ async fn finish(writer: Writer, node: &Bitcoind, stopped_at: Instant) -> anyhow:
                 break;
             }
             Err(_) if stopped_at.elapsed() >= WRITER_PATIENCE => {
-                warn!("stopped before the writer had finished; what was committed is in the database");
+                warn!(
+                    "stopped before the writer had finished; what was committed is in the database"
+                );
                 return Ok(());
             }
             Err(_) if stopped_at.elapsed() >= NODE_PATIENCE && node.pending() > 0 => {

@@ -129,12 +129,10 @@ impl Report {
                 // Without a client nobody listens.
                 let _ = self.updates.send(Arc::new(update));
             }
-            SyncEvent::Away(error) => {
-                match self.ready {
-                    Some(_) => warn!("waiting for the node: {error}"),
-                    None => warn!("waiting for the node, and serving what is known: {error}"),
-                }
-            }
+            SyncEvent::Away(error) => match self.ready {
+                Some(_) => warn!("waiting for the node: {error}"),
+                None => warn!("waiting for the node, and serving what is known: {error}"),
+            },
             SyncEvent::Back => info!("the node is back"),
             _ => {}
         }

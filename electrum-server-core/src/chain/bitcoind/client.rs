@@ -120,7 +120,8 @@ impl Node for Bitcoind {
     ) -> Result<RawJson, NodeError> {
         let method = "getrawtransaction";
         let params = lookup(txid, true, block);
-        let result: Option<Box<RawValue>> = self.shared.rpc.call_within(method, &params, max_bytes)?;
+        let result: Option<Box<RawValue>> =
+            self.shared.rpc.call_within(method, &params, max_bytes)?;
         match result {
             Some(result) if result.get().len() <= max_bytes => raw_json(method, &result),
             _ => Err(NodeError::TooLarge { max_bytes }),

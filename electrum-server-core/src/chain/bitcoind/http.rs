@@ -126,7 +126,11 @@ fn read(mut response: ureq::http::Response<ureq::Body>, max: u64) -> Result<Answ
     let body = match is_announced {
         true => None,
         // One byte more than may be read, so that what ends there is not taken for too long.
-        false => match body.with_config().limit(max.saturating_add(1)).read_to_vec() {
+        false => match body
+            .with_config()
+            .limit(max.saturating_add(1))
+            .read_to_vec()
+        {
             Ok(body) => Some(body),
             Err(ureq::Error::BodyExceedsLimit(_)) => None,
             Err(error) => return Err(error),

@@ -222,19 +222,18 @@ impl World {
         let (origin, mut client, ended) = self.connect();
         let admission = self.shared.admission.clone();
         let versions = ProtocolVersion::SPOKEN;
-        let version = versions.into_iter().rfind(|version| method.exists_in(*version));
+        let version = versions
+            .into_iter()
+            .rfind(|version| method.exists_in(*version));
         let version = version.unwrap();
-        let negotiate = format!(
-            "{{\"id\":0,\"method\":\"server.version\",\"params\":[\"\",\"{version}\"]}}\n"
-        );
+        let negotiate =
+            format!("{{\"id\":0,\"method\":\"server.version\",\"params\":[\"\",\"{version}\"]}}\n");
         client.write_all(negotiate.as_bytes()).await.unwrap();
         let negotiated = read_line(&mut client).await;
         assert!(negotiated.contains("\"result\""), "{negotiated}");
         let (before, owed) = (self.thought(), admission.owed(origin));
         let asked = self.stage.node.asked().len();
-        let line = format!(
-            "{{\"id\":1,\"method\":\"{method}\",\"params\":{parameters}}}\n"
-        );
+        let line = format!("{{\"id\":1,\"method\":\"{method}\",\"params\":{parameters}}}\n");
         client.write_all(line.as_bytes()).await.unwrap();
         match outcome {
             Outcome::Abandoned => {
@@ -340,7 +339,10 @@ async fn a_transaction_does_not_wait_for_questions() {
     let mut hostile = Vec::new();
     for _ in 0..40 {
         let mut stream = connect_from(HOSTILE, running.addresses[0]).await;
-        stream.write_all(question.repeat(10).as_bytes()).await.unwrap();
+        stream
+            .write_all(question.repeat(10).as_bytes())
+            .await
+            .unwrap();
         hostile.push(stream);
     }
     until("the node is busy", || node.asked().len() >= 8).await;

@@ -1,8 +1,8 @@
 //! A node that says what a test told it to say.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use bitcoin::{Amount, BlockHash, Transaction, Txid, consensus};

@@ -4,13 +4,11 @@ use std::sync::atomic::Ordering;
 
 use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::{OutPoint, Txid, consensus};
+use electrum_protocol::method::outpoint::OutpointStatus;
 use electrum_protocol::method::transaction::{
     BroadcastPackageResponse, GetResponse, IdFromPosResponse, PackageError,
 };
-use electrum_protocol::method::outpoint::OutpointStatus;
-use electrum_protocol::method::{
-    fee, headers, mempool, outpoint, scripthash, transaction, utxo,
-};
+use electrum_protocol::method::{fee, headers, mempool, outpoint, scripthash, transaction, utxo};
 use electrum_protocol::{ErrorCode, ProtocolVersion, RawJson, VersionRange, merkle};
 
 use super::chain::{pay, script, script_hash};

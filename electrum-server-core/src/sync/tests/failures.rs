@@ -204,7 +204,10 @@ fn each_reason_of_an_outage_is_told_and_known() {
         assert!(running.settled().is_empty(), "it is told once");
         let status = running.handle.node_status();
         let outage = status.outage.unwrap();
-        assert_eq!((outage.error.to_string().as_str(), status.outages), (reason, 1));
+        assert_eq!(
+            (outage.error.to_string().as_str(), status.outages),
+            (reason, 1)
+        );
         assert_eq!(*since.get_or_insert(outage.since), outage.since);
     }
     node.state().away = None;
@@ -347,6 +350,10 @@ fn nothing_is_undone_when_not_all_can_be() {
         other => panic!("{other:?}"),
     }
     assert!(content(&store) == before, "nothing is undone");
-    assert_eq!(published.view().height() as usize, depth, "what was known is served");
+    assert_eq!(
+        published.view().height() as usize,
+        depth,
+        "what was known is served"
+    );
     running.stop();
 }

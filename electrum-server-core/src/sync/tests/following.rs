@@ -1,8 +1,8 @@
 //! What is told of each change, once there is a view.
 
 use super::*;
-use crate::sync::RefreshScope;
 use crate::chain::scripted::transaction;
+use crate::sync::RefreshScope;
 
 /// A node with some coins, and a writer that has caught up with it.
 fn begin() -> (Arc<ScriptedNode>, Running, Arc<Published>) {
@@ -233,6 +233,25 @@ fn the_mempool_is_read_in_its_share_of_the_time() {
     });
     let readings = node.state().listings - before;
     let most = begun.elapsed().as_secs_f64() / (10.0 * takes.as_secs_f64()) + 1.0;
-    assert!(readings > 0 && readings as f64 <= most, "{readings} > {most}");
+    assert!(
+        readings > 0 && readings as f64 <= most,
+        "{readings} > {most}"
+    );
     running.stop();
+}
+
+/// The node does not notice that nobody waits any more: what it was asked to wait keeps one of its threads for as long.
+#[test]
+fn the_node_is_not_asked_to_wait_for_long() {
+    let (node, running, _published) = begin();
+    for _ in 0..3 {
+        node.mine(1);
+        running.update();
+    }
+    running.stop();
+    let longest = node.state().longest_wait;
+    assert!(
+        longest > Duration::ZERO && longest <= Duration::from_secs(1),
+        "{longest:?}"
+    );
 }

@@ -29,7 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the writer told.
 #[derive(Debug)]
 enum Told {
-    Progress { height: u32, target: u32 },
+    Progress {
+        height: u32,
+        target: u32,
+    },
     Ready(Arc<Published>),
     Update(Update),
     /// With the reason.
