@@ -19,7 +19,7 @@ use crate::net::connection::{Connection, End};
 use crate::net::listener::Shared;
 use crate::net::origin::Origin;
 use crate::net::workers::Workers;
-use crate::session::tests::{pay, script};
+use crate::session::tests::{TestNode, pay, script};
 
 /// How many milliseconds the node takes for each answer. It sleeps for so long, so a busy machine makes it longer, never
 /// shorter.
@@ -312,6 +312,22 @@ async fn the_time_of_the_node_is_charged() {
     assert_eq!(asking, expected, "the methods that ask the node");
 }
 
+/// A node that does not answer questions about transactions for as long as this exists; so a test that fails ends.
+struct Stuck(Arc<TestNode>);
+
+impl Stuck {
+    fn new(node: &Arc<TestNode>) -> Self {
+        node.is_stuck(true);
+        Self(node.clone())
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.is_stuck(false);
+    }
+}
+
 /// However many questions wait for the node, and whatever is pipelined behind a broadcast: a transaction gets to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_does_not_wait_for_questions() {
@@ -329,7 +345,7 @@ async fn a_transaction_does_not_wait_for_questions() {
     let raw = consensus::encode::serialize_hex(&tx);
     let running = Running::start(&stage).await;
     let node = stage.node.clone();
-    node.is_stuck(true);
+    let stuck = Stuck::new(&node);
     let question = format!(
         "{{\"id\":0,\"method\":\"blockchain.transaction.get\",\"params\":[\"{txid}\",true]}}\n"
     );
@@ -358,7 +374,7 @@ async fn a_transaction_does_not_wait_for_questions() {
     let mut stream = running.connect().await;
     stream.write_all(broadcast.as_bytes()).await.unwrap();
     assert!(read_line(&mut stream).await.contains(&txid.to_string()));
-    node.is_stuck(false);
+    drop(stuck);
     for stream in &mut hostile {
         assert!(read_line(stream).await.contains("\"size\""));
     }

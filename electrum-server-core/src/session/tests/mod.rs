@@ -14,4 +14,5 @@ mod transactions;
 mod walk;
 
 pub(crate) use chain::{pay, script, script_hash};
+pub(crate) use node::TestNode;
 pub(crate) use stage::Stage;
