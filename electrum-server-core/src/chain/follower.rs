@@ -7,6 +7,8 @@ use super::{BlockId, ChainSource, HeaderChain, SourceError};
 
 /// The most headers that are asked for at once.
 const BATCH: u32 = 2000;
+/// How many batches of headers are added up at most to compare work: a million headers.
+const MAX_BATCHES: usize = 500;
 /// How often a chain that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
 
@@ -134,7 +136,7 @@ pub fn has_as_much_work(
     let mut previous = ours.hash(fork);
     let mut next = fork + 1;
     let mut headers = plan.connect.clone();
-    loop {
+    for _ in 0..MAX_BATCHES {
         if !links(previous, &headers) {
             return Err(changing());
         }
@@ -148,12 +150,13 @@ pub fn has_as_much_work(
             return Ok(false);
         };
         previous = Some(last.block_hash());
-        next += headers.len() as u32;
+        next = next.saturating_add(headers.len() as u32);
         if next > plan.target.height {
             return Ok(false);
         }
         headers = source.headers(next, BATCH)?;
     }
+    Ok(false)
 }
 
 /// The work of a block. A whole chain of today has less than 2^100; what is beyond 2^128 counts as that.

@@ -44,11 +44,13 @@ impl NodeStatus {
 /// Decides which reasons of an outage are worth a line of a log.
 ///
 /// A reason is said when it is another than the one that was said last; two that only differ in numbers and hashes are the
-/// same. What was said before in this outage is not said again too soon.
+/// same. What was said before is not said again too soon, not in another outage either.
 #[derive(Clone, Debug, Default)]
 pub struct OutageLog {
     /// What was said, the latest at the end.
     said: Vec<Said>,
+    /// Whether anything was said in this outage.
+    has_begun: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl OutageLog {
     pub fn is_news(&mut self, error: &SourceError, now: Instant) -> bool {
         let kind = kind(&error.to_string());
         if let Some(last) = self.said.last()
-            && (last.kind == kind || now.saturating_duration_since(last.at) < GAP)
+            && (self.has_begun && last.kind == kind || now.saturating_duration_since(last.at) < GAP)
         {
             return false;
         }
@@ -98,12 +100,13 @@ impl OutageLog {
             at: now,
             pause,
         });
+        self.has_begun = true;
         true
     }
 
-    /// Forgets what was said: the outage is over.
-    pub fn end(&mut self) {
-        self.said.clear();
+    /// Notes that the outage is over. Tells whether that is to be said, because a reason was.
+    pub fn end(&mut self) -> bool {
+        std::mem::take(&mut self.has_begun)
     }
 }
 
@@ -154,8 +157,12 @@ mod tests {
         assert!(log.is_news(&error("the node is on another network"), at(1200)));
         // What is true again is said again.
         assert!(log.is_news(&refused, at(1300)));
-        log.end();
-        assert!(log.is_news(&refused, at(1301)), "another outage");
+        // Another outage, and one too many of them.
+        assert!(log.end());
+        assert!(log.is_news(&refused, at(2000)));
+        assert!(log.end());
+        assert!(!log.is_news(&refused, at(2005)));
+        assert!(!log.end(), "nothing was said");
     }
 
     /// A node that changes its mind all the time does not fill the disk.

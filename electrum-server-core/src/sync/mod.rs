@@ -89,7 +89,7 @@ pub enum SyncEvent<'a> {
     /// The node cannot be followed: it does not answer, or not as it should. It is asked again and again. Told when the
     /// reason is another than the last one that was told; [`SyncHandle::node_status`] has the reason at any time.
     Away(&'a SourceError),
-    /// The node answers again.
+    /// The node can be followed again, after it was told that it could not.
     Back,
 }
 
@@ -249,8 +249,7 @@ impl Sync {
             let waiting = self.wakes.take(reads);
             match self.round(reading, on_event) {
                 Ok(outcome) => {
-                    if self.handle.note_success() {
-                        reasons.end();
+                    if self.handle.note_success() && reasons.end() {
                         on_event(SyncEvent::Back);
                     }
                     retry = RETRY.0;
