@@ -208,7 +208,7 @@ impl Metrics {
         match place {
             Place::Reactor => {}
             Place::Store => self.store.note(duration),
-            Place::Node => self.node.note(duration),
+            Place::Node | Place::Broadcast => self.node.note(duration),
         }
     }
 }

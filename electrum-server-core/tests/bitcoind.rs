@@ -225,6 +225,77 @@ fn what_cannot_serve_us_says_why() {
     );
 }
 
+/// Who has indexed blocks can do without them. What is gone is an error that says so.
+#[test]
+fn a_node_may_prune_what_is_indexed() {
+    let node = RegtestNode::start_with(&["-rest=1", "-prune=1", "-fastprune"]);
+    node.mine(700, &Script::new(0));
+    let lowest = node
+        .rpc("pruneblockchain", &[json!(400)])
+        .as_u64()
+        .and_then(|height| u32::try_from(height + 1).ok())
+        .unwrap();
+    assert!(lowest > 1, "something is pruned");
+    let config = config(&node);
+    let refused = |height| {
+        Bitcoind::connect_from(&config, height)
+            .map(drop)
+            .unwrap_err()
+    };
+    for (height, advice) in [
+        (0, "prune=0"),
+        (lowest - 1, "the index goes on where it ended"),
+    ] {
+        let error = refused(height);
+        assert!(!error.is_transient(), "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+    for height in [lowest, 701] {
+        let source = Bitcoind::connect_from(&config, height).unwrap();
+        assert!(source.uses_rest(), "the blocks that it has come over REST");
+        assert_eq!(source.tip().unwrap().height, 700);
+        let kept = node.block_hash(700);
+        assert_eq!(source.block(&kept).unwrap().block.block_hash(), kept);
+        let hash = node.block_hash(1);
+        assert_eq!(source.block(&hash), Err(SourceError::Missing { hash }));
+        let header = source.headers(1, 1).unwrap()[0];
+        let txid = Txid::from_byte_array(header.merkle_root.to_byte_array());
+        let asked = [
+            source.raw_transaction(&txid, Some(&hash)).map(drop),
+            source
+                .verbose_transaction(&txid, Some(&hash), 1 << 20)
+                .map(drop),
+        ];
+        for answer in asked {
+            assert!(
+                matches!(answer, Err(NodeError::Rpc { code: -1, .. })),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+/// No more is read of an answer than whoever asks can use.
+#[test]
+fn what_is_too_large_is_not_read() {
+    let node = RegtestNode::start();
+    let block = node.mine(1, &Script::new(0))[0];
+    let door = connect(&node);
+    let txid = node.block(block).txdata[0].compute_txid();
+    let whole = door
+        .verbose_transaction(&txid, Some(&block), usize::MAX)
+        .unwrap();
+    let length = whole.get().len();
+    let told = |max_bytes| door.verbose_transaction(&txid, Some(&block), max_bytes);
+    assert_eq!(told(length), Ok(whole));
+    for max_bytes in [length - 1, 10, 0] {
+        assert_eq!(told(max_bytes), Err(NodeError::TooLarge { max_bytes }));
+    }
+    // The connection is of use for what comes next.
+    assert_eq!(door.tip().unwrap().height, 1);
+    assert_eq!(door.pending(), 0);
+}
+
 #[test]
 fn a_user_and_password_do_as_well() {
     // The line of `share/rpcauth/rpcauth.py alice`, for the password "pass:word".
@@ -298,7 +369,9 @@ fn clients_get_what_the_node_says() {
         door.raw_transaction(&txid, Some(&block)),
         Ok(serialize(&tx))
     );
-    let verbose = door.verbose_transaction(&txid, Some(&block)).unwrap();
+    let verbose = door
+        .verbose_transaction(&txid, Some(&block), 1 << 20)
+        .unwrap();
     let verbose: serde_json::Value = serde_json::from_str(verbose.get()).unwrap();
     assert_eq!(verbose["blockhash"], json!(block));
     assert_eq!(verbose["txid"], json!(txid));

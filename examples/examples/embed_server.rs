@@ -62,8 +62,8 @@ fn main() -> Result<()> {
     println!("indexed up to {}", published.view().height());
 
     // Sessions answer from what is published, and ask the writer to look at the node when a client cannot wait.
-    let refresh = Box::new(move || {
-        writer.refresh(Duration::from_secs(10));
+    let refresh = Box::new(move |scope| {
+        writer.refresh_scope(scope, Duration::from_secs(10));
     });
     let node = Arc::new(node);
     let services = Services::new(

@@ -15,6 +15,8 @@ pub(crate) struct Server {
     process: Option<Child>,
     pub(crate) port: u16,
     arguments: Vec<String>,
+    /// Given after the others, whose place they take where they have the same names.
+    overrides: Vec<String>,
     dir: TempDir,
 }
 
@@ -54,6 +56,7 @@ impl Server {
             process: None,
             port,
             arguments,
+            overrides: Vec::new(),
             dir,
         };
         server.resume();
@@ -63,6 +66,11 @@ impl Server {
     /// Gives more arguments to the next start.
     pub(crate) fn add_arguments(&mut self, more: &[&str]) {
         self.arguments.extend(more.iter().map(ToString::to_string));
+    }
+
+    /// Gives arguments that take the place of those with the same names, until others are given.
+    pub(crate) fn set_overrides(&mut self, arguments: &[&str]) {
+        self.overrides = arguments.iter().map(ToString::to_string).collect();
     }
 
     /// Starts the process again on the same index and port, and does not wait.
@@ -75,6 +83,7 @@ impl Server {
             .unwrap();
         let process = command("electrum-server", self.dir.path())
             .args(&self.arguments)
+            .args(&self.overrides)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -94,7 +94,7 @@ impl Wire {
         self.notifications.push_back(message);
     }
 
-    fn send(&mut self, method: &str, params: Value) -> Result<u64, String> {
+    pub(crate) fn send(&mut self, method: &str, params: Value) -> Result<u64, String> {
         let id = self.next_id;
         self.next_id += 1;
         let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});

@@ -7,6 +7,8 @@ use super::{BlockId, ChainSource, HeaderChain, SourceError};
 
 /// The most headers that are asked for at once.
 const BATCH: u32 = 2000;
+/// How many batches of headers are added up at most to compare work: a million headers.
+const MAX_BATCHES: usize = 500;
 /// How often a chain that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
 
@@ -71,9 +73,7 @@ pub fn plan(source: &dyn ChainSource, ours: &HeaderChain) -> Result<Plan, Source
             });
         }
     }
-    Err(SourceError::transient(
-        "the node's chain changes while it is read",
-    ))
+    Err(changing())
 }
 
 /// Finds the highest block that both chains have.
@@ -104,8 +104,8 @@ fn fork(
             }
             None if bottom == 0 => {
                 return Err(SourceError::permanent(
-                    "the node's chain begins with another genesis block than ours: \
-                     it is on another network, or the database is",
+                    "the node's chain begins with another genesis block than the index: \
+                     check the network and the address of the node",
                 ));
             }
             None => {
@@ -114,6 +114,62 @@ fn fork(
             }
         }
     }
+}
+
+/// Whether the node's chain has at least as much work as ours, above the block where they part.
+///
+/// # Errors
+///
+/// Those of the source; transient when its chain changes while it is read.
+pub fn has_as_much_work(
+    source: &dyn ChainSource,
+    ours: &HeaderChain,
+    plan: &Plan,
+) -> Result<bool, SourceError> {
+    let Some(fork) = plan.fork else {
+        return Ok(true);
+    };
+    let own = (fork + 1..ours.len())
+        .filter_map(|height| ours.header(height))
+        .fold(0, |sum: u128, header| sum.saturating_add(work(&header)));
+    let mut theirs: u128 = 0;
+    let mut previous = ours.hash(fork);
+    let mut next = fork + 1;
+    let mut headers = plan.connect.clone();
+    for _ in 0..MAX_BATCHES {
+        if !links(previous, &headers) {
+            return Err(changing());
+        }
+        for header in &headers {
+            theirs = theirs.saturating_add(work(header));
+        }
+        if theirs >= own {
+            return Ok(true);
+        }
+        let Some(last) = headers.last() else {
+            return Ok(false);
+        };
+        previous = Some(last.block_hash());
+        next = next.saturating_add(headers.len() as u32);
+        if next > plan.target.height {
+            return Ok(false);
+        }
+        headers = source.headers(next, BATCH)?;
+    }
+    Ok(false)
+}
+
+/// The work of a block. A whole chain of today has less than 2^100; what is beyond 2^128 counts as that.
+fn work(header: &Header) -> u128 {
+    let bytes = header.work().to_be_bytes();
+    match bytes.as_chunks() {
+        ([high, low], []) if *high == [0; 16] => u128::from_be_bytes(*low),
+        _ => u128::MAX,
+    }
+}
+
+fn changing() -> SourceError {
+    SourceError::transient("the node's chain changes while it is read")
 }
 
 /// Whether headers follow each other, the first one after `previous`.

@@ -82,15 +82,17 @@ pub trait Node: Send + Sync {
     }
 
     /// Returns what the node tells about a transaction, unread (the result of Bitcoin Core's verbose
-    /// `getrawtransaction`). Where it is looked for is as in [`raw_transaction`](Self::raw_transaction).
+    /// `getrawtransaction`), if that has no more than `max_bytes` bytes. Where it is looked for is as in
+    /// [`raw_transaction`](Self::raw_transaction).
     ///
     /// # Errors
     ///
-    /// [`NodeError::Rpc`] when the node does not find it.
+    /// [`NodeError::Rpc`] when the node does not find it, [`NodeError::TooLarge`] when it tells more.
     fn verbose_transaction(
         &self,
         txid: &Txid,
         block: Option<&BlockHash>,
+        max_bytes: usize,
     ) -> Result<RawJson, NodeError>;
 
     /// Returns the node's name for itself, such as `/Satoshi:31.0.0/`.
@@ -123,6 +125,12 @@ pub enum NodeError {
         code: i32,
         /// The node's own words, verbatim.
         message: String,
+    },
+    /// The node's answer is larger than what was asked for.
+    #[error("the node's answer has more than {max_bytes} bytes")]
+    TooLarge {
+        /// How many it may have.
+        max_bytes: usize,
     },
     /// The node could not be asked, or its answer could not be understood.
     #[error("the node is not available: {0}")]

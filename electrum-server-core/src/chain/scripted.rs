@@ -44,6 +44,11 @@ pub(crate) struct State {
     after_headers: Option<Ambush>,
     /// How often anything was asked.
     pub(crate) questions: usize,
+    /// How often the mempool was listed, and how long that takes.
+    pub(crate) listings: usize,
+    pub(crate) listing_takes: Duration,
+    /// The longest time that it was asked to wait for a block.
+    pub(crate) longest_wait: Duration,
 }
 
 /// The script with a number.
@@ -296,6 +301,9 @@ impl ScriptedNode {
                 after_listing: None,
                 after_headers: None,
                 questions: 0,
+                listings: 0,
+                listing_takes: Duration::ZERO,
+                longest_wait: Duration::ZERO,
             }),
         }
     }
@@ -387,7 +395,13 @@ impl ChainSource for ScriptedNode {
     }
 
     fn mempool_txids(&self) -> Result<Vec<Txid>, SourceError> {
-        let mut state = self.ask()?;
+        let takes = {
+            let mut state = self.ask()?;
+            state.listings += 1;
+            state.listing_takes
+        };
+        std::thread::sleep(takes);
+        let mut state = self.state();
         let txids = state.mempool.keys().copied().collect();
         if let Some(ambush) = state.after_listing.take() {
             ambush(&mut state);
@@ -419,8 +433,12 @@ impl ChainSource for ScriptedNode {
         known_tip: BlockHash,
         timeout: Duration,
     ) -> Result<bool, SourceError> {
-        if self.ask()?.tip().hash != known_tip {
-            return Ok(true);
+        {
+            let mut state = self.ask()?;
+            state.longest_wait = state.longest_wait.max(timeout);
+            if state.tip().hash != known_tip {
+                return Ok(true);
+            }
         }
         std::thread::sleep(timeout.min(Duration::from_millis(5)));
         Ok(self.state().tip().hash != known_tip)

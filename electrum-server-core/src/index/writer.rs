@@ -210,6 +210,25 @@ impl Index {
         Ok(())
     }
 
+    /// Returns the lowest height from `from` on whose block cannot be undone without its rows, because neither a record nor
+    /// the files of a bulk build have them; `None` when everything above can be undone from the database alone.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn first_without_record(&self, from: u32) -> Result<Option<u32>, ReadError> {
+        let built = self.segments_end()?.map_or(0, |end| end.height);
+        let lowest = from.max(built);
+        if lowest >= self.headers.len() {
+            return Ok(None);
+        }
+        let record = self
+            .store
+            .snapshot()
+            .get(Table::Undo, &lowest.to_be_bytes())?;
+        Ok(record.is_none().then_some(lowest))
+    }
+
     /// Makes everything that was applied survive a power cut.
     ///
     /// # Errors

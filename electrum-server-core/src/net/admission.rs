@@ -44,6 +44,15 @@ pub(super) struct Guest {
     group: Option<Arc<Group>>,
 }
 
+/// What a client has cost and was not charged yet. It is charged when this is dropped: what was done for a client that
+/// has gone meanwhile is owed all the same.
+#[derive(Debug)]
+pub(super) struct Bill {
+    group: Option<Arc<Group>>,
+    limits: Arc<Limits>,
+    cost: f64,
+}
+
 /// How much is buffered for a client in one place; counts for as long as it exists.
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -88,6 +97,17 @@ impl Admission {
     /// Returns how many subnets have an account.
     pub(super) fn subnets(&self) -> usize {
         self.groups().len()
+    }
+
+    #[cfg(test)]
+    /// Returns what the subnet of an address owes.
+    pub(super) fn owed(&self, origin: Origin) -> f64 {
+        let now = Instant::now();
+        let subnet = self.subnet(origin).expect("it is in a subnet");
+        let group = self.group(subnet, now);
+        let mut debt = group.debt.lock().unwrap();
+        debt.forgive(&self.limits, now);
+        debt.amount
     }
 
     /// Makes a place where things are buffered.
@@ -250,11 +270,39 @@ impl Guest {
         }
     }
 
+    /// Begins to count what is done for the client where it may be gone before it is charged.
+    pub(super) fn bill(&self) -> Bill {
+        Bill {
+            group: self.group.clone(),
+            limits: self.admission.limits.clone(),
+            cost: 0.0,
+        }
+    }
+
     /// Returns where the client's subscriptions count.
     pub(super) fn quota(&self) -> Quota {
         Quota {
             subnet: self.group.as_ref().map(|group| group.subscriptions.clone()),
             all: self.admission.metrics.subscriptions.clone(),
+        }
+    }
+}
+
+impl Bill {
+    pub(super) fn add(&mut self, cost: f64) {
+        self.cost += cost;
+    }
+
+    /// Takes the costs for somebody who charges them.
+    pub(super) fn take(mut self) -> f64 {
+        std::mem::take(&mut self.cost)
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.as_ref().filter(|_| self.cost > 0.0) {
+            group.charge(self.cost, &self.limits, Instant::now());
         }
     }
 }

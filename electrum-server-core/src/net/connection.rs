@@ -24,7 +24,7 @@ use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
 use crate::metrics::Rejection;
 use crate::notify::Update;
-use crate::session::{Limits, Next, Place, Services, Session, price};
+use crate::session::{Limits, Next, Place, Services, Session, price, price_of_work};
 
 /// A connected client.
 pub(super) struct Connection {
@@ -401,10 +401,13 @@ impl Connection {
         let unsent = self.wire.unsent();
         let services = self.services.clone();
         let workers = self.workers.clone();
+        let mut bill = self.guest.bill();
         let mut work = pin!(workers.run(place, move || {
             let turn = Turn::begin();
             let next = session.run_while(place, &services, unsent, &|| !turn.is_over());
-            (session, next, turn.elapsed())
+            let took = turn.elapsed();
+            bill.add(session.take_cost() + price_of_work(place, took));
+            (session, next, took, bill)
         }));
         let done = loop {
             // The client may be silent for as long as it waits for us.
@@ -420,14 +423,12 @@ impl Connection {
             }
         };
         self.excuse();
-        let (mut session, next, took) = done.map_err(|error| {
+        let (mut session, next, took, bill) = done.map_err(|error| {
             error!(%error, "a session failed");
             End::Internal
         })?;
         self.services.metrics.worked(place, took);
-        if place == Place::Store {
-            session.add_cost(took.as_secs_f64() * price::STORE_SECOND);
-        }
+        session.add_cost(bill.take());
         Ok((session, next))
     }
 

@@ -23,6 +23,7 @@ use crate::session::Place;
 pub(super) struct Workers {
     store: Arc<Queue>,
     node: Arc<Queue>,
+    broadcast: Arc<Queue>,
 }
 
 /// Work that was not done: it panicked, or the runtime shuts down.
@@ -50,7 +51,15 @@ impl Workers {
         Self {
             store: Queue::new((2 * cores).max(4)),
             node: Queue::new(NODE_REQUESTS),
+            broadcast: Queue::new(BROADCASTS),
         }
+    }
+
+    #[cfg(test)]
+    /// Whether anything is done or waits.
+    pub(super) fn is_busy(&self) -> bool {
+        let queues = [&self.store, &self.node, &self.broadcast];
+        queues.iter().any(|queue| queue.state().threads > 0)
     }
 
     /// Runs `work` where it may block, as soon as it is its turn. When nobody waits for it any more by then, it is not
@@ -67,6 +76,7 @@ impl Workers {
         let queue = match place {
             Place::Reactor | Place::Store => &self.store,
             Place::Node => &self.node,
+            Place::Broadcast => &self.broadcast,
         };
         let (done, result) = oneshot::channel();
         queue.push(Box::new(move || {
@@ -160,8 +170,10 @@ impl Drop for Thread {
     }
 }
 
-/// As many requests as Bitcoin Core handles at a time by default.
-const NODE_REQUESTS: usize = 16;
+/// How many questions of clients the node is asked at a time, and how many transactions it is given. Bitcoin Core handles
+/// 16 requests at a time by default (`-rpcthreads`): some are left for the writer, and for whoever else asks the node.
+const NODE_REQUESTS: usize = 8;
+const BROADCASTS: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -258,3 +258,56 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
         _ => Map::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::Hash;
+    use bitcoin::{OutPoint, ScriptBuf, Sequence, Txid, Witness, absolute, transaction};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::session::least_verbose;
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let length = prop_oneof![8 => 0..4usize, 4 => 250..260usize, 1 => 0..5000usize];
+        (length, any::<u8>()).prop_map(|(length, byte)| vec![byte; length])
+    }
+
+    fn input() -> impl Strategy<Value = TxIn> {
+        (bytes(), vec(bytes(), 0..20)).prop_map(|(script_sig, witness)| TxIn {
+            previous_output: OutPoint::new(Txid::from_byte_array([7; 32]), 0),
+            script_sig: ScriptBuf::from_bytes(script_sig),
+            sequence: Sequence::ZERO,
+            witness: Witness::from_slice(&witness),
+        })
+    }
+
+    fn output() -> impl Strategy<Value = TxOut> {
+        bytes().prop_map(|script| TxOut {
+            value: Amount::ZERO,
+            script_pubkey: ScriptBuf::from_bytes(script),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+        /// What a server refuses without asking would indeed be too large.
+        #[test]
+        fn a_description_is_no_shorter_than_a_server_believes(
+            input in vec(input(), 1..6),
+            output in vec(output(), 1..30),
+        ) {
+            let tx = Transaction {
+                version: transaction::Version::ONE,
+                lock_time: absolute::LockTime::ZERO,
+                input,
+                output,
+            };
+            let described = Value::Object(transaction(&tx)).to_string();
+            let least = least_verbose(tx.total_size());
+            prop_assert!(described.len() >= least, "{} < {least}", described.len());
+        }
+    }
+}

@@ -239,6 +239,8 @@ impl TestServer {
             threads: 1,
             mempool_interval: LOOK,
             full_interval: LOOK,
+            // The node is ours: where it goes, the server follows.
+            max_step_back: u32::MAX,
             ..SyncOptions::default()
         };
         let sync = Sync::new(index, followed.clone(), sync_options);
@@ -274,10 +276,13 @@ impl TestServer {
         let published = first_view.recv().map_err(|_| stopped())??;
 
         let writer = server.writer.clone();
-        let refresh = move || {
-            writer.refresh(PATIENCE);
+        let follow = writer.clone();
+        server.node.on_change(move || {
+            follow.refresh(PATIENCE);
+        });
+        let refresh = move |scope| {
+            writer.refresh_scope(scope, PATIENCE);
         };
-        server.node.on_change(refresh.clone());
         let services = Services::new(
             published,
             Arc::new(server.node.clone()),

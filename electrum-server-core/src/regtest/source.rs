@@ -355,12 +355,17 @@ impl Node for RegtestNode {
         &self,
         txid: &Txid,
         block: Option<&BlockHash>,
+        max_bytes: usize,
     ) -> Result<RawJson, NodeError> {
         let described = self.read(|state| {
             let tx = state.find(txid, block)?;
             Ok::<_, NodeError>(json::placed_transaction(&state.chain, &tx, block))
         })?;
-        raw_json(&serde_json::Value::Object(described))
+        let json = raw_json(&serde_json::Value::Object(described))?;
+        match json.get().len() > max_bytes {
+            true => Err(NodeError::TooLarge { max_bytes }),
+            false => Ok(json),
+        }
     }
 
     fn user_agent(&self) -> Result<String, NodeError> {

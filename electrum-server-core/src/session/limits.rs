@@ -123,7 +123,8 @@ const MAX_RESPONSE: usize = 8_100_000;
 /// status as well: a client that is told the status asks for the history next.
 const HISTORY_ENTRY_SIZE: usize = 99;
 
-/// Where a request is handled. Each place does the work of those before it as well.
+/// Where a request is handled. Each place does the work of those before it as well, with one exception: see
+/// [`handles`](Self::handles).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// On the task of the connection: answered from memory within microseconds.
@@ -132,6 +133,21 @@ pub enum Place {
     Store,
     /// On a thread that may wait for the node.
     Node,
+    /// On a thread that hands transactions to the node, and that no other question to the node can take.
+    Broadcast,
+}
+
+impl Place {
+    /// Whether what must be handled at `needed` may be handled here.
+    ///
+    /// Other questions to the node are not asked on a thread for broadcasts: whoever pipelines them behind a broadcast
+    /// would take the threads that are kept for broadcasts.
+    pub fn handles(self, needed: Self) -> bool {
+        match self {
+            Self::Broadcast => needed != Self::Node,
+            Self::Reactor | Self::Store | Self::Node => needed <= self,
+        }
+    }
 }
 
 /// Says where a request is handled.
@@ -191,10 +207,11 @@ pub(super) fn place(request: &Request) -> Place {
         {
             Place::Store
         }
+        Request::TransactionBroadcast(_) | Request::TransactionBroadcastPackage(_) => {
+            Place::Broadcast
+        }
         Request::EstimateFee(_)
         | Request::RelayFee(_)
-        | Request::TransactionBroadcast(_)
-        | Request::TransactionBroadcastPackage(_)
         | Request::TransactionTestMempoolAccept(_)
         | Request::OutpointSubscribe(_)
         | Request::OutpointGetStatus(_)
@@ -212,7 +229,9 @@ pub(crate) mod price {
     /// A byte that was received or sent.
     pub(crate) const BYTE: f64 = 1.0 / 5000.0;
     /// A second of a thread that reads the store: ten such threads for a minute and a half exhaust a subnet.
-    pub(crate) const STORE_SECOND: f64 = 10.0;
+    pub(super) const STORE_SECOND: f64 = 10.0;
+    /// A second that the node is kept busy. It may do the work of several such seconds at a time, as we may.
+    pub(super) const NODE_SECOND: f64 = STORE_SECOND;
     /// A request of HTTP.
     #[cfg(feature = "net")]
     pub(crate) const HTTP: f64 = REFUSAL;
@@ -222,7 +241,18 @@ pub(crate) mod price {
     pub(super) const NOT_JSON: f64 = 1000.0;
 }
 
-/// Returns what a request costs besides its bytes and the time that the store takes.
+/// Returns what it costs to work for so long at a place, whatever comes of it.
+pub(crate) fn price_of_work(place: Place, took: Duration) -> f64 {
+    let second = match place {
+        // The price of each request is for this.
+        Place::Reactor => 0.0,
+        Place::Store => price::STORE_SECOND,
+        Place::Node | Place::Broadcast => price::NODE_SECOND,
+    };
+    took.as_secs_f64() * second
+}
+
+/// Returns what a request costs besides its bytes and the time that the store and the node take.
 pub(super) fn price_of(request: &Request) -> f64 {
     match request {
         Request::ServerAddPeer(_) => 100.0,

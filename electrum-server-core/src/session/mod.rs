@@ -12,6 +12,7 @@
 mod fees;
 mod handlers;
 mod limits;
+mod lookups;
 mod quota;
 mod reply;
 mod services;
@@ -27,8 +28,10 @@ use electrum_protocol::server::{Event, Token};
 use electrum_protocol::{ErrorCode, ErrorObject, Request, ScriptHash, Server};
 use tracing::{debug, error};
 
-pub(crate) use limits::price;
 pub use limits::{FAIR_BUFFER, Limits, Place};
+pub(crate) use limits::{price, price_of_work};
+#[cfg(test)]
+pub(crate) use lookups::least_verbose;
 pub use quota::{Quota, Tally};
 pub use services::{About, PeerBook, Refresh, Services};
 
@@ -234,7 +237,7 @@ impl Session {
                     continue;
                 }
                 let needed = self.place(&request, services);
-                if needed > place {
+                if !place.handles(needed) {
                     self.held = Some((token, request));
                     return Next::Needs(needed);
                 }
@@ -443,7 +446,7 @@ impl Session {
                 true => Place::Node,
                 false => Place::Store,
             };
-            if place < needed {
+            if !place.handles(needed) {
                 return Next::Needs(needed);
             }
             if self.is_full(services, unsent) {

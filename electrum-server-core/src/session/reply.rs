@@ -37,6 +37,9 @@ pub(super) enum MethodError {
     NoAddress { address: String },
     #[error("pong_len value too high")]
     PongTooLong,
+    /// In the words of the protocol's own check, which sees only answers that are there.
+    #[error("response too large (over {max} bytes)")]
+    TooLarge { max: usize },
     #[error("Subscription limit reached: {max} subscriptions")]
     TooManySubscriptions { max: usize },
     #[error("Subscription limit reached: {max} scripts for all clients of your subnet")]
@@ -78,6 +81,7 @@ pub(super) fn to_wire(error: &MethodError, version: ProtocolVersion) -> ErrorObj
         MethodError::TooManySubscriptions { .. }
         | MethodError::TooManySubscriptionsOfSubnet { .. }
         | MethodError::TooManySubscriptionsOfAll => (ErrorCode::LIMIT_EXCEEDED, error.to_string()),
+        MethodError::TooLarge { .. } => (ErrorCode::INVALID_REQUEST, error.to_string()),
         MethodError::Scanning { .. } => (ErrorCode::SERVER_BUSY, error.to_string()),
         MethodError::Query(QueryError::TooLong { .. }) => {
             (ErrorCode::HISTORY_TOO_LARGE, "history too large".to_owned())

@@ -12,6 +12,7 @@ use electrum_protocol::{ServerConfig, VersionRange};
 
 use super::fees::Fees;
 use super::limits::Limits;
+use super::lookups::Lookups;
 use crate::answers::Answers;
 use bitcoin::BlockHash;
 
@@ -20,7 +21,7 @@ use crate::chain::{Node, NodeError};
 use crate::metrics::Metrics;
 use crate::notify::Published;
 use crate::personal::{Unwatched, WalletSet};
-use crate::sync::PersonalHandle;
+use crate::sync::{PersonalHandle, RefreshScope};
 use crate::view::View;
 
 /// What a server says about itself.
@@ -56,8 +57,9 @@ impl Default for About {
     }
 }
 
-/// Makes the published view current with the node; returns when it is, or when that takes too long.
-pub type Refresh = Box<dyn Fn() + Send + Sync>;
+/// Makes the published view current with the node, as far as is asked for; returns when it is, or when that takes too
+/// long.
+pub type Refresh = Box<dyn Fn(RefreshScope) + Send + Sync>;
 
 /// Other servers that clients may be told of.
 pub trait PeerBook: Send + Sync {
@@ -93,6 +95,7 @@ pub struct Services {
     pub(super) peers: Option<Arc<dyn PeerBook>>,
     pub(super) wallets: Option<Wallets>,
     pub(super) fees: Fees,
+    pub(super) lookups: Lookups,
     published: Arc<Published>,
     refresh: Refresh,
 }
@@ -125,6 +128,7 @@ impl Services {
             peers: None,
             wallets: None,
             fees: Fees::default(),
+            lookups: Lookups::default(),
             published,
             refresh,
         }
@@ -216,11 +220,11 @@ impl Services {
         }
     }
 
-    /// Waits until the node's blocks and mempool of now are in the published view, and returns that.
+    /// Waits until what the node has now is in the published view, as far as `scope` says, and returns that.
     ///
     /// When the node is away it is the view of before: what is known is served.
-    pub(super) fn refreshed_view(&self) -> View {
-        (self.refresh)();
+    pub(super) fn refreshed_view(&self, scope: RefreshScope) -> View {
+        (self.refresh)(scope);
         self.view()
     }
 }

@@ -21,7 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::chain::{ChainSource, MempoolFingerprint, RawError, SourceError};
+use crate::chain::{ChainSource, MempoolFingerprint, OutageLog, RawError, SourceError};
 use crate::index::{ApplyError, Index, RetainError, RowsError, UndoError};
 use crate::mempool::Mempool;
 use crate::notify::{Published, Update};
@@ -29,10 +29,10 @@ use crate::store::{CommitError, ReadError};
 use crate::view::View;
 use personal::Personal;
 pub use personal::PersonalHandle;
-use round::Outcome;
+use round::{Outcome, Reading};
 use storage::StoreFailure;
 use tidy::Tidying;
-pub use wake::SyncHandle;
+pub use wake::{RefreshScope, SyncHandle};
 use wake::{Wakes, Watcher};
 
 /// How the node is followed.
@@ -50,7 +50,14 @@ pub struct SyncOptions {
     pub ignore_mempool: bool,
     /// How many bytes of memory the rows of a long catch-up may take before they are written.
     pub build_memory: usize,
+    /// How many blocks are undone at most when the node's chain has less work than ours: enough for an operator who
+    /// invalidates a block, too few for a node that builds its chain anew, or that is another one. Beyond it the node is
+    /// waited for.
+    pub max_step_back: u32,
 }
+
+/// The default of [`SyncOptions::max_step_back`].
+const MAX_STEP_BACK: u32 = 6;
 
 impl Default for SyncOptions {
     fn default() -> Self {
@@ -61,6 +68,7 @@ impl Default for SyncOptions {
             full_interval: Duration::from_secs(10),
             ignore_mempool: false,
             build_memory: 512 << 20,
+            max_step_back: MAX_STEP_BACK,
         }
     }
 }
@@ -80,9 +88,10 @@ pub enum SyncEvent<'a> {
     Ready(&'a Arc<Published>),
     /// A newer view is published.
     Update(Update),
-    /// The node does not answer, or not as it should. It is asked again and again.
+    /// The node cannot be followed: it does not answer, or not as it should. It is asked again and again. Told when the
+    /// reason is another than the last one that was told; [`SyncHandle::node_status`] has the reason at any time.
     Away(&'a SourceError),
-    /// The node answers again.
+    /// The node can be followed again, after it was told that it could not.
     Back,
     /// The index cannot be written, for a reason that was not told since it last could. What is known is served, and it is
     /// tried again and again.
@@ -129,6 +138,8 @@ pub struct Sync {
     mempool: Mempool,
     /// What the mempool's summary was before it was last read.
     fingerprint: Option<MempoolFingerprint>,
+    /// How long reading the mempool took when this was done last.
+    reading_took: Duration,
     published: Option<Arc<Published>>,
     sequence: u64,
     /// What happened since the last view.
@@ -166,6 +177,7 @@ impl Sync {
             options,
             mempool: Mempool::new(),
             fingerprint: None,
+            reading_took: Duration::ZERO,
             published: None,
             sequence: 0,
             changes: round::Changes::default(),
@@ -231,19 +243,30 @@ impl Sync {
         mut watcher: Option<&mut Watcher>,
         on_event: &mut dyn FnMut(SyncEvent<'_>),
     ) -> Result<(), SyncError> {
-        let mut away = false;
+        let mut reasons = OutageLog::default();
         let mut retry = RETRY.0;
         let mut full = None;
+        // When the mempool is looked at next, and from when on that keeps within its share of the time.
+        let mut due = Instant::now();
+        let mut turn = due;
         while !self.wakes.is_stopped() {
-            // Whoever asked before the round began is answered when it has ended, however it ended.
-            let waiting = self.wakes.take();
             let started = Instant::now();
-            let is_full =
-                full.is_none_or(|last| started.duration_since(last) >= self.options.full_interval);
-            let outcome = self.attempt(is_full, on_event);
-            let pause = match outcome {
+            let reads = started >= due || self.wakes.want_mempool(started >= turn);
+            let reading = match reads {
+                false => Reading::WithBlocks,
+                true if full.is_none_or(|last| {
+                    started.duration_since(last) >= self.options.full_interval
+                }) =>
+                {
+                    Reading::Always
+                }
+                true => Reading::IfChanged,
+            };
+            // Whoever asked before the round began is answered when it has ended, however it ended.
+            let waiting = self.wakes.take(reads);
+            match self.attempt(reading, on_event) {
                 Ok(outcome) => {
-                    if std::mem::take(&mut away) {
+                    if self.handle.note_success() && reasons.end() {
                         on_event(SyncEvent::Back);
                     }
                     retry = RETRY.0;
@@ -260,46 +283,73 @@ impl Sync {
                         watcher.caught_up(tip.hash);
                     }
                     self.tidy();
-                    match self.has_more() {
-                        true => Duration::ZERO,
-                        false => self.pause(started.elapsed(), outcome),
+                    let now = Instant::now();
+                    if outcome == Outcome::Read {
+                        turn = now + self.share();
                     }
-                }
-                Err(SyncError::Source(error))
-                    if error.is_transient() || self.published.is_some() =>
-                {
-                    if !std::mem::replace(&mut away, true) {
-                        on_event(SyncEvent::Away(&error));
+                    if self.has_more() {
+                        due = now;
+                    } else if outcome != Outcome::Followed {
+                        due = now + self.pause(outcome);
                     }
-                    let pause = retry;
-                    retry = (retry * 2).min(RETRY.1);
-                    pause
                 }
                 Err(error) if self.note_store_failure(&error, on_event) => {
-                    let pause = retry;
+                    drop(self.wakes.take(true));
+                    due = Instant::now() + retry;
+                    turn = due;
                     retry = (retry * 2).min(RETRY.1);
-                    pause
                 }
-                Err(error) => return Err(error),
-            };
+                Err(error) => {
+                    let error = self.may_pass(error)?;
+                    let now = Instant::now();
+                    self.handle.note_failure(&error);
+                    if reasons.is_news(&error, now) {
+                        on_event(SyncEvent::Away(&error));
+                    }
+                    // Who waits for the mempool's turn need not wait for a node that is away.
+                    drop(self.wakes.take(true));
+                    due = now + retry;
+                    turn = due;
+                    retry = (retry * 2).min(RETRY.1);
+                }
+            }
             // Everything that the round has brought has been told by now.
             drop(waiting);
-            self.wakes.wait(pause);
+            self.wakes.wait(due, turn);
         }
         Ok(())
     }
 
-    /// Returns how long to wait after a round that took so long.
-    fn pause(&self, took: Duration, outcome: Outcome) -> Duration {
+    /// Returns what is wrong with the node, if it is the node and may pass: then it is waited for.
+    ///
+    /// What is served was right when the node said so, and stays so: once there is anything to serve, nothing that a node
+    /// says ends the writer.
+    fn may_pass(&self, error: SyncError) -> Result<SourceError, SyncError> {
+        match error {
+            SyncError::Source(error) if error.is_transient() || self.published.is_some() => {
+                Ok(error)
+            }
+            // A block that nobody can have mined: another answer may be right.
+            SyncError::Rows(error) => Ok(SourceError::transient(error)),
+            SyncError::Raw(error) => Ok(SourceError::transient(error)),
+            error => Err(error),
+        }
+    }
+
+    /// Returns how long to wait after the mempool was looked at.
+    fn pause(&self, outcome: Outcome) -> Duration {
         let interval = match (self.options.ignore_mempool, outcome) {
             (true, _) => self.options.full_interval,
-            (false, Outcome::Read) => self
-                .options
-                .mempool_interval
-                .max(took * (MEMPOOL_SHARE - 1)),
-            (false, Outcome::Unchanged | Outcome::Stopped) => self.options.mempool_interval,
+            (false, Outcome::Read) => self.options.mempool_interval.max(self.share()),
+            (false, _) => self.options.mempool_interval,
         };
         interval.min(self.options.full_interval)
+    }
+
+    /// Returns how long the mempool is not read after it was, so that reading it keeps within its share of the time.
+    fn share(&self) -> Duration {
+        let pause = self.reading_took.saturating_mul(MEMPOOL_SHARE - 1);
+        pause.min(self.options.full_interval)
     }
 
     /// Publishes what is in the index and the mempool, if that is news.

@@ -1,20 +1,35 @@
 //! One round: blocks, then the mempool that belongs to them, then the view.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
+use bitcoin::BlockHash;
 use electrum_protocol::ScriptHash;
 
 use super::blocks;
 use super::{Sync, SyncError, SyncEvent};
-use crate::chain::{Plan, SourceError, plan};
+use crate::chain::{Plan, SourceError, has_as_much_work, plan};
 use crate::index::{BlockRows, UNDO_DEPTH, UndoError};
 use crate::mempool::{self, Fetched};
 use crate::notify::Touched;
 use crate::store::Durability;
 
+/// When a round reads the mempool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// When there are new blocks, since a view has the mempool that belongs to its tip.
+    WithBlocks,
+    /// When its summary is another than before.
+    IfChanged,
+    /// In any case.
+    Always,
+}
+
 /// How a round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
+    /// There were no blocks, and the mempool was not looked at.
+    Followed,
     /// There was nothing to read.
     Unchanged,
     /// Blocks or the mempool were read, and what was news is published.
@@ -80,23 +95,19 @@ impl Changes {
 
 /// How often a tip that moves away while the mempool is read is followed within one round.
 const ATTEMPTS: usize = 10;
-/// A node whose tip is an ancestor of ours has lost blocks, or was told to forget them. So many are undone at once; when
-/// it lacks more, it is building its chain anew, and is waited for.
-const MAX_STEP_BACK: u32 = 100;
 
 impl Sync {
-    /// Brings index and mempool to where the node is, and publishes them. `full` reads the mempool even if it seems
-    /// unchanged.
+    /// Brings index and mempool to where the node is, and publishes them.
     pub(super) fn round(
         &mut self,
-        full: bool,
+        reading: Reading,
         on_event: &mut dyn FnMut(SyncEvent<'_>),
     ) -> Result<Outcome, SyncError> {
         for _ in 0..ATTEMPTS {
             if !self.catch_up(on_event)? {
                 return Ok(Outcome::Stopped);
             }
-            match self.read_mempool(full)? {
+            match self.read_mempool(reading)? {
                 Some(Outcome::Stopped) => return Ok(Outcome::Stopped),
                 Some(outcome) => {
                     let outcome = match self.changes.is_empty() {
@@ -131,14 +142,7 @@ impl Sync {
                 return Ok(true);
             }
             if let (Some(fork), Some(ours)) = (plan.fork, ours) {
-                let behind = ours.saturating_sub(plan.target.height);
-                if fork == plan.target.height && behind > MAX_STEP_BACK {
-                    let message = format_args!(
-                        "the node is {behind} blocks behind: it is at {}",
-                        plan.target
-                    );
-                    return Err(SourceError::transient(message).into());
-                }
+                self.check_step_back(&plan, fork)?;
                 for _ in fork..ours {
                     if self.wakes.is_stopped() {
                         return Ok(false);
@@ -161,6 +165,49 @@ impl Sync {
         }
     }
 
+    /// Checks that blocks are undone for a chain that is worth it, and that this is possible, before the first one is.
+    ///
+    /// A node that was started with `-reindex`, on another folder or with another chain of the same network is waited for:
+    /// what is in the index took hours, and such a node is set right, or catches up by itself.
+    fn check_step_back(&self, plan: &Plan, fork: u32) -> Result<(), SyncError> {
+        let (source, headers) = (self.source.as_ref(), self.index.headers());
+        let Some(tip) = headers.tip() else {
+            return Ok(());
+        };
+        let depth = tip.height.saturating_sub(fork);
+        let allowed = self.options.max_step_back.min(UNDO_DEPTH);
+        if depth > allowed && !has_as_much_work(source, headers, plan)? {
+            let target = plan.target;
+            let message = match fork == target.height {
+                true => format!("the node is {depth} blocks behind: it is at {target}"),
+                false => format!(
+                    "the node has another chain, with less work than the index has: it is at {target} and shares \
+                     blocks with the index up to height {fork}"
+                ),
+            };
+            return Err(SourceError::transient(format_args!(
+                "{message}; the index stays at {tip} until the node has as much work. Is it catching up, or is it \
+                 another node?"
+            ))
+            .into());
+        }
+        if depth > 0
+            && self.personal.is_none()
+            && let Some(height) = self.index.first_without_record(fork + 1)?
+            && let Some(hash) = headers.hash(height)
+        {
+            source.block(&hash).map_err(|error| match error {
+                SourceError::Missing { .. } => SourceError::permanent(format_args!(
+                    "the node has another chain above height {fork}, and does not have block {hash} of the chain that is \
+                     indexed, which is needed to follow: check that it is the node that the index was made with. The \
+                     index stays as it is; to index the node's chain, name another folder"
+                )),
+                error => error,
+            })?;
+        }
+        Ok(())
+    }
+
     fn undo_tip(&mut self) -> Result<(), SyncError> {
         let Some(tip) = self.index.headers().tip() else {
             return Ok(());
@@ -172,13 +219,7 @@ impl Sync {
         }
         match self.index.undo_tip(None) {
             Err(UndoError::NoRecord { tip }) => {
-                let stale = self.source.block(&tip.hash).map_err(|error| match error {
-                    SourceError::Missing { .. } => SourceError::permanent(format_args!(
-                        "{tip} must be undone, but neither the index nor the node knows any more what was in it: \
-                         delete the index, and it is built again"
-                    )),
-                    error => error,
-                })?;
+                let stale = self.source.block(&tip.hash)?;
                 let rows = BlockRows::derive(&self.index.key(), &stale)?;
                 self.index.undo_tip(Some(&rows))?;
             }
@@ -237,7 +278,7 @@ impl Sync {
     }
 
     /// Tells a block that was reorganized away meanwhile from one that the node does not have any more.
-    fn explain_missing(&self, plan: &Plan, hash: bitcoin::BlockHash) -> Result<(), SyncError> {
+    fn explain_missing(&self, plan: &Plan, hash: BlockHash) -> Result<(), SyncError> {
         let position = plan
             .connect
             .iter()
@@ -255,8 +296,8 @@ impl Sync {
             .is_some_and(|header| header.block_hash() == hash)
         {
             let message = format_args!(
-                "the node does not have block {hash} at height {height} of its own chain: \
-                 a node that has not pruned its blocks is needed"
+                "the node does not have block {hash} at height {height} of its own chain: a node that has not pruned \
+                 the blocks from there on is needed (set prune=0 and start it once with -reindex)"
             );
             return Err(SourceError::permanent(message).into());
         }
@@ -265,23 +306,42 @@ impl Sync {
     }
 
     /// Reads the mempool of our tip; nothing when the node has another tip.
-    fn read_mempool(&mut self, full: bool) -> Result<Option<Outcome>, SyncError> {
+    fn read_mempool(&mut self, reading: Reading) -> Result<Option<Outcome>, SyncError> {
         let Some(tip) = self.index.headers().tip() else {
             return Err(SourceError::transient("the node has no blocks").into());
         };
         if self.options.ignore_mempool {
             return Ok(Some(Outcome::Unchanged));
         }
+        // Nothing is published before the mempool was read once.
+        let is_news = self.changes.has_blocks() || self.published.is_none();
+        if reading == Reading::WithBlocks && !is_news {
+            return Ok(Some(Outcome::Followed));
+        }
+        let began = Instant::now();
+        let read = self.read_mempool_at(tip.hash, reading);
+        self.reading_took = began.elapsed();
+        read
+    }
+
+    fn read_mempool_at(
+        &mut self,
+        tip: BlockHash,
+        reading: Reading,
+    ) -> Result<Option<Outcome>, SyncError> {
         let source = self.source.as_ref();
         let fingerprint = source.mempool_fingerprint()?;
-        if !full && !self.changes.has_blocks() && self.fingerprint == Some(fingerprint) {
+        if reading != Reading::Always
+            && !self.changes.has_blocks()
+            && self.fingerprint == Some(fingerprint)
+        {
             return Ok(Some(Outcome::Unchanged));
         }
         if self.personal.is_some() {
-            return self.read_own_mempool(tip.hash);
+            return self.read_own_mempool(tip);
         }
         let wakes = &self.wakes;
-        match mempool::fetch(source, &self.mempool, tip.hash, &|| wakes.is_stopped())? {
+        match mempool::fetch(source, &self.mempool, tip, &|| wakes.is_stopped())? {
             Fetched::Moved => Ok(None),
             Fetched::Interrupted => Ok(Some(Outcome::Stopped)),
             Fetched::Delta(delta) => {
@@ -296,6 +356,3 @@ impl Sync {
         }
     }
 }
-
-// The index can undo by itself what is undone at once.
-const _: () = assert!(MAX_STEP_BACK <= UNDO_DEPTH);

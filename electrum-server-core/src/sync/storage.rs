@@ -1,6 +1,6 @@
 //! A store that cannot be written, as on a full disk: what is known is served, and it is tried again.
 
-use super::round::Outcome;
+use super::round::{Outcome, Reading};
 use super::{Sync, SyncError, SyncEvent};
 use crate::index::{ApplyError, OpenError, RetainError, UndoError};
 use crate::store::CommitError;
@@ -42,13 +42,13 @@ impl Sync {
     /// Goes a round; makes the store writable first if it has failed.
     pub(super) fn attempt(
         &mut self,
-        full: bool,
+        reading: Reading,
         on_event: &mut dyn FnMut(SyncEvent<'_>),
     ) -> Result<Outcome, SyncError> {
         if self.store_failure.is_some() {
             self.recover_store(on_event)?;
         }
-        let outcome = self.round(full, on_event)?;
+        let outcome = self.round(reading, on_event)?;
         if self.store_failure.is_some() && outcome != Outcome::Stopped {
             self.store_failure = StoreFailure::default();
             on_event(SyncEvent::StoreBack);

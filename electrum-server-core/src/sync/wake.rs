@@ -3,22 +3,39 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bitcoin::BlockHash;
 
-use crate::chain::ChainSource;
+use crate::chain::{ChainSource, NodeStatus, SourceError};
 
-/// Somebody who waits for the end of a round: dropped when it has ended.
-pub(super) type Waiting = SyncSender<()>;
+/// What is to be current after a [`refresh`](SyncHandle::refresh_scope).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshScope {
+    /// Blocks and the mempool, read now: for a client that has just given the node a transaction.
+    Everything,
+    /// Blocks and the mempool, which is read as soon as that keeps within its share of the node's time.
+    MempoolInTurn,
+    /// Blocks, looked at now. The mempool is read when there are new ones.
+    Blocks,
+}
+
+/// Somebody who wants a round.
+#[derive(Debug)]
+pub(super) struct Wake {
+    scope: RefreshScope,
+    /// Held while somebody waits for the end of the round: dropped when it has ended.
+    _waiting: Option<SyncSender<()>>,
+}
 
 /// Reaches a running [`Sync`](super::Sync). Clones reach the same one.
 #[derive(Clone)]
 pub struct SyncHandle {
-    sender: Sender<Option<Waiting>>,
+    sender: Sender<Wake>,
     stopped: Arc<AtomicBool>,
+    status: Arc<Mutex<NodeStatus>>,
 }
 
 impl fmt::Debug for SyncHandle {
@@ -33,8 +50,17 @@ impl SyncHandle {
     /// Lets the writer look at the node now, and waits until everything that the node had when this was called is
     /// published, at most for `timeout`. Returns whether it looked; the node may have been away.
     pub fn refresh(&self, timeout: Duration) -> bool {
+        self.refresh_scope(RefreshScope::Everything, timeout)
+    }
+
+    /// The same, for what `scope` says.
+    pub fn refresh_scope(&self, scope: RefreshScope, timeout: Duration) -> bool {
         let (waiting, ended) = sync_channel(0);
-        if self.is_stopped() || self.sender.send(Some(waiting)).is_err() {
+        let wake = Wake {
+            scope,
+            _waiting: Some(waiting),
+        };
+        if self.is_stopped() || self.sender.send(wake).is_err() {
             return false;
         }
         // Nothing is ever sent: the end of the round drops the sender.
@@ -43,8 +69,36 @@ impl SyncHandle {
 
     /// Lets the writer look at the node now.
     pub fn look(&self) {
+        self.look_at(RefreshScope::Everything);
+    }
+
+    /// Lets the writer look at the node, without waiting for it.
+    pub(super) fn look_at(&self, scope: RefreshScope) {
+        let wake = Wake {
+            scope,
+            _waiting: None,
+        };
         // A writer that has ended does not look.
-        let _ = self.sender.send(None);
+        let _ = self.sender.send(wake);
+    }
+
+    /// Returns how the node is: why it cannot be followed, and since when.
+    pub fn node_status(&self) -> NodeStatus {
+        self.status().clone()
+    }
+
+    pub(super) fn note_failure(&self, error: &SourceError) {
+        self.status().failed(error.clone(), Instant::now());
+    }
+
+    /// Notes that the node was followed; tells whether it could not be before.
+    pub(super) fn note_success(&self) -> bool {
+        self.status().recovered()
+    }
+
+    fn status(&self) -> MutexGuard<'_, NodeStatus> {
+        // Nothing panics while it is held.
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the writer as soon as it has finished what it is at.
@@ -61,9 +115,9 @@ impl SyncHandle {
 /// The writer's end.
 #[derive(Debug)]
 pub(super) struct Wakes {
-    receiver: Receiver<Option<Waiting>>,
-    /// Who was heard while waiting for anybody.
-    heard: Vec<Waiting>,
+    receiver: Receiver<Wake>,
+    /// Who was heard and is not served yet.
+    heard: Vec<Wake>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -73,6 +127,7 @@ pub(super) fn channel() -> (SyncHandle, Wakes) {
     let handle = SyncHandle {
         sender,
         stopped: stopped.clone(),
+        status: Arc::default(),
     };
     let wakes = Wakes {
         receiver,
@@ -87,21 +142,39 @@ impl Wakes {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Takes everybody who waits for a round.
-    pub(super) fn take(&mut self) -> Vec<Waiting> {
-        let mut waiting = std::mem::take(&mut self.heard);
-        waiting.extend(self.receiver.try_iter().flatten());
-        waiting
+    /// Whether somebody wants the mempool to be read now; `in_turn` says whether it may be read for those who wait for
+    /// its turn.
+    pub(super) fn want_mempool(&mut self, in_turn: bool) -> bool {
+        self.heard.extend(self.receiver.try_iter());
+        self.heard.iter().any(|wake| match wake.scope {
+            RefreshScope::Everything => true,
+            RefreshScope::MempoolInTurn => in_turn,
+            RefreshScope::Blocks => false,
+        })
     }
 
-    /// Waits until somebody wants a round, at most for `timeout`.
-    pub(super) fn wait(&mut self, timeout: Duration) {
-        if self.is_stopped() {
-            return;
-        }
-        // The writer holds a handle itself, so the channel is never closed.
-        if let Ok(wake) = self.receiver.recv_timeout(timeout) {
-            self.heard.extend(wake);
+    /// Takes everybody whom a round serves; `reads` says whether it reads the mempool.
+    pub(super) fn take(&mut self, reads: bool) -> Vec<Wake> {
+        self.heard.extend(self.receiver.try_iter());
+        let served = |wake: &mut Wake| reads || wake.scope == RefreshScope::Blocks;
+        self.heard.extract_if(.., served).collect()
+    }
+
+    /// Waits until `due`, or until somebody wants a round now. Those who wait for the mempool's turn are served from
+    /// `turn` on.
+    pub(super) fn wait(&mut self, due: Instant, turn: Instant) {
+        let is_urgent = |wake: &Wake| wake.scope != RefreshScope::MempoolInTurn;
+        while !self.is_stopped() && !self.heard.iter().any(is_urgent) {
+            let until = match self.heard.is_empty() {
+                true => due,
+                false => due.min(turn),
+            };
+            let pause = until.saturating_duration_since(Instant::now());
+            // The writer holds a handle itself, so the channel is never closed.
+            match self.receiver.recv_timeout(pause) {
+                Ok(wake) => self.heard.push(wake),
+                Err(_) => return,
+            }
         }
     }
 }
@@ -121,8 +194,9 @@ struct OurTip {
     moved: Condvar,
 }
 
-/// How long the node is asked to wait: so long the thread may outlive the writer.
-const WAIT: Duration = Duration::from_secs(20);
+/// How long the node is asked to wait. The node does not notice when whoever asked is gone: so long one of its threads is
+/// taken after we have ended, and so long ours may outlive the writer.
+const WAIT: Duration = Duration::from_secs(1);
 /// The pause after the node did not answer, or told of a block that the writer did not find.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -160,7 +234,7 @@ fn watch(source: &dyn ChainSource, handle: &SyncHandle, ours: &OurTip, mut tip: 
         let begun = Instant::now();
         match source.wait_for_change(tip, WAIT) {
             Ok(true) => {
-                handle.look();
+                handle.look_at(RefreshScope::Blocks);
                 ours.wait_until_other_than(tip, PAUSE);
             }
             // A source that does not wait is not asked in a loop.

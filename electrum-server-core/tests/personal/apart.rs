@@ -117,7 +117,7 @@ pub(crate) fn services(
         running.published.clone(),
         node.clone(),
         // The schedule waits until everything is known.
-        Box::new(|| {}),
+        Box::new(|_| {}),
         About::default(),
         Limits::default(),
     );

@@ -155,7 +155,7 @@ fn the_log_links_no_client_to_scripts_or_transactions() {
         Services::new(
             running.published.clone(),
             node.clone(),
-            Box::new(|| {}),
+            Box::new(|_| {}),
             About::default(),
             Limits::default(),
         )

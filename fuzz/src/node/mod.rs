@@ -338,7 +338,7 @@ fn ask_node(client: &Bitcoind, kind: u8, [a, b, c, d]: [u8; 4]) {
             check_node(&told, |told| *told == serialize(tx));
         }
         21 => {
-            let told = client.verbose_transaction(&tx.compute_txid(), block.as_ref());
+            let told = client.verbose_transaction(&tx.compute_txid(), block.as_ref(), usize::MAX);
             check_node(&told, |told| {
                 told.get().contains(&tx.compute_txid().to_string())
             });

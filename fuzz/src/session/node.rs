@@ -128,9 +128,14 @@ impl Node for FuzzNode {
         &self,
         txid: &Txid,
         block: Option<&BlockHash>,
+        max_bytes: usize,
     ) -> Result<RawJson, NodeError> {
         let raw_tx = self.raw_transaction(txid, block)?;
-        Ok(RawJson::parse(&format!("{{\"size\":{}}}", raw_tx.len())).expect("JSON"))
+        let json = RawJson::parse(&format!("{{\"size\":{}}}", raw_tx.len())).expect("JSON");
+        match json.get().len() > max_bytes {
+            true => Err(NodeError::TooLarge { max_bytes }),
+            false => Ok(json),
+        }
     }
 
     fn user_agent(&self) -> Result<String, NodeError> {

@@ -100,7 +100,7 @@ impl World {
     /// What sessions share, who see this world.
     pub(super) fn services(&self, about: About, limits: Limits) -> Services {
         let (outlet, published) = (self.outlet.clone(), self.published.clone());
-        let refresh = Box::new(move || lock(&outlet).publish(&published));
+        let refresh = Box::new(move |_| lock(&outlet).publish(&published));
         Services::new(
             self.published.clone(),
             self.node.clone(),

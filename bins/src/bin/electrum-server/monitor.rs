@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use electrum_server_core::metrics::Metrics;
 use electrum_server_core::net::Peers;
 use electrum_server_core::notify::Published;
+use electrum_server_core::sync::SyncHandle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -18,6 +19,8 @@ use tracing::{debug, info, warn};
 /// What there is to tell.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
+    /// Set once the node was found.
+    pub(crate) writer: OnceLock<SyncHandle>,
     /// Set once the index is complete.
     pub(crate) published: OnceLock<Arc<Published>>,
     /// Set once clients are served.
@@ -130,6 +133,7 @@ fn respond(request: &[u8], status: &Status) -> String {
 
 fn page(status: &Status) -> String {
     let mut page = String::new();
+    let mut counters = Vec::new();
     let mut gauge = |name: &str, labels: &str, help: &str, value: u64| {
         // Writing to a text does not fail.
         let _ = write!(
@@ -146,6 +150,28 @@ fn page(status: &Status) -> String {
         "Whether clients are served.",
         ready.into(),
     );
+    let node = status.writer.get().map(SyncHandle::node_status);
+    let is_followed = node.as_ref().is_some_and(|node| node.outage.is_none());
+    gauge(
+        "electrum_server_node_up",
+        "",
+        "Whether the node can be followed.",
+        is_followed.into(),
+    );
+    if let Some(node) = node {
+        let outage = node.outage.map(|outage| outage.since.elapsed().as_secs());
+        gauge(
+            "electrum_server_node_outage_seconds",
+            "",
+            "For how long the node cannot be followed; 0 when it can.",
+            outage.unwrap_or_default(),
+        );
+        counters.push((
+            "electrum_server_node_outages_total",
+            "How often the node could not be followed.",
+            node.outages,
+        ));
+    }
     if let Some(published) = status.published.get() {
         let view = published.view();
         let height = view.height().into();
@@ -182,6 +208,12 @@ fn page(status: &Status) -> String {
             "",
             "What the index takes on its disk.",
             disk.used,
+        );
+    }
+    for (name, help, value) in counters {
+        let _ = write!(
+            page,
+            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"
         );
     }
     if let Some(peers) = status.peers.get() {

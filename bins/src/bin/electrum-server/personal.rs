@@ -200,8 +200,9 @@ impl Node for BroadcastBy {
         &self,
         txid: &Txid,
         block: Option<&BlockHash>,
+        max_bytes: usize,
     ) -> Result<RawJson, NodeError> {
-        self.node.verbose_transaction(txid, block)
+        self.node.verbose_transaction(txid, block, max_bytes)
     }
 
     fn user_agent(&self) -> Result<String, NodeError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bitcoin::constants::genesis_block;
@@ -33,9 +33,12 @@ use crate::{blocks, disk, listen, node, permissions};
 
 /// How long a client that has broadcast a transaction waits for it to be in the index.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the writer may take to finish what it is at: the node may be silent in the middle of an answer. What was
-/// committed is in the database in any case.
-const WRITER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the writer may take to finish what it is at. What was committed is in the database in any case.
+const WRITER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take when it waits for an answer of the node, which may never come.
+const NODE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is asked whether it does.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs until a signal says stop, or, with `--sync-once`, until everything is indexed.
 ///
@@ -88,7 +91,8 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     let index = open_index(config)?;
     let low = low_space(config);
     background.spawn(disk::watch(config.db_dir.clone(), low, status.clone()));
-    let Some(node) = node::connect(config, &mut signals).await? else {
+    let next = index.headers().len();
+    let Some(node) = node::connect(config, next, &mut signals).await? else {
         return Ok(());
     };
     let block_files = blocks::open(config)?;
@@ -98,6 +102,8 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     };
     let updates = net::updates();
     let mut writer = Writer::start(index, source, config, console, updates.clone())?;
+    // Set once, here and below.
+    let _ = status.writer.set(writer.handle.clone());
 
     // The end of this future is the wish of everybody who serves to stop serving.
     let (stop_serving, stopped) = watch::channel(());
@@ -110,19 +116,18 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
             published = &mut writer.ready, if !is_ready => {
                 is_ready = true;
                 let Ok(published) = published else { continue };
-                // Set once, here and below.
                 let _ = status.published.set(published.clone());
                 if config.serving.places.is_empty() || config.sync_once {
                     continue;
                 }
-                let node = node_for_clients(config, node.clone());
+                let asked = node_for_clients(config, node.clone());
                 let metrics = Arc::<Metrics>::default();
                 let peers = config.serving.peering.clone();
                 let peers = peers.map(|options| Arc::new(Peers::new(options, config.serving.hosts.clone())));
                 // Where some wallets are shown and no others, nothing else is shared but the view.
                 let mut served = Vec::new();
                 for (places, allowed) in places(config) {
-                    let mut services = services(config, published.clone(), node.clone(), writer.handle.clone())
+                    let mut services = services(config, published.clone(), asked.clone(), writer.handle.clone())
                         .with_metrics(metrics.clone());
                     if let Some(files) = &block_files {
                         services = services.with_block_files(files.clone());
@@ -139,10 +144,17 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                     serving: config.serving.clone(),
                     certificate: certificate.clone(),
                     services: served.iter().map(|(_, services)| services.clone()).collect(),
-                    node,
+                    node: asked,
                     now: reload.clone(),
                 });
-                upkeep.prepare().await;
+                // Whoever wants us to stop does not wait for a node that says nothing.
+                tokio::select! {
+                    () = upkeep.prepare() => {}
+                    signal = node::stop(&mut signals) => {
+                        info!("{signal}: stopping");
+                        break Ok(());
+                    }
+                }
                 background.spawn(upkeep.run());
                 if let (Some(peers), Some((_, services))) = (peers, served.first()) {
                     let _ = status.peers.set(peers.clone());
@@ -171,6 +183,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     };
 
     // Clients get what is ready for them while the writer finishes.
+    let stopped_at = Instant::now();
     drop(stop_serving);
     writer.handle.stop();
     while let Some(ended) = serving.join_next().await {
@@ -180,7 +193,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
         listen::clean_up(&config.serving.places);
     }
     ended?;
-    finish(writer).await
+    finish(writer, &node, stopped_at).await
 }
 
 /// Reads the configuration again, and watches the wallets that it has now. Everything else stays as it is.
@@ -221,25 +234,33 @@ fn places(config: &Config) -> Vec<(Vec<Place>, WalletSet)> {
     places
 }
 
-/// Waits for the writer to put everything on disk.
-async fn finish(writer: Writer) -> anyhow::Result<()> {
-    let Writer { ended, thread, .. } = writer;
-    // Whether it has told already how it ended, or not.
-    let told = tokio::time::timeout(WRITER_PATIENCE, async {
-        if ended.is_terminated() {
-            Ok(Ok(()))
-        } else {
-            ended.await
+/// Waits for the writer to put everything on disk, but not for a node that does not answer.
+async fn finish(writer: Writer, node: &Bitcoind, stopped_at: Instant) -> anyhow::Result<()> {
+    let Writer {
+        mut ended, thread, ..
+    } = writer;
+    // It may have told already how it ended.
+    while !ended.is_terminated() {
+        match tokio::time::timeout(LOOK, &mut ended).await {
+            Ok(ended) => {
+                ended.context("the writer has panicked")??;
+                break;
+            }
+            Err(_) if stopped_at.elapsed() >= WRITER_PATIENCE => {
+                warn!(
+                    "stopped before the writer had finished; what was committed is in the database"
+                );
+                return Ok(());
+            }
+            Err(_) if stopped_at.elapsed() >= NODE_PATIENCE && node.pending() > 0 => {
+                warn!("stopped while the node was silent; what was indexed is in the database");
+                return Ok(());
+            }
+            Err(_) => {}
         }
-    });
-    match told.await {
-        Ok(ended) => {
-            ended.context("the writer has panicked")??;
-            thread.join().ok();
-            info!("stopped");
-        }
-        Err(_) => warn!("stopped while the node was silent; what was indexed is in the database"),
     }
+    thread.join().ok();
+    info!("stopped");
     Ok(())
 }
 
@@ -315,8 +336,8 @@ fn services(
     node: Arc<dyn Node>,
     writer: SyncHandle,
 ) -> Services {
-    let refresh = Box::new(move || {
-        writer.refresh(REFRESH_TIMEOUT);
+    let refresh = Box::new(move |scope| {
+        writer.refresh_scope(scope, REFRESH_TIMEOUT);
     });
     Services::new(published, node, refresh, about(config), limits(config))
 }

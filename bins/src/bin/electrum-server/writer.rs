@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use anyhow::Context;
+use bitcoin::Network;
 use electrum_server_core::chain::ChainSource;
 use electrum_server_core::index::Index;
 use electrum_server_core::notify::{Published, Update};
@@ -45,6 +46,7 @@ impl Writer {
             full_interval: config.poll_interval,
             ignore_mempool: config.ignore_mempool,
             build_memory: config.build_memory,
+            max_step_back: max_step_back(config.network),
             ..SyncOptions::default()
         };
         let (sync, personal) = match &config.personal {
@@ -88,6 +90,15 @@ impl Writer {
     }
 }
 
+/// How many blocks are undone for a chain of less work. On regtest blocks are invalidated by hand, as many as a test needs;
+/// elsewhere a few at most.
+fn max_step_back(network: Network) -> u32 {
+    match network {
+        Network::Regtest => 100,
+        _ => SyncOptions::default().max_step_back,
+    }
+}
+
 /// Passes on what the writer tells.
 struct Report {
     progress: Progress,
@@ -118,9 +129,10 @@ impl Report {
                 // Without a client nobody listens.
                 let _ = self.updates.send(Arc::new(update));
             }
-            SyncEvent::Away(error) => {
-                warn!("waiting for the node, and serving what is known: {error}");
-            }
+            SyncEvent::Away(error) => match self.ready {
+                Some(_) => warn!("waiting for the node: {error}"),
+                None => warn!("waiting for the node, and serving what is known: {error}"),
+            },
             SyncEvent::Back => info!("the node is back"),
             SyncEvent::StoreFailed(error) => {
                 warn!(

@@ -30,7 +30,8 @@ impl Node for Bitcoind {
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
         let method = "submitpackage";
         let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
-        let json = self.pass_through(method, &[json!(hex)])?;
+        let result: Box<RawValue> = self.shared.rpc.call(method, &[json!(hex)])?;
+        let json = raw_json(method, &result)?;
         package_outcome(json).map_err(|error| NodeError::Unavailable(malformed(method, error)))
     }
 
@@ -115,8 +116,16 @@ impl Node for Bitcoind {
         &self,
         txid: &Txid,
         block: Option<&BlockHash>,
+        max_bytes: usize,
     ) -> Result<RawJson, NodeError> {
-        self.pass_through("getrawtransaction", &lookup(txid, true, block))
+        let method = "getrawtransaction";
+        let params = lookup(txid, true, block);
+        let result: Option<Box<RawValue>> =
+            self.shared.rpc.call_within(method, &params, max_bytes)?;
+        match result {
+            Some(result) if result.get().len() <= max_bytes => raw_json(method, &result),
+            _ => Err(NodeError::TooLarge { max_bytes }),
+        }
     }
 
     fn user_agent(&self) -> Result<String, NodeError> {
@@ -142,13 +151,11 @@ impl Bitcoind {
     fn network(&self) -> Result<NetworkState, CallError> {
         self.shared.rpc.call("getnetworkinfo", &[])
     }
+}
 
-    /// Calls a method and returns its result as it came.
-    fn pass_through(&self, method: &str, params: &[Value]) -> Result<RawJson, NodeError> {
-        let result: Box<RawValue> = self.shared.rpc.call(method, params)?;
-        RawJson::parse(result.get())
-            .map_err(|error| NodeError::Unavailable(malformed(method, error)))
-    }
+/// Takes a result as it came.
+fn raw_json(method: &str, result: &RawValue) -> Result<RawJson, NodeError> {
+    RawJson::parse(result.get()).map_err(|error| NodeError::Unavailable(malformed(method, error)))
 }
 
 /// Checks that a transaction and a txid of the node belong together.

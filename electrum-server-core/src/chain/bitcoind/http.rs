@@ -2,6 +2,8 @@
 //! those that do not.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ureq::Agent;
@@ -10,7 +12,7 @@ use crate::chain::SourceError;
 
 /// The largest answer that is read. The outputs that a block spends may take more than the block itself, and blocks as
 /// JSON more again.
-const MAX_BODY: u64 = 1 << 30;
+pub(super) const MAX_BODY: u64 = 1 << 30;
 /// How long a connection may take to open: the node is on this machine, or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bitcoin Core closes connections that were idle for 30 seconds (`-rpcservertimeout`); ours are gone before.
@@ -21,6 +23,7 @@ const MAX_IDLE: Duration = Duration::from_secs(20);
 pub(super) struct Http {
     agent: Agent,
     address: String,
+    pending: Arc<AtomicUsize>,
 }
 
 /// An answer with its status: errors of the node come as bodies with status 4xx or 5xx.
@@ -28,6 +31,8 @@ pub(super) struct Http {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// False when the body is longer than what may be read of it; then none of it is here.
+    pub(super) is_whole: bool,
 }
 
 impl Http {
@@ -47,19 +52,30 @@ impl Http {
         Self {
             agent: config.new_agent(),
             address: address.to_owned(),
+            pending: Arc::default(),
         }
+    }
+
+    /// Returns how many exchanges have not ended yet.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// Fetches `path`, which begins with a slash.
     pub(super) fn get(&self, path: &str) -> Result<Answer, SourceError> {
         let url = self.url(path);
-        self.twice(|| read(self.agent.get(&url).call()?))
+        self.twice(|| read(self.agent.get(&url).call()?, MAX_BODY))
     }
 
-    /// Posts JSON to the node's RPC.
+    /// Posts JSON to the node's RPC, and reads an answer of up to `max` bytes.
     ///
     /// Repeating is harmless: every call that is made here has the same effect once and twice.
-    pub(super) fn post(&self, authorization: &str, json: &[u8]) -> Result<Answer, SourceError> {
+    pub(super) fn post(
+        &self,
+        authorization: &str,
+        json: &[u8],
+        max: u64,
+    ) -> Result<Answer, SourceError> {
         let url = self.url("/");
         self.twice(|| {
             let request = self
@@ -67,7 +83,7 @@ impl Http {
                 .post(&url)
                 .header("Authorization", authorization)
                 .content_type("application/json");
-            read(request.send(json)?)
+            read(request.send(json)?, max)
         })
     }
 
@@ -80,6 +96,7 @@ impl Http {
         &self,
         mut exchange: impl FnMut() -> Result<Answer, ureq::Error>,
     ) -> Result<Answer, SourceError> {
+        let _pending = Pending::new(&self.pending);
         exchange()
             .or_else(|error| {
                 if is_dropped_connection(&error) {
@@ -97,20 +114,49 @@ impl Http {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => SourceError::permanent(format_args!(
                 "{address:?} is not an address of a node: {error}"
             )),
-            ureq::Error::BodyExceedsLimit(limit) => SourceError::permanent(format_args!(
-                "the node at {address} sent more than {limit} bytes"
-            )),
             _ => SourceError::transient(format_args!("the node at {address}: {error}")),
         }
     }
 }
 
-fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
-    let body = response.body_mut().with_config().limit(MAX_BODY);
+fn read(mut response: ureq::http::Response<ureq::Body>, max: u64) -> Result<Answer, ureq::Error> {
+    let status = response.status().as_u16();
+    let body = response.body_mut();
+    let is_announced = body.content_length().is_some_and(|length| length > max);
+    let body = match is_announced {
+        true => None,
+        // One byte more than may be read, so that what ends there is not taken for too long.
+        false => match body
+            .with_config()
+            .limit(max.saturating_add(1))
+            .read_to_vec()
+        {
+            Ok(body) => Some(body),
+            Err(ureq::Error::BodyExceedsLimit(_)) => None,
+            Err(error) => return Err(error),
+        },
+    };
     Ok(Answer {
-        body: body.read_to_vec()?,
-        status: response.status().as_u16(),
+        status,
+        is_whole: body.is_some(),
+        body: body.unwrap_or_default(),
     })
+}
+
+/// Counts an exchange for as long as it lasts.
+struct Pending<'a>(&'a AtomicUsize);
+
+impl<'a> Pending<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 fn is_dropped_connection(error: &ureq::Error) -> bool {

@@ -83,6 +83,18 @@ struct BlockchainInfo {
     initial_block_download: bool,
     #[serde(default)]
     pruned: bool,
+    /// The height of the lowest block that is still there, when others are not.
+    #[serde(rename = "pruneheight", default)]
+    prune_height: Option<u32>,
+}
+
+/// Which blocks of the node are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needed {
+    /// All of them from a height on.
+    From(u32),
+    /// Whichever it has.
+    Any,
 }
 
 impl Bitcoind {
@@ -93,7 +105,16 @@ impl Bitcoind {
     /// Transient while the node is away, starts, or downloads its blocks; permanent when it is on another network,
     /// refuses our credentials, or has pruned blocks.
     pub fn connect(config: &Config) -> Result<Self, SourceError> {
-        Self::connect_to(config, false)
+        Self::connect_to(config, Needed::From(0))
+    }
+
+    /// The same, for somebody who has indexed the blocks below a height already: the node may have pruned these.
+    ///
+    /// # Errors
+    ///
+    /// See [`connect`](Self::connect).
+    pub fn connect_from(config: &Config, height: u32) -> Result<Self, SourceError> {
+        Self::connect_to(config, Needed::From(height))
     }
 
     /// The same, for somebody who can do with a node that has pruned blocks.
@@ -102,10 +123,10 @@ impl Bitcoind {
     ///
     /// See [`connect`](Self::connect).
     pub fn connect_pruned(config: &Config) -> Result<Self, SourceError> {
-        Self::connect_to(config, true)
+        Self::connect_to(config, Needed::Any)
     }
 
-    fn connect_to(config: &Config, may_be_pruned: bool) -> Result<Self, SourceError> {
+    fn connect_to(config: &Config, needed: Needed) -> Result<Self, SourceError> {
         let genesis = genesis_block(config.network).block_hash();
         let rpc = |timeout| Rpc::new(&config.address, config.auth.clone(), timeout);
         let shared = Shared {
@@ -117,8 +138,8 @@ impl Bitcoind {
             genesis,
             network: config.network,
         };
-        shared.check(may_be_pruned)?;
-        let offer = shared.rest.probe(&genesis)?;
+        let tip = shared.check(needed)?;
+        let offer = shared.rest.probe(&tip)?;
         shared
             .use_rest
             .store(offer == Offer::Everything, Ordering::Relaxed);
@@ -136,6 +157,11 @@ impl Bitcoind {
         })
     }
 
+    /// Returns how many questions of all clones the node has not answered yet, beside the wait for its next block.
+    pub fn pending(&self) -> usize {
+        self.shared.rpc.pending() + self.shared.rest.pending()
+    }
+
     /// Whether blocks come over REST rather than RPC.
     pub fn uses_rest(&self) -> bool {
         self.shared.use_rest.load(Ordering::Relaxed)
@@ -150,7 +176,8 @@ impl Shared {
             .map_err(|error: CallError| error.into_source(method))
     }
 
-    fn check(&self, may_be_pruned: bool) -> Result<(), SourceError> {
+    /// Checks that the node can serve us; returns its tip.
+    fn check(&self, needed: Needed) -> Result<BlockHash, SourceError> {
         let info = self.blockchain_info()?;
         let method = "getblockhash";
         let genesis: BlockHash = self
@@ -163,11 +190,26 @@ impl Shared {
                 info.chain, self.network
             )));
         }
-        if info.pruned && !may_be_pruned {
-            return Err(SourceError::permanent(
-                "the node has pruned its blocks, and all are needed to index the chain: \
-                 set prune=0 in its configuration and start it once with -reindex",
-            ));
+        match needed {
+            Needed::From(0) if info.pruned => {
+                return Err(SourceError::permanent(
+                    "the node has pruned its blocks, and all are needed to index the chain: \
+                     set prune=0 in its configuration and start it once with -reindex",
+                ));
+            }
+            Needed::From(height) if info.prune_height.is_some_and(|lowest| lowest > height) => {
+                return Err(SourceError::permanent(format_args!(
+                    "the node has pruned the blocks below height {}, and those from height {height} on are not in the \
+                     index yet: set prune=0 in its configuration and start it once with -reindex; the index goes on \
+                     where it ended",
+                    info.prune_height.unwrap_or_default()
+                )));
+            }
+            Needed::From(_) if info.pruned => tracing::warn!(
+                "the node prunes its blocks: transactions in blocks that it does not have any more cannot be fetched, and \
+                 after a longer pause the index could not go on"
+            ),
+            Needed::From(_) | Needed::Any => {}
         }
         // A regtest chain may be as old as it likes.
         if info.initial_block_download && self.network != Network::Regtest {
@@ -176,6 +218,6 @@ impl Shared {
                 info.blocks, info.headers
             )));
         }
-        Ok(())
+        Ok(info.best_block_hash)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bitcoin::BlockHash;
 use bitcoin::block::Header;
 
-use super::http::{Answer, Http};
+use super::http::{Answer, Http, MAX_BODY};
 use super::parse::{self, ParseError};
 use super::rpc::malformed;
 use crate::chain::{BlockWithSpent, RawBlock, RawSpent, SourceError};
@@ -27,13 +27,20 @@ impl Rest {
         }
     }
 
+    /// Returns how many questions wait for an answer.
+    pub(super) fn pending(&self) -> usize {
+        self.http.pending()
+    }
+
     /// Tells whether the node offers everything that is used here: REST is on, and it knows the outputs that blocks
     /// spend (Bitcoin Core 30 and later).
-    pub(super) fn probe(&self, genesis: &BlockHash) -> Result<Offer, SourceError> {
+    ///
+    /// `tip` is a block that a node has that has pruned others.
+    pub(super) fn probe(&self, tip: &BlockHash) -> Result<Offer, SourceError> {
         if self.get("/rest/chaininfo.json")?.is_none() {
             return Ok(Offer::Nothing);
         }
-        Ok(match self.get(&spent_path(genesis))? {
+        Ok(match self.get(&spent_path(tip))? {
             Some(_) => Offer::Everything,
             None => Offer::BlocksOnly,
         })
@@ -111,7 +118,14 @@ impl Rest {
 
     /// Fetches bytes; `None` when there are none at this path.
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        let Answer { status, body } = self.http.get(path)?;
+        let Answer {
+            status,
+            body,
+            is_whole,
+        } = self.http.get(path)?;
+        if !is_whole {
+            return Err(malformed(path, format_args!("more than {MAX_BODY} bytes")));
+        }
         match status {
             200 => Ok(Some(body)),
             // Old versions answer a path that they do not know with 400 or 404, all versions what is missing with 404.

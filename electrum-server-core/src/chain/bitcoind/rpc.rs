@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::auth::Auth;
-use super::http::{Answer, Http};
+use super::http::{Answer, Http, MAX_BODY};
 use crate::chain::{NodeError, SourceError};
 
 /// The node is starting (`RPC_IN_WARMUP`).
@@ -22,6 +22,9 @@ pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 pub(super) const MISC_ERROR: i32 = -1;
 /// What was asked for does not exist (`RPC_INVALID_ADDRESS_OR_KEY`).
 pub(super) const NOT_FOUND: i32 = -5;
+
+/// What an answer has beside its result, in bytes; more than enough.
+const ENVELOPE: u64 = 1000;
 
 /// A JSON-RPC client of one node.
 #[derive(Debug)]
@@ -112,18 +115,34 @@ impl Rpc {
         }
     }
 
+    /// Returns how many calls wait for an answer.
+    pub(super) fn pending(&self) -> usize {
+        self.http.pending()
+    }
+
     /// Calls a method and reads its result as `T`.
     pub(super) fn call<T: DeserializeOwned>(
         &self,
         method: &str,
         params: &[Value],
     ) -> Result<T, CallError> {
-        let answer = self.post(&request(0, method, params))?;
-        let reply: Reply<'_> = read(&answer, method)?;
-        match reply.error {
-            Some(error) => Err(in_warmup(&error).map_or(CallError::Refused(error), Into::into)),
-            None => Ok(read_result(reply.result, method)?),
+        let answer = self.post(&request(0, method, params), MAX_BODY)?;
+        match answer {
+            Some(answer) => result(&answer, method),
+            None => Err(oversized(method).into()),
         }
+    }
+
+    /// Calls a method whose result may have about `max_bytes` bytes; `None` when it has more, which is not read.
+    pub(super) fn call_within<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &[Value],
+        max_bytes: usize,
+    ) -> Result<Option<T>, CallError> {
+        let max = (max_bytes as u64).saturating_add(ENVELOPE).min(MAX_BODY);
+        let answer = self.post(&request(0, method, params), max)?;
+        answer.map(|answer| result(&answer, method)).transpose()
     }
 
     /// Calls a method several times in one exchange; the results are in the order of `params`.
@@ -140,7 +159,9 @@ impl Rpc {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self.post(&format!("[{}]", calls.join(",")))?;
+        let answer = self
+            .post(&format!("[{}]", calls.join(",")), MAX_BODY)?
+            .ok_or_else(|| oversized(method))?;
         // While it starts, the node may answer a batch with one error.
         if answer.body.trim_ascii_start().first() == Some(&b'{') {
             let reply: Reply<'_> = read(&answer, method)?;
@@ -172,19 +193,20 @@ impl Rpc {
         complete.ok_or_else(|| malformed(method, "two replies to one call"))
     }
 
-    /// Posts with credentials; when they are refused, the cookie may be that of an earlier start of the node.
-    fn post(&self, json: &str) -> Result<Answer, SourceError> {
+    /// Posts with credentials; when they are refused, the cookie may be that of an earlier start of the node. Returns
+    /// nothing when the answer has more than `max` bytes.
+    fn post(&self, json: &str, max: u64) -> Result<Option<Answer>, SourceError> {
         let known = self.lock().clone();
         let authorization = match &known.0 {
             Some(header) => header.clone(),
             None => self.auth.header()?,
         };
-        let mut answer = self.exchange(&authorization, json)?;
+        let mut answer = self.exchange(&authorization, json, max)?;
         let mut accepted = authorization;
         if answer.status == 401 {
             let fresh = self.auth.header()?;
             if fresh != accepted {
-                answer = self.exchange(&fresh, json)?;
+                answer = self.exchange(&fresh, json, max)?;
                 accepted = fresh;
             }
         }
@@ -199,14 +221,14 @@ impl Rpc {
             ))),
             _ => {
                 *self.lock() = Secret(Some(accepted));
-                Ok(answer)
+                Ok(Some(answer).filter(|answer| answer.is_whole))
             }
         }
     }
 
     /// Exchanges one message; a node that went away forgets its cookie, so do we.
-    fn exchange(&self, authorization: &str, json: &str) -> Result<Answer, SourceError> {
-        let answer = self.http.post(authorization, json.as_bytes());
+    fn exchange(&self, authorization: &str, json: &str, max: u64) -> Result<Answer, SourceError> {
+        let answer = self.http.post(authorization, json.as_bytes(), max);
         if answer.is_err() {
             *self.lock() = Secret(None);
         }
@@ -257,9 +279,22 @@ fn read_result<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| malformed(method, error))
 }
 
-/// The error for data that the node must never send.
+fn result<T: DeserializeOwned>(answer: &Answer, method: &str) -> Result<T, CallError> {
+    let reply: Reply<'_> = read(answer, method)?;
+    match reply.error {
+        Some(error) => Err(in_warmup(&error).map_or(CallError::Refused(error), Into::into)),
+        None => Ok(read_result(reply.result, method)?),
+    }
+}
+
+fn oversized(method: &str) -> SourceError {
+    malformed(method, format_args!("more than {MAX_BODY} bytes"))
+}
+
+/// The error for data that the node must never send. It may pass: a node that is being stopped, or something between us and
+/// the node, may have cut or replaced one answer, and another program may have the node's port until it is started.
 pub(super) fn malformed(what: &str, why: impl fmt::Display) -> SourceError {
-    SourceError::permanent(format_args!(
-        "malformed answer of the node to {what}: {why}"
+    SourceError::transient(format_args!(
+        "malformed answer of the node to {what}: {why} (is there a Bitcoin Core at this address?)"
     ))
 }

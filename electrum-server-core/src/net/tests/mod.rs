@@ -5,6 +5,7 @@ mod hostile;
 mod slow;
 mod strangers;
 mod transports;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

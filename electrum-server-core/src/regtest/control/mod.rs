@@ -120,7 +120,9 @@ impl From<NodeError> for ControlError {
     fn from(error: NodeError) -> Self {
         match error {
             NodeError::Rpc { code, message } => Self { code, message },
-            NodeError::Unavailable(error) => Self::new(-1, error),
+            error @ (NodeError::TooLarge { .. } | NodeError::Unavailable(_)) => {
+                Self::new(-1, error)
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) use server::features;
 use super::Services;
 use super::reply::MethodError;
 use super::subscriptions::{Others, Subscriptions};
+use crate::sync::RefreshScope;
 use crate::view::{QueryError, View};
 
 /// What a handler works with.
@@ -45,9 +46,13 @@ impl Turn<'_> {
         self.subscriptions.admit(is_there, &self.services.limits)
     }
 
-    /// Goes on with a view in which everything is that the node has now.
-    fn refresh(&mut self) {
-        let view = self.services.refreshed_view();
+    /// Goes on with a view in which everything is that the node has now, as far as `scope` says.
+    fn refresh(&mut self, scope: RefreshScope) {
+        let view = self.services.refreshed_view(scope);
+        self.go_on_with(view);
+    }
+
+    fn go_on_with(&mut self, view: View) {
         if view.sequence() > self.view.sequence() {
             self.view = view;
         }

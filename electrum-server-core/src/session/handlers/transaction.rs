@@ -1,5 +1,8 @@
 //! `blockchain.transaction.*`
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bitcoin::consensus::encode;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{OutPoint, Transaction, TxOut, Txid};
@@ -11,8 +14,11 @@ use electrum_protocol::method::transaction::{
 use electrum_protocol::{Notification, ProtocolVersion};
 
 use super::{MethodError, Services, Turn};
-use crate::chain::{Node, NodeError, txid_of};
+use crate::chain::{NodeError, txid_of};
+use crate::mempool::Entry;
+use crate::session::lookups::least_verbose;
 use crate::session::subscriptions::Others;
+use crate::sync::RefreshScope;
 use crate::view::{Position, QueryError, View};
 
 /// Hands a transaction to the node. The view is current before the answer leaves: a client that asks for its history
@@ -25,7 +31,7 @@ pub(super) fn broadcast(
 ) -> Result<BroadcastResponse, MethodError> {
     match turn.services.node.broadcast(&params.raw_tx) {
         Ok(txid) => {
-            turn.refresh();
+            show(turn, txid)?;
             Ok(BroadcastResponse::Accepted(txid))
         }
         Err(NodeError::Rpc { message, .. }) if turn.version < ProtocolVersion::V1_1 => {
@@ -51,7 +57,13 @@ pub(super) fn broadcast_package(
         Err(error) => return Err(error.into()),
     };
     // Also when it was refused: some of its transactions may be in the mempool all the same.
-    turn.refresh();
+    if outcome.success || !outcome.errors.is_empty() {
+        let is_refused = |txid: &Txid| outcome.errors.iter().any(|error| error.txid == *txid);
+        let taken = params.raw_txs.iter().filter_map(|raw_tx| txid_of(raw_tx));
+        for txid in taken.filter(|txid| !is_refused(txid)) {
+            show(turn, txid)?;
+        }
+    }
     Ok(if params.verbose {
         BroadcastPackageResponse::Verbose(outcome.json)
     } else {
@@ -74,11 +86,28 @@ pub(super) fn test_mempool_accept(
         })
 }
 
+/// Makes sure that the view has a transaction that the node has just taken. The node takes one that it has already, as often
+/// as it is given it; then there is nothing to wait for.
+fn show(turn: &mut Turn<'_>, txid: Txid) -> Result<(), MethodError> {
+    turn.go_on_with(turn.services.view());
+    if turn.services.lookups.is_foreign(&txid) || is_known(&turn.view, &txid)? {
+        return Ok(());
+    }
+    turn.refresh(RefreshScope::Everything);
+    if !is_known(&turn.view, &txid)? {
+        turn.services.lookups.note_foreign(txid);
+    }
+    Ok(())
+}
+
+fn is_known(view: &View, txid: &Txid) -> Result<bool, MethodError> {
+    Ok(view.mempool().get(txid).is_some() || view.position(txid)?.is_some())
+}
+
 /// What the view knows of a transaction.
 enum Whereabouts {
     Block(Position),
-    /// In the mempool, with its serialization.
-    Mempool(Vec<u8>),
+    Mempool(Arc<Entry>),
     Unknown,
 }
 
@@ -87,33 +116,51 @@ enum Whereabouts {
 pub(super) fn get(turn: &mut Turn<'_>, params: Get) -> Result<GetResponse, MethodError> {
     let Get { txid, verbose } = params;
     let before = whereabouts(&turn.view, &txid)?;
-    if let (Whereabouts::Block(position), false) = (&before, verbose)
-        && let Some(raw_tx) = cut_out(turn.services, &turn.view, &txid, position)?
-    {
-        return Ok(GetResponse::Raw(raw_tx));
-    }
-    let answer = ask(turn.services.node.as_ref(), &txid, verbose, &before);
-    match (&before, answer) {
-        (Whereabouts::Block(_) | Whereabouts::Mempool(_), Ok(found)) => return Ok(found),
-        // The node has it and the view does not yet, or the other way round.
-        (Whereabouts::Unknown, Ok(_)) | (_, Err(NodeError::Rpc { .. })) => turn.refresh(),
-        (_, Err(error)) => return Err(error.into()),
-    }
+    let not_found = match (&before, ask(turn, &txid, verbose, &before)) {
+        (Whereabouts::Unknown, Ok(found)) => return when_shown(turn, &txid, verbose, found),
+        (_, Ok(found)) => return Ok(found),
+        (_, Err(MethodError::Node(NodeError::Rpc { code, message }))) if code == NOT_FOUND => {
+            NodeError::Rpc { code, message }
+        }
+        (_, Err(error)) => return Err(error),
+    };
+    // It may have been mined just now, or its block was reorganized away. The mempool need not be read for that.
+    turn.refresh(RefreshScope::Blocks);
     let now = whereabouts(&turn.view, &txid)?;
-    match (&now, ask(turn.services.node.as_ref(), &txid, verbose, &now)) {
-        (_, Ok(found)) => Ok(found),
+    match (&before, &now) {
+        (Whereabouts::Block(before), Whereabouts::Block(now)) if before == now => {
+            Err(not_found.into())
+        }
+        (_, Whereabouts::Block(_)) => ask(turn, &txid, verbose, &now),
         // The node can look into its mempool only, or into one block; but the view has looked into every block.
-        (
-            Whereabouts::Unknown,
-            Err(NodeError::Rpc {
-                code: NOT_FOUND, ..
-            }),
-        ) => Err(NodeError::Rpc {
+        (_, Whereabouts::Mempool(_) | Whereabouts::Unknown) => Err(NodeError::Rpc {
             code: NOT_FOUND,
             message: NOT_FOUND_ANYWHERE.to_owned(),
         }
         .into()),
-        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// Answers with what the node has found, once the view has it as well.
+fn when_shown(
+    turn: &mut Turn<'_>,
+    txid: &Txid,
+    verbose: bool,
+    found: GetResponse,
+) -> Result<GetResponse, MethodError> {
+    if turn.services.lookups.is_foreign(txid) {
+        return Ok(found);
+    }
+    turn.refresh(RefreshScope::MempoolInTurn);
+    match whereabouts(&turn.view, txid)? {
+        // The transactions of others are not in a view of some wallets, and no unconfirmed ones in a view without them.
+        Whereabouts::Unknown => {
+            turn.services.lookups.note_foreign(*txid);
+            Ok(found)
+        }
+        Whereabouts::Mempool(_) => Ok(found),
+        // In other words, if it is verbose.
+        now @ Whereabouts::Block(_) => ask(turn, txid, verbose, &now),
     }
 }
 
@@ -124,7 +171,7 @@ const NOT_FOUND_ANYWHERE: &str =
 
 fn whereabouts(view: &View, txid: &Txid) -> Result<Whereabouts, MethodError> {
     if let Some(entry) = view.mempool().get(txid) {
-        return Ok(Whereabouts::Mempool(encode::serialize(&entry.tx)));
+        return Ok(Whereabouts::Mempool(entry.clone()));
     }
     Ok(match view.position(txid)? {
         Some(position) => Whereabouts::Block(position),
@@ -132,41 +179,92 @@ fn whereabouts(view: &View, txid: &Txid) -> Result<Whereabouts, MethodError> {
     })
 }
 
-/// Takes a transaction out of the bytes of its block, which is much cheaper than having the node look for it; nothing
-/// when these are not to be had.
-fn cut_out(
-    services: &Services,
-    view: &View,
-    txid: &Txid,
-    position: &Position,
-) -> Result<Option<Vec<u8>>, MethodError> {
-    if let Some(kept) = view.kept_transaction(position)? {
-        return Ok(Some(kept));
-    }
-    let extent = view.extent(position)?;
-    let part = services.block_part(&position.block_hash, extent);
-    // Whatever is wrong: when the node is asked for the transaction, it has its own words for it.
-    let part = part.ok().flatten();
-    Ok(part.filter(|part| txid_of(part).as_ref() == Some(txid)))
+/// Where the bytes of a confirmed transaction are.
+enum Bytes {
+    /// Kept in the index.
+    Kept(Vec<u8>),
+    /// At a place in its block.
+    InBlock(Range<u32>),
 }
 
+impl Bytes {
+    fn of(view: &View, position: &Position) -> Result<Self, MethodError> {
+        Ok(match view.kept_transaction(position)? {
+            Some(kept) => Self::Kept(kept),
+            None => Self::InBlock(view.extent(position)?),
+        })
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Kept(bytes) => bytes.len(),
+            Self::InBlock(extent) => extent.len(),
+        }
+    }
+
+    /// Takes the transaction out of the bytes of its block, which is much cheaper than having the node look for it; nothing
+    /// when these are not to be had.
+    fn read(self, services: &Services, txid: &Txid, position: &Position) -> Option<Vec<u8>> {
+        let extent = match self {
+            Self::Kept(bytes) => return Some(bytes),
+            Self::InBlock(extent) => extent,
+        };
+        // Whatever is wrong: when the node is asked for the transaction, it has its own words for it.
+        let part = services.block_part(&position.block_hash, extent);
+        let part = part.ok().flatten();
+        part.filter(|part| txid_of(part).as_ref() == Some(txid))
+    }
+}
+
+/// Answers from the view, the block or the node. What cannot be sent is not asked for.
 fn ask(
-    node: &dyn Node,
+    turn: &Turn<'_>,
     txid: &Txid,
     verbose: bool,
     whereabouts: &Whereabouts,
-) -> Result<GetResponse, NodeError> {
-    let block = match whereabouts {
-        Whereabouts::Mempool(raw_tx) if !verbose => return Ok(GetResponse::Raw(raw_tx.clone())),
+) -> Result<GetResponse, MethodError> {
+    let services = turn.services;
+    let bytes = match whereabouts {
+        Whereabouts::Block(position) => Some(Bytes::of(&turn.view, position)?),
         Whereabouts::Mempool(_) | Whereabouts::Unknown => None,
+    };
+    let size = match (whereabouts, &bytes) {
+        (Whereabouts::Mempool(entry), _) => entry.tx.total_size(),
+        (_, Some(bytes)) => bytes.len(),
+        (_, None) => 0,
+    };
+    let max = services.limits.max_response;
+    let too_large = MethodError::TooLarge { max };
+    let block = match whereabouts {
         Whereabouts::Block(position) => Some(&position.block_hash),
+        Whereabouts::Mempool(_) | Whereabouts::Unknown => None,
     };
     if verbose {
-        node.verbose_transaction(txid, block)
-            .map(GetResponse::Verbose)
-    } else {
-        node.raw_transaction(txid, block).map(GetResponse::Raw)
+        if least_verbose(size) > max || services.lookups.is_too_large(txid) {
+            return Err(too_large);
+        }
+        return match services.node.verbose_transaction(txid, block, max) {
+            Ok(json) => Ok(GetResponse::Verbose(json)),
+            Err(NodeError::TooLarge { .. }) => {
+                services.lookups.note_too_large(*txid);
+                Err(too_large)
+            }
+            Err(error) => Err(error.into()),
+        };
     }
+    // As hexadecimal digits.
+    if size.saturating_mul(2) > max {
+        return Err(too_large);
+    }
+    let raw_tx = match (whereabouts, bytes) {
+        (Whereabouts::Mempool(entry), _) => Some(encode::serialize(&entry.tx)),
+        (Whereabouts::Block(position), Some(bytes)) => bytes.read(services, txid, position),
+        _ => None,
+    };
+    Ok(GetResponse::Raw(match raw_tx {
+        Some(raw_tx) => raw_tx,
+        None => services.node.raw_transaction(txid, block)?,
+    }))
 }
 
 /// Returns an output, spent or not, of a transaction that the view has; nothing when there is no such output.
@@ -182,7 +280,7 @@ pub(super) fn output(
     let Some(position) = view.position(txid)? else {
         return Ok(None);
     };
-    let raw_tx = match cut_out(services, view, txid, &position)? {
+    let raw_tx = match Bytes::of(view, &position)?.read(services, txid, &position) {
         Some(raw_tx) => raw_tx,
         None => match services
             .node
@@ -190,7 +288,7 @@ pub(super) fn output(
         {
             Ok(raw_tx) => raw_tx,
             // The coinbase of the genesis block, which nobody can spend.
-            Err(NodeError::Rpc { .. }) => return Ok(None),
+            Err(NodeError::Rpc { .. }) if position.height == 0 => return Ok(None),
             Err(error) => return Err(error.into()),
         },
     };

@@ -13,5 +13,6 @@ mod talk;
 mod transactions;
 mod walk;
 
-pub(crate) use chain::script_hash;
+pub(crate) use chain::{pay, script, script_hash};
+pub(crate) use node::TestNode;
 pub(crate) use stage::Stage;

@@ -1,8 +1,8 @@
 //! A node that says what a test told it to say.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use bitcoin::{Amount, BlockHash, Transaction, Txid, consensus};
@@ -20,6 +20,15 @@ pub(crate) struct TestNode {
     pub(crate) away: AtomicBool,
     /// How many milliseconds it thinks before it answers.
     pub(crate) thinks: AtomicU64,
+    /// How many milliseconds it has thought.
+    pub(crate) thought: AtomicU64,
+    /// How many bytes it adds to what it tells about a transaction.
+    pub(crate) padding: AtomicU64,
+    /// Whether it has pruned its blocks.
+    pub(crate) pruned: AtomicBool,
+    /// While this is set, what it tells about transactions does not come.
+    stuck: Mutex<bool>,
+    moves: Condvar,
     transactions: Mutex<HashMap<(Txid, Place), Vec<u8>>>,
     /// What it says to the next broadcast.
     broadcast: Mutex<Option<Result<Txid, NodeError>>>,
@@ -51,10 +60,22 @@ impl TestNode {
         *self.package.lock().unwrap() = Some(answer);
     }
 
+    /// Lets what it tells about transactions wait, or come.
+    pub(crate) fn is_stuck(&self, stuck: bool) {
+        *self.stuck.lock().unwrap() = stuck;
+        self.moves.notify_all();
+    }
+
+    /// Takes the time that an answer takes.
+    pub(crate) fn think(&self) {
+        let thinks = self.thinks.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(thinks));
+        self.thought.fetch_add(thinks, Ordering::Relaxed);
+    }
+
     fn ask(&self, question: String) -> Result<(), NodeError> {
         self.asked.lock().unwrap().push(question);
-        let thinks = Duration::from_millis(self.thinks.load(Ordering::Relaxed));
-        std::thread::sleep(thinks);
+        self.think();
         if self.away.load(Ordering::Relaxed) {
             let error = SourceError::transient("cannot read /home/satoshi/.bitcoin/.cookie");
             return Err(NodeError::Unavailable(error));
@@ -63,6 +84,12 @@ impl TestNode {
     }
 
     fn find(&self, txid: &Txid, block: Option<&BlockHash>) -> Result<Vec<u8>, NodeError> {
+        if block.is_some() && self.pruned.load(Ordering::Relaxed) {
+            return Err(NodeError::Rpc {
+                code: -1,
+                message: "Block not available".to_owned(),
+            });
+        }
         let transactions = self.transactions.lock().unwrap();
         transactions
             .get(&(*txid, block.copied()))
@@ -141,10 +168,19 @@ impl Node for TestNode {
         &self,
         txid: &Txid,
         block: Option<&BlockHash>,
+        max_bytes: usize,
     ) -> Result<RawJson, NodeError> {
         self.ask(format!("verbose {txid} {block:?}"))?;
+        let stuck = self.stuck.lock().unwrap();
+        drop(self.moves.wait_while(stuck, |stuck| *stuck).unwrap());
         let raw_tx = self.find(txid, block)?;
-        Ok(RawJson::parse(&format!("{{\"size\": {}}}", raw_tx.len())).unwrap())
+        let padding = " ".repeat(self.padding.load(Ordering::Relaxed) as usize);
+        let json = format!("{{\"size\": {}{padding}}}", raw_tx.len());
+        let json = RawJson::parse(&json).unwrap();
+        match json.get().len() > max_bytes {
+            true => Err(NodeError::TooLarge { max_bytes }),
+            false => Ok(json),
+        }
     }
 
     fn user_agent(&self) -> Result<String, NodeError> {

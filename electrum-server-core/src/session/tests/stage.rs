@@ -1,7 +1,6 @@
 //! A server without threads: what happens is published at once, or when a session asks for the newest.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bitcoin::{OutPoint, Transaction, TxOut, Txid};
@@ -16,6 +15,7 @@ use crate::mempool::{Delta, Entry, Mempool};
 use crate::notify::{Published, Touched, Update};
 use crate::session::{About, Limits, Services};
 use crate::store::{Durability, MemoryStore};
+use crate::sync::RefreshScope;
 use crate::view::View;
 
 /// A chain, what is published of it, and what sessions share.
@@ -29,7 +29,7 @@ pub(crate) struct Stage {
     published: Arc<Published>,
     /// Published when a session asks for the newest.
     held_back: Arc<Mutex<Option<View>>>,
-    refreshes: Arc<AtomicUsize>,
+    refreshes: Arc<Mutex<Vec<RefreshScope>>>,
     last_update: Option<Update>,
 }
 
@@ -47,12 +47,14 @@ impl Stage {
         let published = Arc::new(Published::new(view));
         let node = Arc::<TestNode>::default();
         let held_back = Arc::<Mutex<Option<View>>>::default();
-        let refreshes = Arc::<AtomicUsize>::default();
+        let refreshes = Arc::<Mutex<Vec<RefreshScope>>>::default();
         let refresh = {
             let (held_back, refreshes) = (held_back.clone(), refreshes.clone());
-            let published = published.clone();
-            Box::new(move || {
-                refreshes.fetch_add(1, Ordering::Relaxed);
+            let (published, node) = (published.clone(), node.clone());
+            Box::new(move |scope| {
+                refreshes.lock().unwrap().push(scope);
+                // The node is asked by the writer.
+                node.think();
                 if let Some(view) = held_back.lock().unwrap().take() {
                     published.publish(view, &Touched::Everything);
                 }
@@ -85,7 +87,12 @@ impl Stage {
 
     /// How often a session asked for the newest view.
     pub(crate) fn refreshes(&self) -> usize {
-        self.refreshes.load(Ordering::Relaxed)
+        self.scopes().len()
+    }
+
+    /// What was to be current each time.
+    pub(crate) fn scopes(&self) -> Vec<RefreshScope> {
+        self.refreshes.lock().unwrap().clone()
     }
 
     /// What was told of the last change.

@@ -41,10 +41,12 @@ impl Talk {
 
     /// Lets the session go on until it needs something from outside.
     pub(crate) fn run(&mut self) -> Next {
+        let mut place = Place::Node;
         loop {
-            let next = self.session.run(Place::Node, &self.services, 0);
-            if next != Next::Pause {
-                return next;
+            match self.session.run(place, &self.services, 0) {
+                Next::Needs(needed) => place = needed,
+                Next::Pause => {}
+                next => return next,
             }
         }
     }

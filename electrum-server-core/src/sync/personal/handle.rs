@@ -9,7 +9,7 @@ use electrum_protocol::ScriptHash;
 
 use super::unseen::merge;
 use crate::personal::{Audience, Wallet, WalletSet, Watched};
-use crate::sync::SyncHandle;
+use crate::sync::{RefreshScope, SyncHandle};
 
 /// Reaches the wallets of a running [`Sync`] from sessions and programs. Clones reach the same ones.
 #[derive(Clone, Debug)]
@@ -77,6 +77,6 @@ impl PersonalHandle {
     fn wish(&self, wish: Wish) {
         // A writer that has ended has no use for it.
         let _ = self.shared.wishes.send(wish);
-        self.shared.sync.look();
+        self.shared.sync.look_at(RefreshScope::MempoolInTurn);
     }
 }

@@ -120,12 +120,15 @@ fn not_from_a_branch_that_nobody_knows_any_more() {
     node.state().rewind(3);
     node.mine(depth);
     node.state().forget(&stale);
-    let running = Running::start_on(&node, store, patient());
+    let before = content(&store);
+    let running = Running::start_on(&node, store.clone(), patient());
     let error = running.thread.join().unwrap().unwrap_err().to_string();
     assert!(
-        error.contains(&stale.to_string()) && error.contains("built again"),
+        error.contains(&stale.to_string()) && error.contains("check that it is the node"),
         "{error}"
     );
+    assert!(!error.contains("delete"), "{error}");
+    assert!(content(&store) == before, "nothing is undone");
 }
 
 #[test]

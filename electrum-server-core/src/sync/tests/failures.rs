@@ -64,11 +64,11 @@ fn whichever_question_fails_is_asked_again() {
             };
             told.extend(running.settled());
             // The question that fails may be one of this very look: then the next one is well.
-            if matches!(told.last(), Some(Told::Away)) {
+            if matches!(told.last(), Some(Told::Away(_))) {
                 told.extend(running.settled());
             }
             assert!(
-                matches!(told.as_slice(), [] | [Told::Away, Told::Back]),
+                matches!(told.as_slice(), [] | [Told::Away(_), Told::Back]),
                 "question {number}: {told:?}"
             );
             running.check(&published);
@@ -92,7 +92,7 @@ fn a_node_that_is_away_is_waited_for_and_what_is_known_is_served() {
             running.handle.refresh(PATIENCE),
             "nobody waits for a node that is away"
         );
-        assert!(matches!(running.next(), Told::Away));
+        assert!(matches!(running.next(), Told::Away(_)));
         // Looking again tells nothing new.
         assert!(running.settled().is_empty());
         assert_eq!(published.view().height(), 13);
@@ -164,7 +164,7 @@ fn it_stops_in_every_state() {
     // While the node is away.
     node.state().away = Some(SourceError::transient("starting"));
     let running = Running::start(&node);
-    assert!(matches!(running.next(), Told::Away));
+    assert!(matches!(running.next(), Told::Away(_)));
     running.stop();
     // In the middle of catching up, and it goes on from there.
     let node = Arc::new(ScriptedNode::new());
@@ -176,5 +176,184 @@ fn it_stops_in_every_state() {
     running.stop();
     let running = Running::start_on(&node, store, patient());
     running.check(&running.ready());
+    running.stop();
+}
+
+/// What is said first need not be what is wrong in the end.
+#[test]
+fn each_reason_of_an_outage_is_told_and_known() {
+    let node = furnished();
+    let running = Running::start(&node);
+    running.ready();
+    assert_eq!(running.handle.node_status(), Default::default());
+    let mut since = None;
+    for (number, reason) in ["refused", "starting", "another network"]
+        .into_iter()
+        .enumerate()
+    {
+        // New reasons are told no more than once a second.
+        if number > 0 {
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        node.state().away = Some(SourceError::transient(reason));
+        running.handle.look();
+        match running.next() {
+            Told::Away(told) => assert_eq!(told, reason),
+            other => panic!("{other:?}"),
+        }
+        assert!(running.settled().is_empty(), "it is told once");
+        let status = running.handle.node_status();
+        let outage = status.outage.unwrap();
+        assert_eq!(
+            (outage.error.to_string().as_str(), status.outages),
+            (reason, 1)
+        );
+        assert_eq!(*since.get_or_insert(outage.since), outage.since);
+    }
+    node.state().away = None;
+    running.handle.look();
+    assert!(matches!(running.next(), Told::Back));
+    assert_eq!(running.handle.node_status().outage, None);
+    running.stop();
+}
+
+/// A writer with the limits that real networks have.
+fn start_strict(node: &Arc<ScriptedNode>, store: Arc<MemoryStore>) -> Running {
+    let options = SyncOptions {
+        max_step_back: SyncOptions::default().max_step_back,
+        ..patient()
+    };
+    Running::start_on(node, store, options)
+}
+
+/// What a node was told to do that has another chain than ours.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    /// So many of our blocks it does not have.
+    lacks: u32,
+    /// So many others it has instead.
+    has: usize,
+    is_followed: bool,
+}
+
+#[test]
+fn blocks_are_undone_for_work_and_a_few_at_most_without() {
+    let other = |lacks, has, is_followed| Other {
+        lacks,
+        has,
+        is_followed,
+    };
+    for case in [
+        // An operator invalidates a block.
+        other(6, 0, true),
+        other(6, 5, true),
+        // The node is behind, or another one.
+        other(7, 0, false),
+        other(7, 6, false),
+        other(119, 0, false),
+        other(119, 118, false),
+        // As much work, or more.
+        other(7, 7, true),
+        other(119, 119, true),
+        other(119, 130, true),
+    ] {
+        for restarts in [false, true] {
+            let node = Arc::new(ScriptedNode::new());
+            node.mine(120);
+            let store = Arc::<MemoryStore>::default();
+            let running = start_strict(&node, store.clone());
+            let published = running.ready();
+            let blocks = node.headers(121 - case.lacks, 120).unwrap();
+            let before = content(&store);
+            let change = || {
+                let mut state = node.state();
+                state.rewind(120 - case.lacks);
+                for _ in 0..case.has {
+                    state.mine(&[]);
+                }
+            };
+            let running = match restarts {
+                true => {
+                    running.stop();
+                    change();
+                    start_strict(&node, store.clone())
+                }
+                false => {
+                    change();
+                    running
+                }
+            };
+            if case.is_followed {
+                let published = match restarts {
+                    true => running.ready(),
+                    false => published,
+                };
+                running.settled();
+                running.check(&published);
+                running.stop();
+                continue;
+            }
+            match running.next() {
+                Told::Away(told) => assert!(!told.contains("delete"), "{told}"),
+                other => panic!("{case:?}: {other:?}"),
+            }
+            assert!(content(&store) == before, "{case:?}: nothing is undone");
+            // The right node again.
+            {
+                let mut state = node.state();
+                state.rewind(120 - case.lacks);
+                state.reconnect(&blocks);
+            }
+            running.handle.look();
+            let mut told = vec![running.next()];
+            if restarts {
+                told.push(running.next());
+            }
+            assert!(
+                told.iter().any(|told| matches!(told, Told::Back)),
+                "{case:?}: {told:?}"
+            );
+            assert!(content(&store) == before, "{case:?}: nothing has changed");
+            running.stop();
+        }
+    }
+}
+
+/// A node of another chain with more work, which never had our blocks: what cannot be followed to the end is not begun.
+#[test]
+fn nothing_is_undone_when_not_all_can_be() {
+    use crate::index::UNDO_DEPTH;
+    let node = Arc::new(ScriptedNode::new());
+    let depth = UNDO_DEPTH as usize + 50;
+    node.mine(depth);
+    let store = Arc::<MemoryStore>::default();
+    let running = start_strict(&node, store.clone());
+    let published = running.ready();
+    let before = content(&store);
+    let ours = node.headers(1, u32::MAX).unwrap();
+    {
+        let mut state = node.state();
+        for header in &ours {
+            state.forget(&header.block_hash());
+        }
+        state.rewind(0);
+        for _ in 0..depth + 10 {
+            state.mine(&[]);
+        }
+    }
+    running.handle.look();
+    match running.next() {
+        Told::Away(told) => assert!(
+            told.contains("check that it is the node") && !told.contains("delete"),
+            "{told}"
+        ),
+        other => panic!("{other:?}"),
+    }
+    assert!(content(&store) == before, "nothing is undone");
+    assert_eq!(
+        published.view().height() as usize,
+        depth,
+        "what was known is served"
+    );
     running.stop();
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chain::scripted::transaction;
+use crate::sync::RefreshScope;
 
 /// A node with some coins, and a writer that has caught up with it.
 fn begin() -> (Arc<ScriptedNode>, Running, Arc<Published>) {
@@ -121,7 +122,7 @@ fn a_node_that_begins_anew_is_waited_for() {
     let published = running.ready();
     let blocks: Vec<_> = node.headers(21, 180).unwrap();
     node.state().rewind(20);
-    assert!(matches!(running.next(), Told::Away));
+    assert!(matches!(running.next(), Told::Away(_)));
     assert_eq!(published.view().height(), 200, "what was known is served");
     node.state().reconnect(&blocks);
     running.handle.look();
@@ -180,4 +181,77 @@ fn without_the_mempool_there_are_blocks_only() {
     assert_eq!(running.update(), only(&[0, 1]));
     assert!(published.view().mempool().is_empty());
     running.stop();
+}
+
+/// Clients may ask for what is not there as often as they like: the mempool is not read for that.
+#[test]
+fn looking_for_blocks_does_not_read_the_mempool() {
+    let (node, running, published) = begin();
+    let listings = node.state().listings;
+    for number in 1..=8 {
+        let tx = pay(&node, &[(number, 10)]);
+        node.state().add(&tx);
+        assert!(running.handle.refresh_scope(RefreshScope::Blocks, PATIENCE));
+    }
+    assert_eq!(node.state().listings, listings);
+    assert!(published.view().mempool().is_empty());
+    // With a block its mempool is read.
+    let hash = node.state().mine(&[]);
+    assert!(running.handle.refresh_scope(RefreshScope::Blocks, PATIENCE));
+    assert_eq!(published.view().tip_hash(), hash);
+    running.check(&published);
+    running.stop();
+}
+
+/// Whoever waits for the mempool's turn gets it, and all together do not make the node read it for more than its share.
+#[test]
+fn the_mempool_is_read_in_its_share_of_the_time() {
+    let (node, running, published) = begin();
+    node.mine(10);
+    let takes = Duration::from_millis(20);
+    node.state().listing_takes = takes;
+    // The first reading, which says how long one takes.
+    let tx = pay(&node, &[(100, 10)]);
+    node.state().add(&tx);
+    running.handle.refresh(PATIENCE);
+    let before = node.state().listings;
+    let begun = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for client in 0..4_u8 {
+            let (node, handle, published) = (&node, running.handle.clone(), &published);
+            scope.spawn(move || {
+                for number in 0..3 {
+                    let tx = pay(node, &[(10 * client + number, 10)]);
+                    let txid = node.state().add(&tx);
+                    assert!(handle.refresh_scope(RefreshScope::MempoolInTurn, PATIENCE));
+                    // Unless another client spent the same coin meanwhile.
+                    let there = node.state().get(&txid).is_some();
+                    assert!(!there || published.view().mempool().get(&txid).is_some());
+                }
+            });
+        }
+    });
+    let readings = node.state().listings - before;
+    let most = begun.elapsed().as_secs_f64() / (10.0 * takes.as_secs_f64()) + 1.0;
+    assert!(
+        readings > 0 && readings as f64 <= most,
+        "{readings} > {most}"
+    );
+    running.stop();
+}
+
+/// The node does not notice that nobody waits any more: what it was asked to wait keeps one of its threads for as long.
+#[test]
+fn the_node_is_not_asked_to_wait_for_long() {
+    let (node, running, _published) = begin();
+    for _ in 0..3 {
+        node.mine(1);
+        running.update();
+    }
+    running.stop();
+    let longest = node.state().longest_wait;
+    assert!(
+        longest > Duration::ZERO && longest <= Duration::from_secs(1),
+        "{longest:?}"
+    );
 }

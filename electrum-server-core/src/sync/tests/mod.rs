@@ -30,10 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the writer told.
 #[derive(Debug)]
 enum Told {
-    Progress { height: u32, target: u32 },
+    Progress {
+        height: u32,
+        target: u32,
+    },
     Ready(Arc<Published>),
     Update(Update),
-    Away,
+    /// With the reason.
+    Away(String),
     Back,
     StoreFailed(String),
     StoreBack,
@@ -56,6 +60,7 @@ fn patient() -> SyncOptions {
         full_interval: PATIENCE,
         ignore_mempool: false,
         build_memory: 64 << 20,
+        max_step_back: 100,
     }
 }
 
@@ -83,7 +88,7 @@ impl Running {
                     SyncEvent::Progress { height, target } => Told::Progress { height, target },
                     SyncEvent::Ready(published) => Told::Ready(published.clone()),
                     SyncEvent::Update(update) => Told::Update(update),
-                    SyncEvent::Away(_) => Told::Away,
+                    SyncEvent::Away(error) => Told::Away(error.to_string()),
                     SyncEvent::Back => Told::Back,
                     SyncEvent::StoreFailed(error) => Told::StoreFailed(error.to_string()),
                     SyncEvent::StoreBack => Told::StoreBack,
@@ -170,7 +175,7 @@ fn build(node: &ScriptedNode) -> (Index, Arc<dyn Store>) {
     (index, store)
 }
 
-fn content(store: &Arc<dyn Store>) -> Rows {
+fn content<S: Store + ?Sized>(store: &Arc<S>) -> Rows {
     rows(store.snapshot().as_ref(), &Table::CONTENT)
 }
 

@@ -120,7 +120,7 @@ fn follow(at: usize, is_there: bool, reasons: Vec<CommitError>) -> (usize, Vec<S
             Told::StoreFailed(error) => told.push(error),
             Told::StoreBack => told.push("back".to_owned()),
             Told::Progress { .. } | Told::Update(_) => {}
-            other @ (Told::Away | Told::Back) => panic!("{other:?}"),
+            other @ (Told::Away(_) | Told::Back) => panic!("{other:?}"),
         }
     }
     running.check(&published.unwrap());
