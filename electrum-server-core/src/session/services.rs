@@ -196,7 +196,7 @@ impl Services {
     }
 
     /// Returns the answers that several clients may want.
-    pub(super) fn answers(&self) -> &Answers {
+    pub(crate) fn answers(&self) -> &Answers {
         self.published.answers()
     }
 

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 
 use super::{AnyStream, Stream};
-use crate::net::admission::Buffer;
+use crate::net::admission::TransportBuffer;
 
 /// Makes a message of every line that is written, and a line of every message that arrives.
 struct Lines {
@@ -48,7 +48,7 @@ const LONGEST_REASON: usize = 123;
 pub(super) async fn accept(
     stream: AnyStream,
     max_message: usize,
-    buffer: Buffer,
+    buffer: TransportBuffer,
 ) -> io::Result<AnyStream> {
     let config = WebSocketConfig::default()
         // Connections at rest are many.
@@ -92,7 +92,7 @@ struct Counted {
     received: usize,
     /// What is left of a whole one.
     waiting: usize,
-    buffer: Buffer,
+    buffer: TransportBuffer,
 }
 
 impl Counted {
@@ -282,7 +282,7 @@ mod tests {
         let metrics = Arc::<Metrics>::default();
         let admission = Arc::new(Admission::new(Limits::default(), metrics.clone()));
         let (client, server) = tokio::io::duplex(1024);
-        let accepting = accept(Box::new(server), 1 << 20, admission.buffer());
+        let accepting = accept(Box::new(server), 1 << 20, admission.transport_buffer());
         let at_once = WebSocketConfig::default().write_buffer_size(0);
         let connecting = client_async_with_config("ws://x/", client, Some(at_once));
         let (client, server) = tokio::join!(connecting, accepting);

@@ -95,6 +95,14 @@ impl<K: Copy + Eq + Hash, V: PartialEq> Watch<K, V> {
         }
     }
 
+    /// Returns how many are marked.
+    pub(super) fn marks(&self) -> usize {
+        match &self.marks {
+            Marks::Some(marked) => marked.len(),
+            Marks::All => self.sent.len(),
+        }
+    }
+
     /// Takes up to `count` marks away and returns what was marked.
     pub(super) fn take_marks(&mut self, count: usize) -> Vec<K> {
         if let Marks::All = self.marks {

@@ -1,0 +1,517 @@
+//! Answers one request: in the place that suits it, within the memory that the client may use, and once for all who ask
+//! the same.
+
+use std::sync::Arc;
+
+use electrum_protocol::server::Token;
+use electrum_protocol::{ErrorCode, ErrorObject, Request, Response, ScriptHash};
+
+use super::extent::{Entries, Extent, SMALL, UNSPENT, extent, size_of_transaction};
+use super::handlers::{self, Turn};
+use super::limits::{self, FAIR_BUFFER, Place};
+use super::reply::{self, MethodError};
+use super::services::Services;
+use super::{Next, Session, Unsent};
+use crate::answers::{Making, Question, SharedAnswer};
+use crate::room::{Account, Room};
+use crate::view::QueryError;
+
+/// Room that a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) bytes: usize,
+    /// What the answer is to, when others who ask the same can have it as well.
+    pub(crate) question: Option<Question>,
+}
+
+/// Room for an answer that is shared, and the right to make it.
+#[derive(Debug)]
+pub(super) struct Granted {
+    question: Question,
+    room: Room,
+    making: Making,
+}
+
+/// A request that is being answered.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    token: &'a Token,
+    request: &'a Request,
+    question: Option<Question>,
+    place: Place,
+    services: &'a Services,
+    unsent: Unsent,
+}
+
+/// What is said to a request.
+enum Answer {
+    Result(Result<Response, MethodError>),
+    Encoded(Vec<u8>),
+    Kept(Arc<[u8]>),
+    Shared(Arc<SharedAnswer>),
+}
+
+/// So many transactions of a script are looked at before a request counts as one that takes long.
+const FEW: usize = 2048;
+
+impl Session {
+    /// Answers a request, or returns what is needed first: then the request is held.
+    pub(super) fn answer(
+        &mut self,
+        token: Token,
+        request: Request,
+        place: Place,
+        services: &Services,
+        unsent: Unsent,
+    ) -> Option<Next> {
+        self.wanted = None;
+        let asked = Asked {
+            token: &token,
+            request: &request,
+            question: Question::of(&request),
+            place,
+            services,
+            unsent,
+        };
+        match self.find(&asked) {
+            Ok(answer) => {
+                self.granted = None;
+                let version = token.version();
+                match answer {
+                    Answer::Result(result) => self.server.reply(
+                        token,
+                        result.map_err(|error| reply::to_wire(&error, version)),
+                    ),
+                    Answer::Encoded(bytes) => self.server.reply_encoded(token, &bytes),
+                    Answer::Kept(bytes) => self.server.reply_encoded(token, &bytes),
+                    Answer::Shared(answer) => self.server.reply_shared(token, answer),
+                }
+                None
+            }
+            Err(next) => {
+                self.held = Some((token, request));
+                Some(next)
+            }
+        }
+    }
+
+    /// Finds the answer, or what is needed first.
+    fn find(&mut self, asked: &Asked<'_>) -> Result<Answer, Next> {
+        let Asked {
+            request,
+            place,
+            services,
+            ..
+        } = *asked;
+        self.make_room(asked.around(), asked.unsent)?;
+        if let Some(result) = self.of_no_wallet(request, services) {
+            return Ok(Answer::Result(result));
+        }
+        if let Some(question) = asked.question
+            && let Some(answer) = self.known(question, asked)?
+        {
+            services.metrics.answered(request.method(), true);
+            return Ok(answer);
+        }
+        let needed = self.place(request, services);
+        if !place.suits(needed) {
+            return Err(Next::Needs(needed));
+        }
+        let view = self.view(services);
+        match extent(request, services, &view) {
+            Extent::Bytes(bytes) => {
+                self.make_room(asked.around() + bytes, asked.unsent)?;
+                self.handle_within_time(asked)
+            }
+            Extent::Transaction { txid, form } => {
+                // What nobody knows is an error most likely, and so is what cannot be read.
+                let size = size_of_transaction(&view, &txid).unwrap_or_default();
+                let bytes = size.map_or(0, |size| size.saturating_mul(form));
+                let bytes = bytes.min(services.limits.max_response);
+                let granted = self.make_room_to_share(bytes, asked)?;
+                self.handle(asked, services.limits.max_history, granted)
+            }
+            Extent::Entries(entries) => self.find_entries(entries, asked),
+        }
+    }
+
+    /// Handles a request whose answer is short, although it may take long to find.
+    fn handle_within_time(&mut self, asked: &Asked<'_>) -> Result<Answer, Next> {
+        let max = asked.services.limits.max_history;
+        let limit = match asked.place {
+            Place::Long => max,
+            Place::Reactor | Place::Store | Place::Node => Some(at_most(max, FEW)),
+        };
+        self.handle(asked, limit, None)
+    }
+
+    /// Handles a request whose answer is as long as a script's history, or as its list of outputs.
+    fn find_entries(&mut self, entries: Entries, asked: &Asked<'_>) -> Result<Answer, Next> {
+        let services = asked.services;
+        let max = services.limits.max_history;
+        let view = self.view(services);
+        let sequence = view.sequence();
+        let known = asked
+            .question
+            .and_then(|question| services.answers().extent(&question, sequence));
+        if entries.is_unconfirmed() {
+            let bytes = entries.bytes(&view, None);
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(error) => return Ok(Answer::Result(Err(error.into()))),
+            };
+            self.make_room(asked.around() + bytes, asked.unsent)?;
+            return self.handle(asked, max, None);
+        }
+        if known.is_none() && asked.place != Place::Long {
+            // Most histories are short: they need not be counted first.
+            self.reach_out(asked);
+            let rows = entries.rows_within(self.left(asked));
+            return self.handle(asked, Some(at_most(max, rows.min(FEW))), None);
+        }
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => match entries.bytes(&view, max) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let method = asked.request.method();
+                    services.metrics.answered(method, false);
+                    return Ok(Answer::Result(Err(error.into())));
+                }
+            },
+        };
+        if let (Some(question), None) = (asked.question, known) {
+            services.answers().keep_extent(question, sequence, bytes);
+        }
+        // What is longer becomes an error.
+        let bytes = bytes.min(services.limits.max_response);
+        let granted = self.make_room_to_share(bytes, asked)?;
+        match asked.place {
+            Place::Long => self.handle(asked, max, granted),
+            Place::Reactor | Place::Store | Place::Node => {
+                self.granted = granted;
+                Err(Next::Needs(Place::Long))
+            }
+        }
+    }
+
+    /// Handles a request, looking at no more than `limit` transactions of a script. When there are more, and more are
+    /// allowed, it needs to be handled where things may take long.
+    fn handle(
+        &mut self,
+        asked: &Asked<'_>,
+        limit: Option<usize>,
+        granted: Option<Granted>,
+    ) -> Result<Answer, Next> {
+        let services = asked.services;
+        let method = asked.request.method();
+        let view = self.view(services);
+        let sequence = view.sequence();
+        let version = asked.token.version();
+        let left = self.left(asked);
+        let mut turn = Turn {
+            services,
+            version,
+            view,
+            subscriptions: &mut self.subscriptions,
+            client: self.client,
+            max_history: limit,
+        };
+        let result = handlers::handle(asked.request.clone(), &mut turn);
+        let view = turn.view;
+        if limit != services.limits.max_history {
+            let is_long = match &result {
+                Err(MethodError::Query(QueryError::TooLong { limit: reached })) => {
+                    Some(*reached) == limit
+                }
+                Ok(response) => outputs(response).saturating_mul(UNSPENT) > left,
+                Err(_) => false,
+            };
+            if is_long && asked.place != Place::Long {
+                return Err(Next::Needs(Place::Long));
+            }
+        }
+        services.metrics.answered(method, result.is_ok());
+        self.subscriptions.settle();
+        let now = view.sequence();
+        let is_lasting = |question: &Question| {
+            question.transaction().is_none_or(|txid| {
+                // Others are forgotten by the node without a word.
+                matches!(view.position(&txid), Ok(Some(_)))
+            })
+        };
+        let question = asked.question.filter(is_lasting);
+        let answer = match (result, question) {
+            (Ok(response), Some(question)) => {
+                let mut encoded = Vec::with_capacity(expected(granted.as_ref()));
+                response.encode(version, &mut encoded);
+                drop(response);
+                self.keep(question, now, encoded, granted, services)
+            }
+            (result, _) => {
+                if let (Some(account), Some(granted)) = (&mut self.account, granted) {
+                    account.add(granted.room);
+                }
+                Answer::Result(result)
+            }
+        };
+        if now != sequence {
+            self.adopt(view);
+        }
+        Ok(answer)
+    }
+
+    /// Keeps an answer for those who ask the same.
+    fn keep(
+        &self,
+        question: Question,
+        sequence: u64,
+        encoded: Vec<u8>,
+        granted: Option<Granted>,
+        services: &Services,
+    ) -> Answer {
+        let answers = services.answers();
+        match granted {
+            Some(granted) if granted.question == question => {
+                let bytes: Arc<[u8]> = encoded.into();
+                answers.keep_bytes(question, sequence, bytes.clone());
+                let answer = granted.share(bytes, sequence, services);
+                Answer::Shared(answer)
+            }
+            Some(_) | None => {
+                answers.keep_result(question, sequence, &encoded);
+                Answer::Encoded(encoded)
+            }
+        }
+    }
+
+    /// Returns the answer to a question, if it was computed before.
+    fn known(&mut self, question: Question, asked: &Asked<'_>) -> Result<Option<Answer>, Next> {
+        let services = asked.services;
+        let sequence = self.view(services).sequence();
+        let answers = services.answers();
+        if let Some(answer) = answers.result(&question, sequence) {
+            if answer.len() <= self.left(asked) {
+                return Ok(Some(Answer::Kept(answer)));
+            }
+            if let Some(answer) = self.on_its_way(question, sequence, asked) {
+                return Ok(Some(answer));
+            }
+            let granted = self.make_room_to_share(answer.len(), asked)?;
+            return Ok(Some(match granted {
+                Some(granted) => Answer::Shared(granted.share(answer, sequence, services)),
+                None => Answer::Kept(answer),
+            }));
+        }
+        Ok(self.on_its_way(question, sequence, asked))
+    }
+
+    /// Returns the answer to a question, if others are being sent it. A batch needs a copy.
+    fn on_its_way(&self, question: Question, sequence: u64, asked: &Asked<'_>) -> Option<Answer> {
+        let is_alone = self.account.is_some() && self.server.most_of_batch().is_none();
+        let answer = asked.services.answers().shared(&question, sequence);
+        answer.filter(|_| is_alone).map(Answer::Shared)
+    }
+
+    /// Says where a request is handled.
+    fn place(&mut self, request: &Request, services: &Services) -> Place {
+        let script_hash = match request {
+            Request::ScripthashSubscribe(params) => Some(params.script_hash),
+            Request::ScripthashGetStatus(params) => Some(params.script_hash),
+            Request::ScriptpubkeySubscribe(params) => Some(ScriptHash::from_script(&params.script)),
+            _ => None,
+        };
+        if let Some(script_hash) = script_hash {
+            let sequence = self.view(services).sequence();
+            let known = services.answers().status(&script_hash, sequence);
+            if known.is_some() {
+                return Place::Reactor;
+            }
+        }
+        limits::place(request)
+    }
+}
+
+/// Memory.
+impl Session {
+    /// Makes sure that there is room for so many bytes to say, or returns what must come first.
+    ///
+    /// The first answer of a batch that does not fit takes the room for the whole batch, whose answers leave together. So
+    /// nobody who waits holds anything that others wait for.
+    pub(super) fn make_room(&mut self, bytes: usize, unsent: Unsent) -> Result<(), Next> {
+        let held = self.held(unsent);
+        let Some(account) = &mut self.account else {
+            return Ok(());
+        };
+        let mut needed = held + bytes;
+        if needed <= account.granted() {
+            return Ok(());
+        }
+        if let Some(most) = self.server.most_of_batch() {
+            let before = unsent.owned + self.server.ready_output() + self.server.held_input();
+            needed = before.saturating_add(most);
+        }
+        if account.grow_to(needed) {
+            return Ok(());
+        }
+        let bytes = needed.saturating_sub(account.granted());
+        Err(self.wait_for(bytes, None, unsent))
+    }
+
+    /// Takes room for an ordinary answer whose length is not known, if that is to be had at once.
+    fn reach_out(&mut self, asked: &Asked<'_>) {
+        let needed = self.held(asked.unsent) + asked.around() + FAIR_BUFFER;
+        if let Some(account) = &mut self.account
+            && self.server.most_of_batch().is_none()
+        {
+            // Without it, what fits into the share is answered here.
+            let _ = account.grow_to(needed);
+        }
+    }
+
+    /// The same for an answer that others may want as well. Returns the right to make it, unless it is to be copied: because
+    /// it is short, or belongs into a batch.
+    fn make_room_to_share(
+        &mut self,
+        bytes: usize,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Granted>, Next> {
+        let (question, account) = match (asked.question, &self.account) {
+            (Some(question), Some(account))
+                if bytes > self.left(asked) && self.server.most_of_batch().is_none() =>
+            {
+                (question, account)
+            }
+            _ => {
+                self.make_room(asked.around() + bytes, asked.unsent)?;
+                return Ok(None);
+            }
+        };
+        if let Some(granted) = self.granted.take_if(|granted| {
+            granted.question == question && account.suffices(&granted.room, bytes)
+        }) {
+            return Ok(Some(granted));
+        }
+        if let Some(room) = account.take(bytes)
+            && let Some(making) = asked.services.answers().begin(question)
+        {
+            return Ok(Some(Granted {
+                question,
+                room,
+                making,
+            }));
+        }
+        Err(self.wait_for(bytes, Some(question), asked.unsent))
+    }
+
+    /// Says what comes first when there is no room: whoever waits holds no more than its share.
+    fn wait_for(&mut self, bytes: usize, question: Option<Question>, unsent: Unsent) -> Next {
+        let has_room = self.account.as_ref().is_some_and(Account::has_room);
+        if has_room && (unsent.all > 0 || self.server.ready_output() > 0) {
+            return Next::Output;
+        }
+        self.wanted = Some(Wanted { bytes, question });
+        Next::Room
+    }
+
+    /// Returns what the session waits for.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
+        self.wanted
+    }
+
+    /// Gives the session the room that it waits for; `making` when that is for an answer that is shared.
+    pub(crate) fn grant(&mut self, room: Room, making: Option<Making>) {
+        let wanted = self.wanted.take();
+        let question = wanted.and_then(|wanted| wanted.question);
+        match (question, making, &mut self.account) {
+            (Some(question), Some(making), _) => {
+                self.granted = Some(Granted {
+                    question,
+                    room,
+                    making,
+                });
+            }
+            (_, _, Some(account)) => account.add(room),
+            (_, _, None) => {}
+        }
+    }
+
+    /// Waits no longer for room. Returns whether a request was waiting, which has an error for an answer now.
+    pub(crate) fn stop_waiting(&mut self) -> bool {
+        self.wanted = None;
+        let Some((token, request)) = self.held.take() else {
+            return false;
+        };
+        let message = format!(
+            "the server has no memory for the answer to {} at the moment",
+            request.method().name()
+        );
+        let error = ErrorObject::new(ErrorCode::SERVER_BUSY, message).with_retry_after(RETRY);
+        self.server.reply(token, Err(error));
+        true
+    }
+
+    /// Returns the memory that the session may use.
+    pub(crate) fn account(&mut self) -> Option<&mut Account> {
+        self.account.as_mut()
+    }
+
+    /// Returns how many bytes are held for this client alone.
+    pub(crate) fn held(&self, unsent: Unsent) -> usize {
+        unsent.owned + self.server.owned_output() + self.server.held_input()
+    }
+
+    /// Returns how many bytes the answer to a request may have without any room being made.
+    fn left(&self, asked: &Asked<'_>) -> usize {
+        self.account.as_ref().map_or(usize::MAX, |account| {
+            let held = self.held(asked.unsent) + asked.around();
+            account.granted().saturating_sub(held)
+        })
+    }
+}
+
+impl Asked<'_> {
+    /// Returns how many bytes an answer takes besides its result, and an error altogether.
+    fn around(&self) -> usize {
+        SMALL + self.token.id_len()
+    }
+}
+
+impl Granted {
+    /// Lets others have the answer as well.
+    fn share(self, bytes: Arc<[u8]>, sequence: u64, services: &Services) -> Arc<SharedAnswer> {
+        let Self {
+            question,
+            room,
+            making,
+        } = self;
+        let answer = SharedAnswer::new(bytes, room, services.metrics.clone());
+        services.answers().share(question, sequence, &answer);
+        drop(making);
+        answer
+    }
+}
+
+/// Returns the smaller of two limits.
+fn at_most(limit: Option<usize>, other: usize) -> usize {
+    limit.map_or(other, |limit| limit.min(other))
+}
+
+/// Returns how many bytes an answer is expected to have.
+fn expected(granted: Option<&Granted>) -> usize {
+    granted.map_or(0, |granted| granted.room.bytes())
+}
+
+/// Returns how many outputs are listed in an answer.
+fn outputs(response: &Response) -> usize {
+    match response {
+        Response::ScripthashListUnspent(unspent) | Response::AddressListUnspent(unspent) => {
+            unspent.len()
+        }
+        Response::ScriptpubkeyListUnspent(unspent) => unspent.0.len(),
+        _ => 0,
+    }
+}
+
+/// When it is worth asking again, in seconds.
+const RETRY: u32 = 60;
