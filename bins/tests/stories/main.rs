@@ -30,6 +30,7 @@ mod personal_bdk;
 mod personal_rescan;
 mod regtest;
 mod transports;
+mod unread;
 mod wallet;
 
 pub(crate) use wait::{eventually, script_hash, within};

@@ -76,6 +76,7 @@ impl Session {
         match self.find(&asked) {
             Ok(answer) => {
                 self.granted = None;
+                self.is_long = false;
                 let version = token.version();
                 match answer {
                     Answer::Result(result) => self.server.reply(
@@ -113,7 +114,10 @@ impl Session {
             services.metrics.answered(request.method(), true);
             return Ok(answer);
         }
-        let needed = self.place(request, services);
+        let needed = match self.is_long {
+            true => Place::Long,
+            false => self.place(request, services),
+        };
         if !place.suits(needed) {
             return Err(Next::Needs(needed));
         }
@@ -121,7 +125,13 @@ impl Session {
         match extent(request, services, &view) {
             Extent::Bytes(bytes) => {
                 self.make_room(asked.around() + bytes, asked.unsent)?;
-                self.handle_within_time(asked)
+                let max = services.limits.max_history;
+                // What needs the node as well cannot be done where things may take long.
+                let limit = match place == Place::Long || needed == Place::Node {
+                    true => max,
+                    false => Some(at_most(max, FEW)),
+                };
+                self.handle(asked, limit, None)
             }
             Extent::Transaction { txid, form } => {
                 // What nobody knows is an error most likely, and so is what cannot be read.
@@ -133,16 +143,6 @@ impl Session {
             }
             Extent::Entries(entries) => self.find_entries(entries, asked),
         }
-    }
-
-    /// Handles a request whose answer is short, although it may take long to find.
-    fn handle_within_time(&mut self, asked: &Asked<'_>) -> Result<Answer, Next> {
-        let max = asked.services.limits.max_history;
-        let limit = match asked.place {
-            Place::Long => max,
-            Place::Reactor | Place::Store | Place::Node => Some(at_most(max, FEW)),
-        };
-        self.handle(asked, limit, None)
     }
 
     /// Handles a request whose answer is as long as a script's history, or as its list of outputs.
@@ -190,6 +190,7 @@ impl Session {
             Place::Long => self.handle(asked, max, granted),
             Place::Reactor | Place::Store | Place::Node => {
                 self.granted = granted;
+                self.is_long = true;
                 Err(Next::Needs(Place::Long))
             }
         }
@@ -228,6 +229,7 @@ impl Session {
                 Err(_) => false,
             };
             if is_long && asked.place != Place::Long {
+                self.is_long = true;
                 return Err(Next::Needs(Place::Long));
             }
         }
@@ -439,6 +441,7 @@ impl Session {
     /// Waits no longer for room. Returns whether a request was waiting, which has an error for an answer now.
     pub(crate) fn stop_waiting(&mut self) -> bool {
         self.wanted = None;
+        self.is_long = false;
         let Some((token, request)) = self.held.take() else {
             return false;
         };

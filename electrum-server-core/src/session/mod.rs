@@ -50,6 +50,8 @@ pub struct Session {
     held: Option<(Token, Request)>,
     /// What memory the session may use; as much as it likes when nobody counts.
     account: Option<Account>,
+    /// Whether it turned out to take long.
+    is_long: bool,
     /// What the request that is held waits for.
     wanted: Option<Wanted>,
     /// What it was given.
@@ -120,6 +122,7 @@ impl Session {
             conduct: Conduct::default(),
             held: None,
             account: None,
+            is_long: false,
             wanted: None,
             granted: None,
             view: None,
@@ -208,6 +211,7 @@ impl Session {
     pub fn end(&mut self, error: &ErrorObject) {
         self.server.close(error);
         self.held = None;
+        self.is_long = false;
         self.wanted = None;
         self.granted = None;
         self.over = Some(error.message.clone());

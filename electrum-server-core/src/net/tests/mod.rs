@@ -4,6 +4,7 @@ mod healthy;
 mod hostile;
 mod slow;
 mod transports;
+mod unread;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

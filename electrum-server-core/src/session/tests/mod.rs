@@ -13,5 +13,5 @@ mod talk;
 mod transactions;
 mod walk;
 
-pub(crate) use chain::{script, script_hash};
+pub(crate) use chain::{pay, script, script_hash};
 pub(crate) use stage::Stage;
