@@ -507,7 +507,7 @@ mod tests {
     #[test]
     fn a_line_counts_until_all_of_it_is_handled() {
         let mut server = Server::new(ServerConfig::default());
-        let batch = vec![r#"{"id":1,"method":"server.ping"}"#; 3].join(",");
+        let batch = [r#"{"id":1,"method":"server.ping"}"#; 3].join(",");
         let line = format!("[{batch}]");
         server.receive(format!("{line}\n{{").as_bytes());
         assert_eq!(server.held_input(), line.len() + 2);

@@ -29,6 +29,7 @@ mod personal;
 mod personal_bdk;
 mod personal_rescan;
 mod regtest;
+mod threads;
 mod transports;
 mod unread;
 mod wallet;

@@ -15,6 +15,8 @@ pub(crate) struct Server {
     process: Option<Child>,
     pub(crate) port: u16,
     arguments: Vec<String>,
+    /// How much address space the process may have, in KiB, if that is limited.
+    address_space: Option<u32>,
     dir: TempDir,
 }
 
@@ -32,6 +34,13 @@ impl Server {
 
     /// Starts the process and does not wait.
     pub(crate) fn spawn(node: &RegtestNode, more: &[&str]) -> Self {
+        let mut server = Self::prepare(node, more);
+        server.resume();
+        server
+    }
+
+    /// Makes everything ready for a process on a fresh index.
+    pub(crate) fn prepare(node: &RegtestNode, more: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
         let mut arguments: Vec<String> = [
@@ -50,14 +59,18 @@ impl Server {
         .map(ToOwned::to_owned)
         .into();
         arguments.extend(more.iter().map(ToString::to_string));
-        let mut server = Self {
+        Self {
             process: None,
             port,
             arguments,
+            address_space: None,
             dir,
-        };
-        server.resume();
-        server
+        }
+    }
+
+    /// Limits the address space of the process from the next start on.
+    pub(crate) fn limit_address_space(&mut self, kib: u32) {
+        self.address_space = Some(kib);
     }
 
     /// Gives more arguments to the next start.
@@ -73,7 +86,15 @@ impl Server {
             .append(true)
             .open(self.log_file())
             .unwrap();
-        let process = command("electrum-server", self.dir.path())
+        let mut command = command("electrum-server", self.dir.path());
+        if let Some(kib) = self.address_space {
+            let program = command.get_program().to_owned();
+            command = shell(self.dir.path());
+            command
+                .args(["-c", "ulimit -v \"$0\"; exec \"$@\"", &kib.to_string()])
+                .arg(program);
+        }
+        let process = command
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -180,6 +201,11 @@ impl Drop for Server {
     }
 }
 
+/// A shell, as [`command`] starts our programs.
+fn shell(dir: &Path) -> Command {
+    clean(Command::new("sh"), dir)
+}
+
 /// One of our programs, with nothing of ours in the environment and `dir` as working folder and home.
 pub(crate) fn command(program: &str, dir: &Path) -> Command {
     // What is measured is an optimized build, whatever the measuring is.
@@ -190,7 +216,10 @@ pub(crate) fn command(program: &str, dir: &Path) -> Command {
         "electrum-tools" => env!("CARGO_BIN_EXE_electrum-tools").into(),
         other => panic!("{other} is not ours"),
     };
-    let mut command = Command::new(path);
+    clean(Command::new(path), dir)
+}
+
+fn clean(mut command: Command, dir: &Path) -> Command {
     command
         .current_dir(dir)
         .env("HOME", dir)
