@@ -312,7 +312,7 @@ impl Outbox {
 /// Takes the bytes that wait. A long answer leaves no room behind that it did not need.
 fn take_output(output: &mut Vec<u8>) -> Vec<u8> {
     let mut output = core::mem::take(output);
-    if output.len() >= LONG {
+    if output.len() >= LONG && output.capacity() / 5 > output.len() / 4 {
         output.shrink_to_fit();
     }
     output

@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 /// How much is written at a time.
-const WRITE_SIZE: usize = 64 * 1024;
+const WRITE_SIZE: usize = 128 * 1024;
 
 /// Chunks of fewer bytes are put together.
 const SMALL: usize = 16 * 1024;

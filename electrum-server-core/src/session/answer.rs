@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use electrum_protocol::server::Token;
-use electrum_protocol::{ErrorCode, ErrorObject, Request, Response, ScriptHash};
+use electrum_protocol::{ErrorCode, ErrorObject, ProtocolVersion, Request, Response, ScriptHash};
 
 use super::extent::{Entries, Extent, SMALL, UNSPENT, extent, size_of_transaction};
 use super::handlers::{self, Turn};
@@ -14,7 +14,7 @@ use super::services::Services;
 use super::{Next, Session, Unsent};
 use crate::answers::{Making, Question, SharedAnswer};
 use crate::room::{Account, Room};
-use crate::view::QueryError;
+use crate::view::{QueryError, View};
 
 /// Room that a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,23 @@ struct Asked<'a> {
     place: Place,
     services: &'a Services,
     unsent: Unsent,
+}
+
+/// How a request is answered.
+enum Found {
+    /// With this.
+    Answer(Answer),
+    /// By its handler, which looks at no more transactions of a script than `limit`.
+    Handler {
+        limit: Option<usize>,
+        granted: Option<Granted>,
+    },
+}
+
+/// What a handler has answered, and to which question in which view, if the answer lasts.
+struct Handled {
+    result: Result<Response, MethodError>,
+    question: Option<(Question, u64)>,
 }
 
 /// What is said to a request.
@@ -73,31 +90,48 @@ impl Session {
             services,
             unsent,
         };
-        match self.find(&asked) {
-            Ok(answer) => {
-                self.granted = None;
-                self.is_long = false;
-                let version = token.version();
-                match answer {
-                    Answer::Result(result) => self.server.reply(
-                        token,
-                        result.map_err(|error| reply::to_wire(&error, version)),
-                    ),
-                    Answer::Encoded(bytes) => self.server.reply_encoded(token, &bytes),
-                    Answer::Kept(bytes) => self.server.reply_encoded(token, &bytes),
-                    Answer::Shared(answer) => self.server.reply_shared(token, answer),
-                }
-                None
-            }
+        let found = self.find(&asked);
+        let question = asked.question;
+        let answer = match found {
             Err(next) => {
                 self.held = Some((token, request));
-                Some(next)
+                return Some(next);
             }
+            Ok(Found::Answer(answer)) => answer,
+            Ok(Found::Handler { limit, granted }) => {
+                let left = self.left(&asked);
+                // Only what may turn out to take long is asked again.
+                let is_kept = limit != services.limits.max_history;
+                let kept = is_kept.then(|| request.clone());
+                let version = token.version();
+                let handled = self.handle(request, question, version, limit, left, services);
+                match handled {
+                    Some(handled) => self.keep(handled, version, granted, services),
+                    None => {
+                        self.is_long = true;
+                        self.held = kept.map(|request| (token, request));
+                        return Some(Next::Needs(Place::Long));
+                    }
+                }
+            }
+        };
+        self.granted = None;
+        self.is_long = false;
+        let version = token.version();
+        match answer {
+            Answer::Result(result) => self.server.reply(
+                token,
+                result.map_err(|error| reply::to_wire(&error, version)),
+            ),
+            Answer::Encoded(bytes) => self.server.reply_encoded(token, &bytes),
+            Answer::Kept(bytes) => self.server.reply_encoded(token, &bytes),
+            Answer::Shared(answer) => self.server.reply_shared(token, answer),
         }
+        None
     }
 
     /// Finds the answer, or what is needed first.
-    fn find(&mut self, asked: &Asked<'_>) -> Result<Answer, Next> {
+    fn find(&mut self, asked: &Asked<'_>) -> Result<Found, Next> {
         let Asked {
             request,
             place,
@@ -106,13 +140,13 @@ impl Session {
         } = *asked;
         self.make_room(asked.around(), asked.unsent)?;
         if let Some(result) = self.of_no_wallet(request, services) {
-            return Ok(Answer::Result(result));
+            return Ok(Found::Answer(Answer::Result(result)));
         }
         if let Some(question) = asked.question
             && let Some(answer) = self.known(question, asked)?
         {
             services.metrics.answered(request.method(), true);
-            return Ok(answer);
+            return Ok(Found::Answer(answer));
         }
         let needed = match self.is_long {
             true => Place::Long,
@@ -121,32 +155,34 @@ impl Session {
         if !place.suits(needed) {
             return Err(Next::Needs(needed));
         }
-        let view = self.view(services);
-        match extent(request, services, &view) {
+        let max = services.limits.max_history;
+        match self.with_view(services, |view| extent(request, services, view)) {
             Extent::Bytes(bytes) => {
                 self.make_room(asked.around() + bytes, asked.unsent)?;
-                let max = services.limits.max_history;
                 // What needs the node as well cannot be done where things may take long.
-                let limit = match place == Place::Long || needed == Place::Node {
-                    true => max,
-                    false => Some(at_most(max, FEW)),
+                let limit = match needed == Place::Store && place != Place::Long {
+                    true => Some(at_most(max, FEW)),
+                    false => max,
                 };
-                self.handle(asked, limit, None)
+                let granted = None;
+                Ok(Found::Handler { limit, granted })
             }
             Extent::Transaction { txid, form } => {
                 // What nobody knows is an error most likely, and so is what cannot be read.
+                let view = self.view(services);
                 let size = size_of_transaction(&view, &txid).unwrap_or_default();
                 let bytes = size.map_or(0, |size| size.saturating_mul(form));
                 let bytes = bytes.min(services.limits.max_response);
                 let granted = self.make_room_to_share(bytes, asked)?;
-                self.handle(asked, services.limits.max_history, granted)
+                let limit = max;
+                Ok(Found::Handler { limit, granted })
             }
             Extent::Entries(entries) => self.find_entries(entries, asked),
         }
     }
 
-    /// Handles a request whose answer is as long as a script's history, or as its list of outputs.
-    fn find_entries(&mut self, entries: Entries, asked: &Asked<'_>) -> Result<Answer, Next> {
+    /// The same for a request whose answer is as long as a script's history, or as its list of outputs.
+    fn find_entries(&mut self, entries: Entries, asked: &Asked<'_>) -> Result<Found, Next> {
         let services = asked.services;
         let max = services.limits.max_history;
         let view = self.view(services);
@@ -154,31 +190,22 @@ impl Session {
         let known = asked
             .question
             .and_then(|question| services.answers().extent(&question, sequence));
-        if entries.is_unconfirmed() {
-            let bytes = entries.bytes(&view, None);
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                Err(error) => return Ok(Answer::Result(Err(error.into()))),
-            };
-            self.make_room(asked.around() + bytes, asked.unsent)?;
-            return self.handle(asked, max, None);
-        }
-        if known.is_none() && asked.place != Place::Long {
+        if known.is_none() && asked.place != Place::Long && !entries.is_unconfirmed() {
             // Most histories are short: they need not be counted first.
             self.reach_out(asked);
             let rows = entries.rows_within(self.left(asked));
-            return self.handle(asked, Some(at_most(max, rows.min(FEW))), None);
+            return Ok(Found::Handler {
+                limit: Some(at_most(max, rows.min(FEW))),
+                granted: None,
+            });
         }
-        let bytes = match known {
-            Some(bytes) => bytes,
-            None => match entries.bytes(&view, max) {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    let method = asked.request.method();
-                    services.metrics.answered(method, false);
-                    return Ok(Answer::Result(Err(error.into())));
-                }
-            },
+        let bytes = match known.map_or_else(|| entries.bytes(&view, max), Ok) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let method = asked.request.method();
+                services.metrics.answered(method, false);
+                return Ok(Found::Answer(Answer::Result(Err(error.into()))));
+            }
         };
         if let (Some(question), None) = (asked.question, known) {
             services.answers().keep_extent(question, sequence, bytes);
@@ -186,30 +213,29 @@ impl Session {
         // What is longer becomes an error.
         let bytes = bytes.min(services.limits.max_response);
         let granted = self.make_room_to_share(bytes, asked)?;
-        match asked.place {
-            Place::Long => self.handle(asked, max, granted),
-            Place::Reactor | Place::Store | Place::Node => {
-                self.granted = granted;
-                self.is_long = true;
-                Err(Next::Needs(Place::Long))
-            }
+        if asked.place == Place::Long || entries.is_unconfirmed() {
+            let limit = max;
+            return Ok(Found::Handler { limit, granted });
         }
+        self.granted = granted;
+        self.is_long = true;
+        Err(Next::Needs(Place::Long))
     }
 
-    /// Handles a request, looking at no more than `limit` transactions of a script. When there are more, and more are
-    /// allowed, it needs to be handled where things may take long.
+    /// Handles a request, looking at no more than `limit` transactions of a script. Returns nothing when there are more, and
+    /// more are allowed where things may take long.
     fn handle(
         &mut self,
-        asked: &Asked<'_>,
+        request: Request,
+        question: Option<Question>,
+        version: ProtocolVersion,
         limit: Option<usize>,
-        granted: Option<Granted>,
-    ) -> Result<Answer, Next> {
-        let services = asked.services;
-        let method = asked.request.method();
+        left: usize,
+        services: &Services,
+    ) -> Option<Handled> {
+        let method = request.method();
         let view = self.view(services);
         let sequence = view.sequence();
-        let version = asked.token.version();
-        let left = self.left(asked);
         let mut turn = Turn {
             services,
             version,
@@ -218,7 +244,7 @@ impl Session {
             client: self.client,
             max_history: limit,
         };
-        let result = handlers::handle(asked.request.clone(), &mut turn);
+        let result = handlers::handle(request, &mut turn);
         let view = turn.view;
         if limit != services.limits.max_history {
             let is_long = match &result {
@@ -228,9 +254,8 @@ impl Session {
                 Ok(response) => outputs(response).saturating_mul(UNSPENT) > left,
                 Err(_) => false,
             };
-            if is_long && asked.place != Place::Long {
-                self.is_long = true;
-                return Err(Next::Needs(Place::Long));
+            if is_long {
+                return None;
             }
         }
         services.metrics.answered(method, result.is_ok());
@@ -242,47 +267,44 @@ impl Session {
                 matches!(view.position(&txid), Ok(Some(_)))
             })
         };
-        let question = asked.question.filter(is_lasting);
-        let answer = match (result, question) {
-            (Ok(response), Some(question)) => {
-                let mut encoded = Vec::with_capacity(expected(granted.as_ref()));
-                response.encode(version, &mut encoded);
-                drop(response);
-                self.keep(question, now, encoded, granted, services)
-            }
-            (result, _) => {
-                if let (Some(account), Some(granted)) = (&mut self.account, granted) {
-                    account.add(granted.room);
-                }
-                Answer::Result(result)
-            }
-        };
+        let question = question.filter(is_lasting).map(|question| (question, now));
         if now != sequence {
             self.adopt(view);
         }
-        Ok(answer)
+        Some(Handled { result, question })
     }
 
     /// Keeps an answer for those who ask the same.
     fn keep(
-        &self,
-        question: Question,
-        sequence: u64,
-        encoded: Vec<u8>,
+        &mut self,
+        handled: Handled,
+        version: ProtocolVersion,
         granted: Option<Granted>,
         services: &Services,
     ) -> Answer {
         let answers = services.answers();
-        match granted {
-            Some(granted) if granted.question == question => {
+        let Handled { result, question } = handled;
+        match (result, question, granted) {
+            (Ok(response), Some((question, sequence)), Some(granted)) => {
+                let mut encoded = Vec::with_capacity(granted.room.bytes());
+                response.encode(version, &mut encoded);
+                drop(response);
                 let bytes: Arc<[u8]> = encoded.into();
                 answers.keep_bytes(question, sequence, bytes.clone());
-                let answer = granted.share(bytes, sequence, services);
-                Answer::Shared(answer)
+                Answer::Shared(granted.share(bytes, sequence, services))
             }
-            Some(_) | None => {
+            (Ok(response), Some((question, sequence)), None) => {
+                let mut encoded = Vec::new();
+                response.encode(version, &mut encoded);
                 answers.keep_result(question, sequence, &encoded);
                 Answer::Encoded(encoded)
+            }
+            (result, _, granted) => {
+                // The client's alone after all.
+                if let (Some(account), Some(granted)) = (&mut self.account, granted) {
+                    account.add(granted.room);
+                }
+                Answer::Result(result)
             }
         }
     }
@@ -290,7 +312,7 @@ impl Session {
     /// Returns the answer to a question, if it was computed before.
     fn known(&mut self, question: Question, asked: &Asked<'_>) -> Result<Option<Answer>, Next> {
         let services = asked.services;
-        let sequence = self.view(services).sequence();
+        let sequence = self.with_view(services, View::sequence);
         let answers = services.answers();
         if let Some(answer) = answers.result(&question, sequence) {
             if answer.len() <= self.left(asked) {
@@ -324,7 +346,7 @@ impl Session {
             _ => None,
         };
         if let Some(script_hash) = script_hash {
-            let sequence = self.view(services).sequence();
+            let sequence = self.with_view(services, View::sequence);
             let known = services.answers().status(&script_hash, sequence);
             if known.is_some() {
                 return Place::Reactor;
@@ -498,11 +520,6 @@ impl Granted {
 /// Returns the smaller of two limits.
 fn at_most(limit: Option<usize>, other: usize) -> usize {
     limit.map_or(other, |limit| limit.min(other))
-}
-
-/// Returns how many bytes an answer is expected to have.
-fn expected(granted: Option<&Granted>) -> usize {
-    granted.map_or(0, |granted| granted.room.bytes())
 }
 
 /// Returns how many outputs are listed in an answer.

@@ -315,13 +315,17 @@ impl Session {
 
     /// Returns the view of this group: the newest one when the group began.
     fn view(&mut self, services: &Services) -> View {
+        self.with_view(services, View::clone)
+    }
+
+    /// Looks at the view of this group. A copy of it would be counted by all threads.
+    fn with_view<T>(&mut self, services: &Services, look: impl FnOnce(&View) -> T) -> T {
+        if self.view.is_none() {
+            self.adopt(services.view());
+        }
         match &self.view {
-            Some(view) => view.clone(),
-            None => {
-                let view = services.view();
-                self.adopt(view.clone());
-                view
-            }
+            Some(view) => look(view),
+            None => look(&services.view()),
         }
     }
 
