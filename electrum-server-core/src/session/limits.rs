@@ -34,7 +34,7 @@ pub struct Limits {
     pub max_subscriptions: usize,
     /// The most subscriptions of the sessions of a subnet together.
     pub max_subnet_subscriptions: usize,
-    /// The most subscriptions of all sessions together. One takes up to 220 bytes, of a script up to 160.
+    /// The most subscriptions of all sessions together. One takes up to 225 bytes, of a script up to 160.
     pub max_total_subscriptions: usize,
     /// How many refused messages, less the accepted ones, end a session.
     pub max_refusals: u32,

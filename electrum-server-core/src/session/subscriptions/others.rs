@@ -297,7 +297,7 @@ mod tests {
             (size_of::<T>() + 1) * 16 / 7
         }
         assert!(most::<(ScriptHash, Option<Status>)>() <= 160);
-        assert!(most::<(OutPoint, WatchedOutpoint)>() <= 220);
+        assert!(most::<(OutPoint, WatchedOutpoint)>() <= 225);
         assert!(most::<(Txid, WatchedTransaction)>() <= 180);
         let spent = size_of::<(Confirmation, Txid, Confirmation)>();
         assert!(spent + 16 <= 80, "{spent}");
