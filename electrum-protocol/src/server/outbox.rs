@@ -312,14 +312,14 @@ impl Outbox {
 /// Takes the bytes that wait. A long answer leaves no room behind that it did not need.
 fn take_output(output: &mut Vec<u8>) -> Vec<u8> {
     let mut output = core::mem::take(output);
-    if output.len() >= LONG && output.capacity() / 5 > output.len() / 4 {
+    if output.capacity() - output.len() >= UNUSED {
         output.shrink_to_fit();
     }
     output
 }
 
-/// An answer of so many bytes is long.
-const LONG: usize = 64 * 1024;
+/// So much room that was not needed is given back. For less it costs more than it is worth.
+const UNUSED: usize = 128 * 1024;
 /// More than an answer takes besides its id and its result.
 const ENVELOPE: usize = 40;
 /// More than the answer that another one would be too long takes besides its id.

@@ -26,6 +26,7 @@ pub(super) struct Admission {
 /// The clients of a subnet.
 #[derive(Debug)]
 struct Group {
+    subnet: Subnet,
     connections: AtomicUsize,
     subscriptions: Arc<Tally>,
     debt: Mutex<Debt>,
@@ -43,7 +44,6 @@ struct Debt {
 pub(super) struct Guest {
     admission: Arc<Admission>,
     group: Option<Arc<Group>>,
-    subnet: Option<Subnet>,
 }
 
 /// How much is buffered for a client in one place; counts for as long as it exists.
@@ -147,7 +147,7 @@ impl Admission {
             let error = ErrorObject::new(ErrorCode::LIMIT_EXCEEDED, message);
             return Err(error.with_retry_after(RETRY));
         }
-        self.take_place(Some((subnet, group)))
+        self.take_place(Some(group))
     }
 
     /// Lets in whoever is exempt, and proxies, whose clients pay once they are known.
@@ -155,10 +155,7 @@ impl Admission {
         self.take_place(None)
     }
 
-    fn take_place(
-        self: &Arc<Self>,
-        group: Option<(Subnet, Arc<Group>)>,
-    ) -> Result<Guest, ErrorObject> {
+    fn take_place(self: &Arc<Self>, group: Option<Arc<Group>>) -> Result<Guest, ErrorObject> {
         // The operator gets in when nobody else does.
         let max = self.limits.max_connections;
         let places = match group {
@@ -166,11 +163,9 @@ impl Admission {
             None => max.saturating_add(RESERVED),
         };
         let others = self.metrics.connections.fetch_add(1, Ordering::Relaxed);
-        let (subnet, group) = group.unzip();
         let guest = Guest {
             admission: self.clone(),
             group,
-            subnet,
         };
         if others >= places {
             self.metrics.reject(Rejection::Full);
@@ -209,6 +204,7 @@ impl Admission {
         }
         let group = groups.entry(subnet).or_insert_with(|| {
             Arc::new(Group {
+                subnet,
                 connections: AtomicUsize::new(0),
                 subscriptions: Arc::default(),
                 debt: Mutex::new(Debt {
@@ -293,18 +289,18 @@ impl Guest {
 impl Guest {
     /// Returns the subnet that the client pays with; none when it is exempt.
     pub(super) fn subnet(&self) -> Option<Subnet> {
-        self.subnet
+        self.group.as_ref().map(|group| group.subnet)
     }
 
     /// Returns the memory that the client may use.
     pub(super) fn account(&self) -> Account {
         let (share, _) = self.admission.limits.shares();
-        self.admission.account_of(self.subnet, share)
+        self.admission.account_of(self.subnet(), share)
     }
 
     /// Makes a place where the client's transport buffers things.
     pub(super) fn transport_buffer(&self) -> TransportBuffer {
-        self.admission.transport_buffer_of(self.subnet)
+        self.admission.transport_buffer_of(self.subnet())
     }
 }
 

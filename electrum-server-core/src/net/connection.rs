@@ -51,7 +51,7 @@ pub(super) struct Connection {
     received: usize,
     sent: usize,
     /// Since when the client holds room for more than its share, and how much of that it had taken then.
-    holds: Option<Hold>,
+    holds: Option<Box<Hold>>,
     /// What was received since that was looked at last.
     arrived: usize,
     /// How much of a line there was when the account was settled last.
@@ -347,18 +347,17 @@ impl Connection {
             false => account.settle(held),
         }
         let holds = account.has_room() || unsent.all > unsent.owned;
-        self.holds = match (holds, self.holds) {
-            (false, _) => None,
-            (true, None) => Some(Hold {
-                since: Instant::now(),
-                due: FAIR_BUFFER.max(unsent.all / HOLD_PARTS),
-                taken: 0,
-            }),
-            (true, Some(hold)) => Some(Hold {
-                taken: hold.taken + taken,
-                ..hold
-            }),
-        };
+        match &mut self.holds {
+            hold if !holds => *hold = None,
+            Some(hold) => hold.taken += taken,
+            hold @ None => {
+                *hold = Some(Box::new(Hold {
+                    since: Instant::now(),
+                    due: FAIR_BUFFER.max(unsent.all / HOLD_PARTS),
+                    taken: 0,
+                }));
+            }
+        }
     }
 
     /// Tells whether a line has become long, and there is no room for it and for what is the answer to it.
@@ -581,7 +580,7 @@ impl Connection {
             .and_then(|since| since.checked_add(limits.line_timeout));
         // It is the client's turn when there is something to take, or a part of a line is missing.
         let is_slow = self.wire.unsent().all > 0 || (heard.is_some() && self.partial > 0);
-        let hold = self.holds.filter(|_| is_slow);
+        let hold = self.holds.as_ref().filter(|_| is_slow);
         let hold = hold.and_then(|hold| hold.since.checked_add(limits.hold_timeout));
         [idle, slow, stalled, hold, self.drain_until]
             .into_iter()

@@ -217,7 +217,7 @@ impl Session {
             let limit = max;
             return Ok(Found::Handler { limit, granted });
         }
-        self.granted = granted;
+        self.granted = granted.map(Box::new);
         self.is_long = true;
         Err(Next::Needs(Place::Long))
     }
@@ -414,7 +414,7 @@ impl Session {
         if let Some(granted) = self.granted.take_if(|granted| {
             granted.question == question && account.suffices(&granted.room, bytes)
         }) {
-            return Ok(Some(granted));
+            return Ok(Some(*granted));
         }
         if let Some(room) = account.take(bytes)
             && let Some(making) = asked.services.answers().begin(question)
@@ -434,13 +434,13 @@ impl Session {
         if has_room && (unsent.all > 0 || self.server.ready_output() > 0) {
             return Next::Output;
         }
-        self.wanted = Some(Wanted { bytes, question });
+        self.wanted = Some(Box::new(Wanted { bytes, question }));
         Next::Room
     }
 
     /// Returns what the session waits for.
     pub(crate) fn wanted(&self) -> Option<Wanted> {
-        self.wanted
+        self.wanted.as_deref().copied()
     }
 
     /// Gives the session the room that it waits for; `making` when that is for an answer that is shared.
@@ -449,11 +449,11 @@ impl Session {
         let question = wanted.and_then(|wanted| wanted.question);
         match (question, making, &mut self.account) {
             (Some(question), Some(making), _) => {
-                self.granted = Some(Granted {
+                self.granted = Some(Box::new(Granted {
                     question,
                     room,
                     making,
-                });
+                }));
             }
             (_, _, Some(account)) => account.add(room),
             (_, _, None) => {}

@@ -53,9 +53,9 @@ pub struct Session {
     /// Whether it turned out to take long.
     is_long: bool,
     /// What the request that is held waits for.
-    wanted: Option<Wanted>,
+    wanted: Option<Box<Wanted>>,
     /// What it was given.
-    granted: Option<Granted>,
+    granted: Option<Box<Granted>>,
     /// The view that the requests of a group are answered from.
     view: Option<View>,
     /// Whether there is a view that the client may not have been told about.
