@@ -35,6 +35,12 @@ idle transport="tcp" clients="20000":
     BITCOIND_EXE="$(contrib/bitcoind.sh)" IDLE_TRANSPORT={{transport}} IDLE_CLIENTS={{clients}} \
         cargo test -p electrum-server-bins --test stories -- --ignored --nocapture idle
 
+# What the server holds, and how long others wait, while clients ask for megabytes and read nothing.
+unread transport="":
+    cargo build --release -p electrum-server-bins --bin electrum-server
+    BITCOIND_EXE="$(contrib/bitcoind.sh)" SERVER_EXE="$PWD/target/release/electrum-server" UNREAD_ONLY={{transport}} \
+        cargo test -p electrum-server-bins --test stories -- --ignored --nocapture unread
+
 # Our server beside electrs and ElectrumX: index, requests, memory (installs both: slow the first time).
 bench-servers *arguments:
     contrib/bench-servers.sh {{arguments}}

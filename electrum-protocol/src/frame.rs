@@ -95,6 +95,8 @@ impl LineDecoder {
             self.reported = true;
             return Some(Err(FrameError::TooLong { max: self.max_line }));
         }
+        // The client may send nothing for a long time: the room of a long line is not kept for it.
+        self.compact();
         None
     }
 
@@ -126,7 +128,8 @@ impl LineDecoder {
     fn compact(&mut self) {
         self.buffer.drain(..self.start.min(self.buffer.len()));
         self.start = 0;
-        if self.buffer.is_empty() {
+        // A line that grows is not moved each time.
+        if self.buffer.len() <= IDLE_CAPACITY {
             self.buffer.shrink_to(IDLE_CAPACITY);
         }
     }
@@ -189,6 +192,20 @@ mod tests {
             "123456\n1234567\n\n12345678\nx\n",
             &[None, None, None, Some("x")],
         );
+    }
+
+    #[test]
+    fn a_long_line_that_was_taken_leaves_no_room_behind() {
+        let mut decoder = LineDecoder::new(1_000_000);
+        decoder.push(&vec![b'x'; 1_000_000]);
+        decoder.push(b"\nab");
+        assert_eq!(decoder.next_line().unwrap().unwrap().len(), 1_000_000);
+        assert!(decoder.next_line().is_none());
+        assert_eq!(decoder.buffered(), 2);
+        decoder.push(b"c\n");
+        assert_eq!(decoder.next_line().unwrap().unwrap(), b"abc");
+        assert!(decoder.next_line().is_none());
+        assert!(decoder.buffer.capacity() <= IDLE_CAPACITY);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::method::{Method, Parameters, Request, Response};
 use crate::notification::Notification;
 use crate::version::{ProtocolVersion, VersionRange};
 use outbox::{Address, Outbox};
+pub use outbox::{Chunk, SharedResult};
 
 /// What a server says about itself, and what it puts up with.
 #[derive(Clone, Debug)]
@@ -91,6 +92,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// Returns how many bytes the request's id takes, which the answer repeats.
+    pub fn id_len(&self) -> usize {
+        self.address.as_ref().map_or(0, Address::id_len)
+    }
+
     /// Tells whether the client wants an answer; it does not to a request without an id.
     pub fn wants_reply(&self) -> bool {
         self.address.is_some()
@@ -106,6 +112,8 @@ impl Token {
 #[derive(Debug)]
 pub struct Server {
     decoder: LineDecoder,
+    /// How long the line is whose events are being taken.
+    line: usize,
     session: Session,
 }
 
@@ -115,6 +123,7 @@ impl Server {
         let config = config.into();
         Self {
             decoder: LineDecoder::new(config.max_line),
+            line: 0,
             session: Session {
                 outbox: Outbox::new(config.max_response),
                 config,
@@ -140,11 +149,15 @@ impl Server {
             }
             // One batch needs room for a thousand, and most clients never send another.
             self.session.events.shrink_to(IDLE_EVENTS);
+            self.line = 0;
             if self.session.closed {
                 return None;
             }
             match self.decoder.next_line()? {
-                Ok(line) => self.session.line(line),
+                Ok(line) => {
+                    self.line = line.len();
+                    self.session.line(line);
+                }
                 Err(error) => {
                     let error = ErrorObject::new(ErrorCode::INVALID_REQUEST, error.to_string());
                     self.session.refuse(Some(Address::of_nothing()), error);
@@ -178,6 +191,16 @@ impl Server {
         outbox.result(address, |out| out.extend_from_slice(result));
     }
 
+    /// Answers a request with a result that [`Response::encode`] wrote before, which others may send at the same time:
+    /// outside a batch it is not copied. It must not contain a line end.
+    ///
+    /// A result whose line would be longer than [`ServerConfig::max_response`] becomes an error.
+    pub fn reply_shared(&mut self, token: Token, result: SharedResult) {
+        if let Some(address) = token.address {
+            self.session.outbox.shared_result(address, result);
+        }
+    }
+
     /// Sends a notification. While a batch is being answered it waits for the end of that batch, so that no status
     /// overtakes the answer to its subscription.
     pub fn notify(&mut self, notification: &Notification) {
@@ -198,14 +221,42 @@ impl Server {
         self.session.outbox.take()
     }
 
+    /// Takes the same bytes without copying results that are [shared](Self::reply_shared). A line may be in several
+    /// chunks; the last chunk ends with a line.
+    pub fn take_chunks(&mut self) -> impl Iterator<Item = Chunk> + use<> {
+        self.session.outbox.take_chunks()
+    }
+
     /// Returns how many bytes wait to be taken, or for the end of a batch.
     pub fn pending_output(&self) -> usize {
         self.session.outbox.len()
     }
 
+    /// Returns how many bytes could be taken now.
+    pub fn ready_output(&self) -> usize {
+        self.session.outbox.ready()
+    }
+
+    /// Returns how many of the bytes that wait belong to this conversation alone: all but those of shared results.
+    pub fn owned_output(&self) -> usize {
+        self.session.outbox.owned()
+    }
+
+    /// Returns how many bytes the answers of the batch that is being answered may have at most, of which some may wait
+    /// already; nothing when no batch is open.
+    pub fn most_of_batch(&self) -> Option<usize> {
+        self.session.outbox.most_of_batches()
+    }
+
     /// Returns how many bytes were received and not read yet.
     pub fn pending_input(&self) -> usize {
         self.decoder.buffered()
+    }
+
+    /// Returns how many bytes of what was received are held in whatever form: those not read yet, and the line whose
+    /// events are being taken.
+    pub fn held_input(&self) -> usize {
+        self.decoder.buffered() + self.line
     }
 
     /// Returns the protocol version of the session: 1.4 until the client negotiates another.
@@ -446,6 +497,25 @@ fn asked(params: Params<'_>) -> Result<(Option<Version>, String), ErrorObject> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_counts_until_all_of_it_is_handled() {
+        let mut server = Server::new(ServerConfig::default());
+        let batch = [r#"{"id":1,"method":"server.ping"}"#; 3].join(",");
+        let line = format!("[{batch}]");
+        server.receive(format!("{line}\n{{").as_bytes());
+        assert_eq!(server.held_input(), line.len() + 2);
+        for _ in 0..3 {
+            let Some(Event::Request { token, .. }) = server.poll_event() else {
+                panic!("a request");
+            };
+            assert_eq!(token.id_len(), 1);
+            server.reply(token, Ok(Response::ServerPing(Default::default())));
+            assert_eq!(server.held_input(), line.len() + 1);
+        }
+        assert!(server.poll_event().is_none());
+        assert_eq!(server.held_input(), 1);
+    }
 
     #[test]
     fn a_conversation_at_rest_keeps_no_room_for_a_batch() {

@@ -4,6 +4,8 @@
 //! change is [forgotten](Answers::advance); what is left holds in the newer view as well. So an answer that is found is
 //! the one that would be computed, and what many wallets watch is computed once after each change.
 
+mod shared;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -14,6 +16,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::notify::Touched;
+use shared::Sharing;
+pub(crate) use shared::{Making, News, SharedAnswer};
 
 /// What an entry takes besides its bytes: key, pointers, the cache's own records. Measured, and rounded up.
 const OVERHEAD: u64 = 160;
@@ -21,6 +25,8 @@ const OVERHEAD: u64 = 160;
 const LARGEST: usize = 16;
 /// The part of the memory that is for statuses.
 const STATUS_SHARE: u64 = 8;
+/// Of how many large answers it is kept how large they are.
+const EXTENTS: usize = 4096;
 /// What is expected of an answer, in bytes.
 const TYPICAL: u64 = 512;
 
@@ -105,6 +111,9 @@ pub(crate) struct Answers {
     advancing: RwLock<()>,
     results: Cache<Question, Kept<Arc<[u8]>>, Bytes>,
     statuses: Cache<ScriptHash, Kept<Option<Status>>>,
+    /// How large the answers are that it takes long to count.
+    extents: Cache<Question, Kept<usize>>,
+    sharing: Arc<Sharing>,
     largest: usize,
 }
 
@@ -120,6 +129,8 @@ impl Answers {
             advancing: RwLock::new(()),
             results: Cache::with_weighter(expected, for_results, Bytes),
             statuses: Cache::new(statuses),
+            extents: Cache::new(EXTENTS),
+            sharing: Arc::default(),
             largest: memory / LARGEST,
         }
     }
@@ -132,14 +143,21 @@ impl Answers {
             Touched::Everything => {
                 self.results.clear();
                 self.statuses.clear();
+                self.extents.clear();
+                self.sharing.forget_all();
             }
             Touched::Scripts(scripts) => {
                 for script_hash in scripts {
                     self.statuses.remove(script_hash);
                     for question in Question::OF_SCRIPTS {
                         self.results.remove(&question(*script_hash));
+                        self.extents.remove(&question(*script_hash));
                     }
                 }
+                let questions = scripts
+                    .iter()
+                    .flat_map(|script_hash| Question::OF_SCRIPTS.map(|of| of(*script_hash)));
+                self.sharing.forget(questions);
             }
         }
     }
@@ -153,11 +171,51 @@ impl Answers {
     /// Keeps the answer to a question, computed from the view with this number.
     pub(crate) fn keep_result(&self, question: Question, sequence: u64, result: &[u8]) {
         if result.len() <= self.largest {
+            self.keep_bytes(question, sequence, result.into());
+        }
+    }
+
+    /// Keeps the answer to a question as it is.
+    pub(crate) fn keep_bytes(&self, question: Question, sequence: u64, value: Arc<[u8]>) {
+        if value.len() <= self.largest {
             self.keep(sequence, || {
-                let value = result.into();
                 self.results.insert(question, Kept { sequence, value });
             });
         }
+    }
+
+    /// Returns the answer to a question in the view with this number, if it is on its way to any client.
+    pub(crate) fn shared(&self, question: &Question, sequence: u64) -> Option<Arc<SharedAnswer>> {
+        self.sharing.answer(question, sequence)
+    }
+
+    /// Lets others send the answer to a question as well, computed from the view with this number, for as long as anybody
+    /// sends it.
+    pub(crate) fn share(&self, question: Question, sequence: u64, answer: &Arc<SharedAnswer>) {
+        self.keep(sequence, || self.sharing.insert(question, sequence, answer));
+    }
+
+    /// Begins to make the answer to a question, unless somebody else is at it.
+    pub(crate) fn begin(&self, question: Question) -> Option<Making> {
+        self.sharing.begin(question)
+    }
+
+    /// Waits until the answer to a question is on its way to any client, or is not being made any more.
+    pub(crate) fn news(&self, question: Question) -> News {
+        self.sharing.news(question)
+    }
+
+    /// Returns how large the answer to a question is at most, if that was counted before.
+    pub(crate) fn extent(&self, question: &Question, sequence: u64) -> Option<usize> {
+        let kept = self.extents.get(question)?;
+        (kept.sequence <= sequence).then_some(kept.value)
+    }
+
+    /// Keeps how large the answer to a question is, counted in the view with this number.
+    pub(crate) fn keep_extent(&self, question: Question, sequence: u64, value: usize) {
+        self.keep(sequence, || {
+            self.extents.insert(question, Kept { sequence, value });
+        });
     }
 
     /// Returns the status of a script in the view with this number, if it is there.

@@ -19,6 +19,7 @@ pub mod personal;
 mod read_at;
 #[cfg(feature = "regtest")]
 pub mod regtest;
+mod room;
 pub mod session;
 pub mod store;
 pub mod subnet;

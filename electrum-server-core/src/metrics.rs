@@ -3,13 +3,14 @@
 //! Nothing here tells clients apart, and nothing names a script or a transaction.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use electrum_protocol::method::Method;
 
-use crate::session::{Place, Tally};
+use crate::room::Budget;
+use crate::session::{Limits, Place, Tally};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -143,6 +144,7 @@ pub struct Metrics {
     pub(crate) sent_bytes: Counter,
     store: Durations,
     node: Durations,
+    budget: OnceLock<Arc<Budget>>,
 }
 
 impl Default for Metrics {
@@ -160,6 +162,7 @@ impl Default for Metrics {
             sent_bytes: Counter::default(),
             store: Durations::default(),
             node: Durations::default(),
+            budget: OnceLock::new(),
         }
     }
 }
@@ -185,6 +188,11 @@ impl Metrics {
         self.rejected.get(reason as usize).map_or(0, Counter::get)
     }
 
+    /// Returns the budget of all clients that are counted here, however many servers they are of.
+    pub(crate) fn budget(&self, limits: &Limits) -> &Arc<Budget> {
+        self.budget.get_or_init(|| Budget::new(limits.room()))
+    }
+
     pub(crate) fn accept(&self, transport: Transport) {
         if let Some(counter) = self.accepted.get(transport as usize) {
             counter.add(1);
@@ -207,7 +215,7 @@ impl Metrics {
     pub(crate) fn worked(&self, place: Place, duration: Duration) {
         match place {
             Place::Reactor => {}
-            Place::Store => self.store.note(duration),
+            Place::Store | Place::Long => self.store.note(duration),
             Place::Node | Place::Broadcast => self.node.note(duration),
         }
     }

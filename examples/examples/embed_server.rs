@@ -77,7 +77,7 @@ fn main() -> Result<()> {
         let listener = TcpListener::bind(&address).await?;
         println!("serving on {address}; ctrl-c ends");
         let stop = async { drop(tokio::signal::ctrl_c().await) };
-        net::serve(vec![listener.into()], Arc::new(services), updates, stop).await;
+        net::serve(vec![listener.into()], Arc::new(services), updates, stop).await?;
         Ok(())
     })
 }

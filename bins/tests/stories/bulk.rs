@@ -15,7 +15,7 @@ use crate::server::Server;
 const FEE: Amount = Amount::from_sat(1000);
 
 /// Worth a bulk build: half of the blocks spend something.
-fn long_chain(node: &RegtestNode) {
+pub(crate) fn long_chain(node: &RegtestNode) {
     let miner = Script::new(0);
     node.mine(520, &miner);
     for height in 1..=200 {

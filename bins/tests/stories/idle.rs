@@ -81,7 +81,7 @@ trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 /// A client that subscribes and waits.
-struct Client {
+pub(crate) struct Client {
     stream: BufReader<Box<dyn Stream>>,
     is_websocket: bool,
 }
@@ -92,6 +92,23 @@ impl Client {
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
+        let mut client = Self::over(stream, transport, tls);
+        for request in [
+            "{\"id\":0,\"method\":\"server.version\",\"params\":[\"idle\",\"1.4\"]}".to_owned(),
+            "{\"id\":1,\"method\":\"blockchain.headers.subscribe\",\"params\":[]}".to_owned(),
+            format!(
+                "{{\"id\":2,\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{number:064x}\"]}}"
+            ),
+        ] {
+            client.say(&request).unwrap();
+            let line = client.hear();
+            assert!(line.contains("\"result\""), "{line}");
+        }
+        client
+    }
+
+    /// Shakes hands over a connection.
+    pub(crate) fn over(stream: TcpStream, transport: &str, tls: Option<Arc<ClientConfig>>) -> Self {
         let stream: Box<dyn Stream> = match tls {
             None => Box::new(stream),
             Some(config) => {
@@ -106,17 +123,6 @@ impl Client {
         };
         if client.is_websocket {
             client.shake_hands().unwrap();
-        }
-        for request in [
-            "{\"id\":0,\"method\":\"server.version\",\"params\":[\"idle\",\"1.4\"]}".to_owned(),
-            "{\"id\":1,\"method\":\"blockchain.headers.subscribe\",\"params\":[]}".to_owned(),
-            format!(
-                "{{\"id\":2,\"method\":\"blockchain.scripthash.subscribe\",\"params\":[\"{number:064x}\"]}}"
-            ),
-        ] {
-            client.say(&request).unwrap();
-            let line = client.hear();
-            assert!(line.contains("\"result\""), "{line}");
         }
         client
     }
@@ -133,7 +139,7 @@ impl Client {
         Ok(())
     }
 
-    fn say(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
         let mut message = Vec::new();
         if self.is_websocket {
             // A whole text, under a mask that changes nothing.
@@ -149,7 +155,7 @@ impl Client {
         self.stream.get_mut().write_all(&message)
     }
 
-    fn hear(&mut self) -> String {
+    pub(crate) fn hear(&mut self) -> String {
         let mut text = String::new();
         if !self.is_websocket {
             self.stream.read_line(&mut text).unwrap();
@@ -173,7 +179,7 @@ impl Client {
 }
 
 /// TLS to any server: what is measured is not whom one speaks to.
-fn any_server() -> Arc<ClientConfig> {
+pub(crate) fn any_server() -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

@@ -31,7 +31,9 @@ mod personal;
 mod personal_bdk;
 mod personal_rescan;
 mod regtest;
+mod threads;
 mod transports;
+mod unread;
 mod wallet;
 
 pub(crate) use wait::{eventually, script_hash, within};

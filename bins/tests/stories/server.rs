@@ -17,6 +17,8 @@ pub(crate) struct Server {
     arguments: Vec<String>,
     /// Given after the others, whose place they take where they have the same names.
     overrides: Vec<String>,
+    /// How much address space the process may have, in KiB, if that is limited.
+    address_space: Option<u32>,
     dir: TempDir,
 }
 
@@ -34,6 +36,13 @@ impl Server {
 
     /// Starts the process and does not wait.
     pub(crate) fn spawn(node: &RegtestNode, more: &[&str]) -> Self {
+        let mut server = Self::prepare(node, more);
+        server.resume();
+        server
+    }
+
+    /// Makes everything ready for a process on a fresh index.
+    pub(crate) fn prepare(node: &RegtestNode, more: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let port = free_port();
         let mut arguments: Vec<String> = [
@@ -52,15 +61,19 @@ impl Server {
         .map(ToOwned::to_owned)
         .into();
         arguments.extend(more.iter().map(ToString::to_string));
-        let mut server = Self {
+        Self {
             process: None,
             port,
             arguments,
             overrides: Vec::new(),
+            address_space: None,
             dir,
-        };
-        server.resume();
-        server
+        }
+    }
+
+    /// Limits the address space of the process from the next start on.
+    pub(crate) fn limit_address_space(&mut self, kib: u32) {
+        self.address_space = Some(kib);
     }
 
     /// Gives more arguments to the next start.
@@ -81,7 +94,15 @@ impl Server {
             .append(true)
             .open(self.log_file())
             .unwrap();
-        let process = command("electrum-server", self.dir.path())
+        let mut command = command("electrum-server", self.dir.path());
+        if let Some(kib) = self.address_space {
+            let program = command.get_program().to_owned();
+            command = shell(self.dir.path());
+            command
+                .args(["-c", "ulimit -v \"$0\"; exec \"$@\"", &kib.to_string()])
+                .arg(program);
+        }
+        let process = command
             .args(&self.arguments)
             .args(&self.overrides)
             .stdin(Stdio::null())
@@ -189,14 +210,25 @@ impl Drop for Server {
     }
 }
 
+/// A shell, as [`command`] starts our programs.
+fn shell(dir: &Path) -> Command {
+    clean(Command::new("sh"), dir)
+}
+
 /// One of our programs, with nothing of ours in the environment and `dir` as working folder and home.
 pub(crate) fn command(program: &str, dir: &Path) -> Command {
+    // What is measured is an optimized build, whatever the measuring is.
+    let other = std::env::var_os("SERVER_EXE").filter(|_| program == "electrum-server");
     let path = match program {
-        "electrum-server" => env!("CARGO_BIN_EXE_electrum-server"),
-        "electrum-tools" => env!("CARGO_BIN_EXE_electrum-tools"),
+        _ if other.is_some() => other.unwrap_or_default(),
+        "electrum-server" => env!("CARGO_BIN_EXE_electrum-server").into(),
+        "electrum-tools" => env!("CARGO_BIN_EXE_electrum-tools").into(),
         other => panic!("{other} is not ours"),
     };
-    let mut command = Command::new(path);
+    clean(Command::new(path), dir)
+}
+
+fn clean(mut command: Command, dir: &Path) -> Command {
     command
         .current_dir(dir)
         .env("HOME", dir)

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::origin::Origin;
 use crate::metrics::{Metrics, Rejection};
-use crate::session::{FAIR_BUFFER, Limits, Quota, Tally, price};
+use crate::room::Account;
+use crate::session::{Limits, Quota, Tally, price};
 use crate::subnet::Subnet;
 
 /// The accounts of all clients.
@@ -25,6 +26,7 @@ pub(super) struct Admission {
 /// The clients of a subnet.
 #[derive(Debug)]
 struct Group {
+    subnet: Subnet,
     connections: AtomicUsize,
     subscriptions: Arc<Tally>,
     debt: Mutex<Debt>,
@@ -56,8 +58,15 @@ pub(super) struct Bill {
 /// How much is buffered for a client in one place; counts for as long as it exists.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
     bytes: usize,
+}
+
+/// The same of a transport, which takes room by itself.
+#[derive(Debug)]
+pub(super) struct TransportBuffer {
+    buffer: Buffer,
+    account: Account,
 }
 
 /// What becomes of a client that was charged.
@@ -111,11 +120,28 @@ impl Admission {
     }
 
     /// Makes a place where things are buffered.
-    pub(super) fn buffer(self: &Arc<Self>) -> Buffer {
+    pub(super) fn buffer(&self) -> Buffer {
         Buffer {
-            admission: self.clone(),
+            metrics: self.metrics.clone(),
             bytes: 0,
         }
+    }
+
+    /// Makes a place where a transport buffers things for a client that was not let in.
+    pub(super) fn transport_buffer(&self) -> TransportBuffer {
+        self.transport_buffer_of(None)
+    }
+
+    fn transport_buffer_of(&self, subnet: Option<Subnet>) -> TransportBuffer {
+        let (_, share) = self.limits.shares();
+        TransportBuffer {
+            buffer: self.buffer(),
+            account: self.account_of(subnet, share),
+        }
+    }
+
+    fn account_of(&self, subnet: Option<Subnet>, share: usize) -> Account {
+        Account::new(self.metrics.budget(&self.limits), subnet, share)
     }
 
     /// Lets a connection in, or says why not.
@@ -198,6 +224,7 @@ impl Admission {
         }
         let group = groups.entry(subnet).or_insert_with(|| {
             Arc::new(Group {
+                subnet,
                 connections: AtomicUsize::new(0),
                 subscriptions: Arc::default(),
                 debt: Mutex::new(Debt {
@@ -307,25 +334,49 @@ impl Drop for Bill {
     }
 }
 
+impl Guest {
+    /// Returns the subnet that the client pays with; none when it is exempt.
+    pub(super) fn subnet(&self) -> Option<Subnet> {
+        self.group.as_ref().map(|group| group.subnet)
+    }
+
+    /// Returns the memory that the client may use.
+    pub(super) fn account(&self) -> Account {
+        let (share, _) = self.admission.limits.shares();
+        self.admission.account_of(self.subnet(), share)
+    }
+
+    /// Makes a place where the client's transport buffers things.
+    pub(super) fn transport_buffer(&self) -> TransportBuffer {
+        self.admission.transport_buffer_of(self.subnet())
+    }
+}
+
 impl Buffer {
-    /// Notes how much is buffered now. Returns whether that must end because all buffers are full.
-    pub(super) fn set(&mut self, bytes: usize) -> bool {
-        let total = &self.admission.metrics.buffered;
+    /// Notes how much is buffered now.
+    pub(super) fn set(&mut self, bytes: usize) {
+        let total = &self.metrics.buffered;
         let before = std::mem::replace(&mut self.bytes, bytes);
-        let total = match bytes.checked_sub(before) {
-            Some(more) => total.fetch_add(more, Ordering::Relaxed) + more,
-            None => total.fetch_sub(before - bytes, Ordering::Relaxed) - (before - bytes),
+        match bytes.checked_sub(before) {
+            Some(more) => total.fetch_add(more, Ordering::Relaxed),
+            None => total.fetch_sub(before - bytes, Ordering::Relaxed),
         };
-        bytes > FAIR_BUFFER && total > self.admission.limits.max_buffered
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.admission
-            .metrics
-            .buffered
-            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.set(0);
+    }
+}
+
+impl TransportBuffer {
+    /// Notes how much is buffered now. Returns whether that must end because there is no room for it.
+    pub(super) fn set(&mut self, bytes: usize) -> bool {
+        self.buffer.set(bytes);
+        let is_too_much = !self.account.grow_to(bytes);
+        self.account.settle(bytes);
+        is_too_much
     }
 }
 
@@ -447,20 +498,29 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_more_than_a_fair_share_goes_when_the_buffers_are_full() {
+    fn a_transport_has_its_share_whatever_others_do_and_no_more_when_the_buffers_are_full() {
         let admission = admission(Limits {
             max_buffered: 300_000,
+            max_connections: 2,
             ..Limits::default()
         });
-        let mut large = admission.buffer();
-        let mut small = admission.buffer();
-        assert!(!large.set(290_000));
-        assert!(!small.set(20_000));
-        assert!(large.set(290_001));
-        drop(large);
-        assert_eq!(admission.metrics.buffered(), 20_000);
-        assert!(!small.set(290_000));
-        assert!(!small.set(0));
+        let now = Instant::now();
+        let mut buffers = ["192.0.2.1", "192.0.3.1", "192.0.2.2"].map(|ip| {
+            let guest = admission.admit(origin(ip), now);
+            match guest {
+                Ok(guest) => guest.transport_buffer(),
+                // The third is told that it is one too many.
+                Err(_) => admission.transport_buffer(),
+            }
+        });
+        let [large, other, small] = &mut buffers;
+        assert!(!large.set(150_000));
+        assert!(other.set(150_000), "there is no room for both");
+        assert!(!small.set(16_000));
+        assert_eq!(admission.metrics.buffered(), 316_000);
+        assert!(!large.set(0));
+        assert!(!other.set(150_000));
+        drop(buffers);
         assert_eq!(admission.metrics.buffered(), 0);
     }
 

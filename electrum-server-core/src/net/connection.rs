@@ -6,6 +6,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
+use electrum_protocol::server::Chunk;
 use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
@@ -22,9 +23,10 @@ use super::transport::AnyStream;
 use super::turn::Turn;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
+use crate::answers::News;
 use crate::metrics::Rejection;
 use crate::notify::Update;
-use crate::session::{Limits, Next, Place, Services, Session, price, price_of_work};
+use crate::session::{FAIR_BUFFER, Limits, Next, Place, Services, Session, price, price_of_work};
 
 /// A connected client.
 pub(super) struct Connection {
@@ -49,6 +51,10 @@ pub(super) struct Connection {
     /// The bytes that were received, and those that were sent, and are not paid for.
     received: usize,
     sent: usize,
+    /// Since when the client holds room for more than its share, and how much of that it had taken then.
+    holds: Option<Box<Hold>>,
+    /// What was received since that was looked at last.
+    arrived: usize,
     /// How much of a line there was when the account was settled last.
     partial: usize,
     /// Whether the client may still send something.
@@ -57,6 +63,16 @@ pub(super) struct Connection {
     published: bool,
     /// Finds out what the client speaks.
     first_line: FirstLine,
+}
+
+/// Room that is held, as it was looked at last.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    since: Instant,
+    /// How much the client has to take until the next look if others wait for room.
+    due: usize,
+    /// How much it has taken.
+    taken: usize,
 }
 
 /// What is padded.
@@ -76,6 +92,8 @@ pub(super) enum End {
     Slow,
     /// The client read nothing for too long.
     Stalled,
+    /// The client took or sent too little while it held memory that others waited for.
+    Holding,
     /// The server shuts down.
     Shutdown,
     /// The client speaks TLS.
@@ -97,6 +115,7 @@ impl fmt::Display for End {
             Self::Idle => f.write_str("the client sent nothing for too long"),
             Self::Slow => f.write_str("the client took too long to send a line"),
             Self::Stalled => f.write_str("the client read nothing for too long"),
+            Self::Holding => f.write_str("the client held memory that others waited for"),
             Self::Shutdown => f.write_str("shutting down"),
             Self::Tls => f.write_str("the client speaks TLS"),
             Self::Http => f.write_str("the client speaks HTTP"),
@@ -113,6 +132,7 @@ impl End {
         let message = match self {
             Self::Idle => format!("no request for {:?}", limits.idle_timeout),
             Self::Slow => format!("a line was not complete after {:?}", limits.line_timeout),
+            Self::Holding => return Some(no_memory()),
             // Who does not read cannot be told, and a session has said why itself.
             Self::Client
             | Self::Stalled
@@ -152,6 +172,8 @@ impl Connection {
             rest_until: None,
             received: 0,
             sent: 0,
+            holds: None,
+            arrived: 0,
             partial: 0,
             open: true,
             published: true,
@@ -172,6 +194,7 @@ impl Connection {
     pub(super) async fn run(mut self) -> End {
         let session = Session::new(&self.services)
             .with_quota(self.guest.quota())
+            .with_account(self.guest.account())
             .with_client(self.origin.ip());
         // It moves between threads, and futures keep room for everything that moves through them.
         let session = Box::new(session);
@@ -182,10 +205,13 @@ impl Connection {
         match end {
             End::Idle | End::Slow => metrics.reject(Rejection::Idle),
             End::Stalled => metrics.reject(Rejection::Stalled),
+            End::Holding => metrics.reject(Rejection::Buffers),
             _ => {}
         }
-        if let Some(farewell) = end.farewell(&self.services.limits) {
-            self.queue(complaint(&farewell));
+        // What stands behind unread megabytes is not read, and needs no room.
+        let reads = self.wire.unsent().all < FAIR_BUFFER;
+        if let Some(farewell) = end.farewell(&self.services.limits).filter(|_| reads) {
+            self.queue(vec![Chunk::Owned(complaint(&farewell))]);
             self.wire.give_reason(&farewell.message);
         }
         if let End::Session(reason) = &end {
@@ -193,10 +219,17 @@ impl Connection {
         }
         if let End::Http = end {
             self.guest.charge(price::HTTP, Instant::now());
-            self.wire.send(first_line::answer());
+            self.wire.send(Chunk::Owned(first_line::answer()));
         }
         match end {
-            End::Client | End::Http | End::Idle | End::Slow | End::Shutdown | End::Session(_) => {
+            End::Idle | End::Slow | End::Holding if !reads => {}
+            End::Client
+            | End::Http
+            | End::Idle
+            | End::Slow
+            | End::Holding
+            | End::Shutdown
+            | End::Session(_) => {
                 self.wire.close().await;
             }
             End::Stalled | End::Tls | End::Io(_) | End::Internal => {}
@@ -216,7 +249,7 @@ impl Connection {
                 let may_go_on = || !turn.is_over();
                 next = session.run_while(Place::Reactor, &self.services, unsent, &may_go_on);
                 if let Next::Needs(place) = next
-                    && place > Place::Reactor
+                    && place != Place::Reactor
                 {
                     (session, next) = self.work(session, place).await?;
                 }
@@ -229,6 +262,11 @@ impl Connection {
                     _ if self.settle(&mut session, &next) => continue,
                     _ => {}
                 }
+                if next == Next::Room || self.lacks_room(&mut session) {
+                    // Few wait for room: the others keep none for what is needed meanwhile.
+                    Box::pin(self.wait_for_room(&mut session)).await?;
+                    continue;
+                }
                 // A client that never lets us wait must not keep others waiting.
                 yield_now().await;
             }
@@ -237,7 +275,7 @@ impl Connection {
                     _ if self.drain_until.is_some() => return Ok(End::Shutdown),
                     Next::Close(reason) => return Ok(End::Session(reason)),
                     Next::Input if !self.open => return Ok(End::Client),
-                    Next::Input | Next::Output | Next::Pause | Next::Needs(_) => {}
+                    Next::Input | Next::Output | Next::Room | Next::Pause | Next::Needs(_) => {}
                 }
             }
             if self.rest_until.is_none() {
@@ -248,18 +286,20 @@ impl Connection {
 
     /// Hands what the session has to say to the wire.
     fn send(&mut self, session: &mut Session) {
-        let output = session.take_output();
+        let output = session.take_chunks().collect();
         self.queue(output);
     }
 
     /// Hands whole lines to the wire.
-    fn queue(&mut self, mut output: Vec<u8>) {
+    fn queue(&mut self, mut output: Vec<Chunk>) {
         if let Some(padding) = self.padding {
             let max = self.services.limits.max_response;
             output = pad(output, padding == Padding::Lines, max);
         }
-        self.sent += output.len();
-        self.wire.send(output);
+        for chunk in output {
+            self.sent += chunk.len();
+            self.wire.send(chunk);
+        }
     }
 
     /// Charges what the client has cost since this was done last.
@@ -297,15 +337,107 @@ impl Connection {
         if partial > 0 && self.line_since.is_none() {
             self.line_since = Some(now);
         }
-        let answers = self.wire.unsent() + session.pending_output();
-        if self.buffer.set(partial + answers) {
-            self.services.metrics.reject(Rejection::Buffers);
-            let message = "the server has no memory left for so much unread data";
-            session
-                .end(&ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60));
-            return true;
-        }
+        self.count(session);
         false
+    }
+
+    /// Counts what is held for the client, and gives back the room that it does not need any more.
+    fn count(&mut self, session: &mut Session) {
+        let unsent = self.wire.unsent();
+        let held = session.held(unsent);
+        self.buffer.set(held);
+        let taken = self.wire.take_progress() + std::mem::take(&mut self.arrived);
+        let is_within = session.is_in_batch() || session.has_long_input();
+        let Some(account) = session.account() else {
+            return;
+        };
+        match is_within {
+            // The room is for what is still to come of the line, or of the answers.
+            true => account.settle(held.max(account.granted())),
+            false => account.settle(held),
+        }
+        let holds = account.has_room() || unsent.all > unsent.owned;
+        match &mut self.holds {
+            hold if !holds => *hold = None,
+            Some(hold) => hold.taken += taken,
+            hold @ None => {
+                *hold = Some(Box::new(Hold {
+                    since: Instant::now(),
+                    due: FAIR_BUFFER.max(unsent.all / HOLD_PARTS),
+                    taken: 0,
+                }));
+            }
+        }
+    }
+
+    /// Tells whether a line has become long, and there is no room for it and for what is the answer to it.
+    fn lacks_room(&mut self, session: &mut Session) -> bool {
+        let limits = &self.services.limits;
+        let most = limits.shares().0.saturating_add(limits.room());
+        let needed = limits.room_for_line().min(most);
+        let is_long = session.has_long_input();
+        is_long
+            && session
+                .account()
+                .is_some_and(|account| !account.grow_to(needed))
+    }
+
+    /// Waits for room that others have, while what is ready to be sent is sent. Nothing is read meanwhile.
+    async fn wait_for_room(&mut self, session: &mut Session) -> Result<(), End> {
+        let services = self.services.clone();
+        let (limits, answers) = (&services.limits, services.answers());
+        let wanted = session.wanted();
+        let question = wanted.and_then(|wanted| wanted.question);
+        let Some(account) = session.account() else {
+            return Ok(());
+        };
+        let mut waiting = account.wait(match wanted {
+            Some(wanted) => wanted.bytes,
+            None => limits.room_for_line(),
+        });
+        let mut news = question.map(|question| answers.news(question));
+        // Whether somebody else makes the answer.
+        let mut follows = false;
+        let until = Instant::now().checked_add(limits.room_timeout);
+        loop {
+            let deadline = self.patience(None);
+            tokio::select! {
+                biased;
+                () = told(&mut self.closing), if self.drain_until.is_none() => {
+                    self.drain();
+                    break;
+                }
+                () = passed(deadline) => self.overdue()?,
+                () = passed(until) => {
+                    if !session.stop_waiting() {
+                        self.services.metrics.reject(Rejection::Buffers);
+                        session.end(&no_memory());
+                    }
+                    break;
+                }
+                update = self.updates.recv(), if self.published => self.note(update, session),
+                () = some(&mut news) => break,
+                room = &mut waiting, if !follows => match question.map(|question| answers.begin(question)) {
+                    None => {
+                        session.grant(room, None);
+                        break;
+                    }
+                    Some(Some(making)) => {
+                        session.grant(room, Some(making));
+                        break;
+                    }
+                    // The room is for somebody else.
+                    Some(None) => follows = true,
+                },
+                moved = self.wire.step(None) => {
+                    moved?;
+                    self.count(session);
+                    yield_now().await;
+                }
+            }
+        }
+        self.excuse();
+        Ok(())
     }
 
     /// Lets a client wait that costs much, while what is ready to be sent is sent.
@@ -314,7 +446,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = passed(Some(until)) => self.rest_until = None,
-                () = passed(self.patience(None)) => return Err(self.overdue()),
+                () = passed(self.patience(None)) => self.overdue()?,
                 () = told(&mut self.closing), if self.drain_until.is_none() => {
                     self.drain();
                     self.rest_until = None;
@@ -322,6 +454,8 @@ impl Connection {
                 update = self.updates.recv(), if self.published => self.note(update, session),
                 moved = self.wire.step(None) => {
                     moved?;
+                    self.count(session);
+                    yield_now().await;
                 }
             }
         }
@@ -350,7 +484,9 @@ impl Connection {
             Next::Input => (self.open, false),
             Next::Pause => (self.open, true),
             // It holds a request that is handled before anything else.
-            Next::Needs(_) => return Ok(()),
+            Next::Needs(_) | Next::Room => return Ok(()),
+            // The client took it while the session was at work.
+            Next::Output if self.wire.is_done() => return Ok(()),
             Next::Output | Next::Close(_) => (false, false),
         };
         if !reading {
@@ -372,13 +508,14 @@ impl Connection {
         let sink: Option<Sink<'_>> = if reading { Some(&mut receive) } else { None };
         tokio::select! {
             biased;
-            () = passed(deadline) => return Err(self.overdue()),
+            () = passed(deadline) => self.overdue()?,
             () = told(&mut self.closing), if self.drain_until.is_none() => self.drain(),
             update = self.updates.recv(), if self.published => self.note(update, session),
             moved = self.wire.step(sink) => match moved? {
                 Moved::Read => {
                     self.heard = Instant::now();
                     self.received += count;
+                    self.arrived += count;
                     if let Some(other) = other {
                         info!("{other} to a port that does not; it was told the wrong port or transport");
                         return Err(other);
@@ -401,8 +538,9 @@ impl Connection {
         let unsent = self.wire.unsent();
         let services = self.services.clone();
         let workers = self.workers.clone();
+        let subnet = self.guest.subnet();
         let mut bill = self.guest.bill();
-        let mut work = pin!(workers.run(place, move || {
+        let mut work = pin!(workers.run(place, subnet, move || {
             let turn = Turn::begin();
             let next = session.run_while(place, &services, unsent, &|| !turn.is_over());
             let took = turn.elapsed();
@@ -415,10 +553,11 @@ impl Connection {
             tokio::select! {
                 biased;
                 done = &mut work => break done,
-                () = passed(deadline) => return Err(self.overdue()),
+                () = passed(deadline) => self.overdue()?,
                 () = told(&mut self.closing), if self.drain_until.is_none() => self.drain(),
                 moved = self.wire.step(None) => {
                     moved?;
+                    yield_now().await;
                 }
             }
         };
@@ -453,31 +592,63 @@ impl Connection {
             .line_since
             .filter(|_| heard.is_some())
             .and_then(|since| since.checked_add(limits.line_timeout));
-        [idle, slow, stalled, self.drain_until]
+        // It is the client's turn when there is something to take, or a part of a line is missing.
+        let is_slow = self.wire.unsent().all > 0 || (heard.is_some() && self.partial > 0);
+        let hold = self.holds.as_ref().filter(|_| is_slow);
+        let hold = hold.and_then(|hold| hold.since.checked_add(limits.hold_timeout));
+        [idle, slow, stalled, hold, self.drain_until]
             .into_iter()
             .flatten()
             .min()
     }
 
-    /// Says what patience has ended for.
-    fn overdue(&self) -> End {
+    /// Says what patience has ended for, if it has: who holds room has more time unless others wait for that.
+    fn overdue(&mut self) -> Result<(), End> {
         let limits = &self.services.limits;
-        if self.drain_until.is_some() {
-            End::Shutdown
-        } else if self
-            .wire
-            .waiting_since()
-            .is_some_and(|since| since.elapsed() >= limits.write_timeout)
+        let is_over = |since: Option<Instant>, limit| {
+            since.is_some_and(|since: Instant| since.elapsed() >= limit)
+        };
+        if self
+            .drain_until
+            .is_some_and(|until| until <= Instant::now())
         {
-            End::Stalled
-        } else if self
-            .line_since
-            .is_some_and(|since| since.elapsed() >= limits.line_timeout)
-        {
-            End::Slow
-        } else {
-            End::Idle
+            return Err(End::Shutdown);
         }
+        if is_over(self.wire.waiting_since(), limits.write_timeout) {
+            return Err(End::Stalled);
+        }
+        if let Some(hold) = &mut self.holds
+            && is_over(Some(hold.since), limits.hold_timeout)
+        {
+            let taken = hold.taken + self.wire.take_progress() + std::mem::take(&mut self.arrived);
+            if taken < hold.due && self.services.metrics.budget(limits).is_wanted() {
+                return Err(End::Holding);
+            }
+            hold.since = Instant::now();
+            hold.taken = 0;
+            return Ok(());
+        }
+        Err(match is_over(self.line_since, limits.line_timeout) {
+            true => End::Slow,
+            false => End::Idle,
+        })
+    }
+}
+
+/// What a client is told for which there is no room.
+fn no_memory() -> ErrorObject {
+    let message = "the server has no memory left for so much unread data";
+    ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60)
+}
+
+/// Whoever holds room takes what it is for in so many times [`hold_timeout`](Limits::hold_timeout) while others wait.
+const HOLD_PARTS: usize = 12;
+
+/// Waits for something, if there is something to wait for.
+async fn some(news: &mut Option<News>) {
+    match news {
+        Some(news) => news.await,
+        None => pending().await,
     }
 }
 

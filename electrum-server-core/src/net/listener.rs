@@ -200,7 +200,7 @@ impl Visit {
         let limits = &shared.services.limits;
         let mut closing = shared.closing.clone();
         // Boxed, so that a connection keeps no room for its handshake.
-        let buffer = shared.admission.buffer();
+        let buffer = guest.transport_buffer();
         let greeting = Box::pin(layers.greet(stream, limits.max_line, buffer));
         let greeted = tokio::select! {
             greeted = timeout(limits.handshake_timeout, greeting) => greeted,
@@ -238,7 +238,7 @@ impl Visit {
         tokio::spawn(async move {
             let farewell = async {
                 let max_line = self.shared.services.limits.max_line;
-                let buffer = self.shared.admission.buffer();
+                let buffer = self.shared.admission.transport_buffer();
                 let mut stream = self.layers.greet(stream, max_line, buffer).await?;
                 stream.write_all(&complaint(&error)).await?;
                 stream.give_reason(&error.message);

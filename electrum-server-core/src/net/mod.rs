@@ -22,6 +22,7 @@ mod wire;
 mod workers;
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
@@ -59,12 +60,16 @@ pub fn updates() -> broadcast::Sender<Arc<Update>> {
 ///
 /// The listeners are bound by the caller, so binding to port 0 and sockets that were inherited work alike. Must be
 /// called within a tokio runtime that has its I/O and time drivers enabled.
+///
+/// # Errors
+///
+/// When the system has no threads to give for the requests that must wait for the disk or the node.
 pub async fn serve(
     listeners: Vec<Listener>,
     services: Arc<Services>,
     updates: broadcast::Sender<Arc<Update>>,
     shutdown: impl Future<Output = ()>,
-) {
+) -> io::Result<()> {
     let (closing, is_closing) = watch::channel(false);
     // Every connection holds a sender; when the last one is gone, the receiver hears that nobody is left.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -74,7 +79,7 @@ pub async fn serve(
             services.metrics.clone(),
         )),
         services,
-        workers: Arc::new(Workers::new()),
+        workers: Arc::new(Workers::new()?),
         updates,
         closing: is_closing,
         farewells: Arc::new(Semaphore::new(FAREWELLS)),
@@ -90,4 +95,5 @@ pub async fn serve(
     // Nobody listens when there is no connection.
     let _ = closing.send(true);
     let _ = all_gone.recv().await;
+    Ok(())
 }

@@ -308,7 +308,11 @@ impl TestServer {
                 std::future::pending(),
             );
             tokio::select! {
-                () = serve => {}
+                served = serve => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "nobody is served");
+                    }
+                }
                 _ = stopped => {}
             }
         };

@@ -34,7 +34,7 @@ pub struct Limits {
     pub max_subscriptions: usize,
     /// The most subscriptions of the sessions of a subnet together.
     pub max_subnet_subscriptions: usize,
-    /// The most subscriptions of all sessions together; one takes some 150 bytes.
+    /// The most subscriptions of all sessions together. One takes up to 225 bytes, of a script up to 160.
     pub max_total_subscriptions: usize,
     /// How many refused messages, less the accepted ones, end a session.
     pub max_refusals: u32,
@@ -43,8 +43,18 @@ pub struct Limits {
     /// The most connections of a subnet at a time.
     pub max_subnet_connections: usize,
     /// How many bytes may be buffered for all clients together, of lines that are not complete and of answers that are
-    /// not read, or not complete either. Beyond it, clients for whom more than [`FAIR_BUFFER`] is buffered are closed.
+    /// not read, or not complete either.
+    ///
+    /// Up to half of it is divided equally among [`max_connections`](Self::max_connections), with at most
+    /// [`FAIR_BUFFER`] for each: that much a client may have whatever others do. From the rest room is taken before a
+    /// longer answer is made. When it is used up, requests for such answers wait for their turn, which is fair between
+    /// subnets.
     pub max_buffered: usize,
+    /// How long a client may keep room for more than its share while others wait for room, without taking at least
+    /// [`FAIR_BUFFER`] and a twelfth of what it began to take. It is closed then.
+    pub hold_timeout: Duration,
+    /// How long a request waits for room. It is answered with an error then.
+    pub room_timeout: Duration,
     /// How many leading bits make a subnet of an IPv4 address.
     pub subnet_bits_v4: u8,
     /// How many leading bits make a subnet of an IPv6 address.
@@ -86,6 +96,8 @@ impl Default for Limits {
             max_connections: 1000,
             max_subnet_connections: 50,
             max_buffered: 256 << 20,
+            hold_timeout: Duration::from_secs(5),
+            room_timeout: Duration::from_secs(60),
             subnet_bits_v4: 24,
             subnet_bits_v6: 48,
             exempt: Subnet::loopback().to_vec(),
@@ -113,7 +125,40 @@ impl Limits {
     }
 }
 
-/// What may be buffered for a client whatever others do, in bytes.
+impl Limits {
+    /// Returns what a connection may hold whatever others do, in bytes: one part for what it has sent and is to be sent,
+    /// one for what its transport has not passed on.
+    pub(crate) fn shares(&self) -> (usize, usize) {
+        let fair = self.max_buffered / 2 / self.max_connections.max(1);
+        let fair = fair.clamp(LEAST_BUFFER, FAIR_BUFFER);
+        (fair - fair / 4, fair / 4)
+    }
+
+    /// Returns how much of [`max_buffered`](Self::max_buffered) is for what is larger than that.
+    pub(crate) fn room(&self) -> usize {
+        let (one, other) = self.shares();
+        let shares = (one + other).saturating_mul(self.max_connections);
+        self.max_buffered
+            .saturating_sub(shares)
+            .max(self.max_buffered / 2)
+    }
+
+    /// Returns the room for a long line and for whatever is the answer to it: whoever has it need not wait again.
+    pub(crate) fn room_for_line(&self) -> usize {
+        let errors = self.max_batch.saturating_mul(ERROR_SIZE);
+        self.max_line
+            .saturating_add(self.max_response)
+            .saturating_add(errors)
+    }
+}
+
+/// More than an error takes that is put in the place of an answer that is too long.
+const ERROR_SIZE: usize = 200;
+
+/// The least that may be buffered for a client whatever others do, in bytes.
+const LEAST_BUFFER: usize = 4 * 1024;
+
+/// The most that may be buffered for a client whatever others do, in bytes.
 pub const FAIR_BUFFER: usize = 64 * 1024;
 
 /// The longest line that Electrum reads.
@@ -121,16 +166,17 @@ const MAX_RESPONSE: usize = 8_100_000;
 
 /// The size of a confirmed entry in the answer to `get_history`. A history that could not be sent is too large for its
 /// status as well: a client that is told the status asks for the history next.
-const HISTORY_ENTRY_SIZE: usize = 99;
+pub(super) const HISTORY_ENTRY_SIZE: usize = 99;
 
-/// Where a request is handled. Each place does the work of those before it as well, with one exception: see
-/// [`handles`](Self::handles).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a request is handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// On the task of the connection: answered from memory within microseconds.
     Reactor,
     /// On a thread that may wait for the disk.
     Store,
+    /// On one of the few threads for what takes long: thousands of rows, or megabytes.
+    Long,
     /// On a thread that may wait for the node.
     Node,
     /// On a thread that hands transactions to the node, and that no other question to the node can take.
@@ -140,12 +186,13 @@ pub enum Place {
 impl Place {
     /// Whether what must be handled at `needed` may be handled here.
     ///
-    /// Other questions to the node are not asked on a thread for broadcasts: whoever pipelines them behind a broadcast
-    /// would take the threads that are kept for broadcasts.
+    /// What takes long has its threads to itself, and so have questions to the node and broadcasts: whoever pipelines
+    /// questions behind a broadcast would take the threads that are kept for broadcasts.
     pub fn handles(self, needed: Self) -> bool {
-        match self {
-            Self::Broadcast => needed != Self::Node,
-            Self::Reactor | Self::Store | Self::Node => needed <= self,
+        match needed {
+            Self::Reactor => true,
+            Self::Store => self != Self::Reactor,
+            Self::Long | Self::Node | Self::Broadcast => self == needed,
         }
     }
 }
@@ -246,7 +293,7 @@ pub(crate) fn price_of_work(place: Place, took: Duration) -> f64 {
     let second = match place {
         // The price of each request is for this.
         Place::Reactor => 0.0,
-        Place::Store => price::STORE_SECOND,
+        Place::Store | Place::Long => price::STORE_SECOND,
         Place::Node | Place::Broadcast => price::NODE_SECOND,
     };
     took.as_secs_f64() * second

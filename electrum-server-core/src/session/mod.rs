@@ -9,6 +9,8 @@
 //! the new tip is told before anything else that comes from it. What waits to be sent is bounded: a client that does not
 //! read is not answered, and changes become marks.
 
+mod answer;
+mod extent;
 mod fees;
 mod handlers;
 mod limits;
@@ -22,10 +24,9 @@ pub(crate) mod tests;
 mod wallets;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use electrum_protocol::server::{Event, Token};
-use electrum_protocol::{ErrorCode, ErrorObject, Request, ScriptHash, Server};
+use electrum_protocol::server::{Chunk, Event, Token};
+use electrum_protocol::{ErrorCode, ErrorObject, Request, Server};
 use tracing::{debug, error};
 
 pub use limits::{FAIR_BUFFER, Limits, Place};
@@ -35,10 +36,10 @@ pub(crate) use lookups::least_verbose;
 pub use quota::{Quota, Tally};
 pub use services::{About, PeerBook, Refresh, Services};
 
-use crate::answers::Question;
 use crate::notify::Update;
+use crate::room::Account;
 use crate::view::{QueryError, View};
-use handlers::Turn;
+use answer::{Granted, Wanted};
 use limits::{Conduct, price_of, price_of_refusal};
 use subscriptions::Subscriptions;
 
@@ -48,14 +49,20 @@ pub struct Session {
     server: Server,
     subscriptions: Subscriptions,
     conduct: Conduct,
-    /// A request that waits for a place where it may be handled.
+    /// A request that waits for a place where it may be handled, or for room.
     held: Option<(Token, Request)>,
+    /// What memory the session may use; as much as it likes when nobody counts.
+    account: Option<Account>,
+    /// Whether it turned out to take long.
+    is_long: bool,
+    /// What the request that is held waits for.
+    wanted: Option<Box<Wanted>>,
+    /// What it was given.
+    granted: Option<Box<Granted>>,
     /// The view that the requests of a group are answered from.
     view: Option<View>,
     /// Whether there is a view that the client may not have been told about.
     news: bool,
-    /// Whole lines that can be sent.
-    output: Vec<u8>,
     /// Why the conversation is over, once it is.
     over: Option<String>,
     /// What the requests cost that were handled since somebody asked.
@@ -73,6 +80,8 @@ pub enum Next {
     Input,
     /// A client that reads: too much waits to be sent.
     Output,
+    /// Memory that others have. Only sessions that the network counts need any.
+    Room,
     /// To run in another place, or once more in this one, before it is given anything else.
     Needs(Place),
     /// To run again; it may be given other things first.
@@ -85,6 +94,25 @@ pub enum Next {
 const STATUSES_AT_A_TIME: usize = 512;
 /// How many are computed before it is asked whether others wait.
 const STATUSES_BETWEEN_LOOKS: usize = 64;
+/// A notification takes no more bytes.
+const NEWS: usize = 300;
+
+/// How many bytes were taken from a session that the client has not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) all: usize,
+    /// Those of them that belong to this client alone.
+    pub(crate) owned: usize,
+}
+
+impl Unsent {
+    fn owned(bytes: usize) -> Self {
+        Self {
+            all: bytes,
+            owned: bytes,
+        }
+    }
+}
 
 impl Session {
     /// Begins a session.
@@ -96,9 +124,12 @@ impl Session {
             subscriptions: Subscriptions::default(),
             conduct: Conduct::default(),
             held: None,
+            account: None,
+            is_long: false,
+            wanted: None,
+            granted: None,
             view: None,
             news: false,
-            output: Vec::new(),
             over: None,
             cost: 0.0,
             client: None,
@@ -117,6 +148,12 @@ impl Session {
     #[must_use]
     pub fn with_quota(mut self, quota: Quota) -> Self {
         self.subscriptions.count_in(quota);
+        self
+    }
+
+    /// Lets the session use no more memory for what it says than this.
+    pub(crate) fn with_account(mut self, account: Account) -> Self {
+        self.account = Some(account);
         self
     }
 
@@ -139,13 +176,12 @@ impl Session {
 
     /// Takes what there is to send: whole lines, in order.
     pub fn take_output(&mut self) -> Vec<u8> {
-        let output = self.server.take_output();
-        if self.output.is_empty() {
-            return output;
-        }
-        let mut all = std::mem::take(&mut self.output);
-        all.extend_from_slice(&output);
-        all
+        self.server.take_output()
+    }
+
+    /// Takes the same without copying what others send as well.
+    pub(crate) fn take_chunks(&mut self) -> impl Iterator<Item = Chunk> + use<> {
+        self.server.take_chunks()
     }
 
     /// Takes what was done since this was asked last, in the unit of [`Limits::cost_hard`].
@@ -153,9 +189,15 @@ impl Session {
         std::mem::take(&mut self.cost)
     }
 
-    /// Returns how many bytes of answers wait for the rest of their batch.
-    pub(crate) fn pending_output(&self) -> usize {
-        self.output.len() + self.server.pending_output()
+    /// Whether the answers of a batch gather.
+    pub(crate) fn is_in_batch(&self) -> bool {
+        self.server.most_of_batch().is_some()
+    }
+
+    /// Whether a line is longer than half of what the session may hold by itself.
+    pub(crate) fn has_long_input(&self) -> bool {
+        let share = self.account.as_ref().map_or(usize::MAX, Account::share);
+        self.server.held_input() > share / 2
     }
 
     /// Adds what else the requests cost.
@@ -172,6 +214,9 @@ impl Session {
     pub fn end(&mut self, error: &ErrorObject) {
         self.server.close(error);
         self.held = None;
+        self.is_long = false;
+        self.wanted = None;
+        self.granted = None;
         self.over = Some(error.message.clone());
     }
 
@@ -180,7 +225,7 @@ impl Session {
     /// `place` says what may be waited for, `unsent` how many bytes were taken from the session but not by the client.
     /// In [`Place::Reactor`] it returns within microseconds; in the others it blocks.
     pub fn run(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
-        self.run_while(place, services, unsent, &|| true)
+        self.run_while(place, services, Unsent::owned(unsent), &|| true)
     }
 
     /// Does the same, but no more than one request, or a few statuses, once `may_go_on` says no: others want to be served
@@ -189,14 +234,17 @@ impl Session {
         &mut self,
         place: Place,
         services: &Services,
-        unsent: usize,
+        unsent: Unsent,
         may_go_on: &dyn Fn() -> bool,
     ) -> Next {
         let next = self.answer_all(place, services, unsent, may_go_on);
         match next {
             // What comes next belongs to the same group.
             Next::Needs(_) => {}
-            Next::Input | Next::Output | Next::Pause | Next::Close(_) => self.view = None,
+            // It may take long.
+            Next::Room | Next::Input | Next::Output | Next::Pause | Next::Close(_) => {
+                self.view = None
+            }
         }
         next
     }
@@ -206,7 +254,7 @@ impl Session {
         &mut self,
         place: Place,
         services: &Services,
-        unsent: usize,
+        unsent: Unsent,
         may_go_on: &dyn Fn() -> bool,
     ) -> Next {
         let mut has_answered = false;
@@ -222,27 +270,10 @@ impl Session {
             }
             if let Some((token, request)) = self.held.take() {
                 has_answered = true;
-                if let Some(result) = self.of_no_wallet(&request, services) {
-                    let version = token.version();
-                    let result = result.map_err(|error| reply::to_wire(&error, version));
-                    self.server.reply(token, result);
-                    continue;
+                match self.answer(token, request, place, services, unsent) {
+                    None => continue,
+                    Some(next) => return next,
                 }
-                let question = Question::of(&request);
-                if let Some(question) = &question
-                    && let Some(result) = self.known(question, services)
-                {
-                    services.metrics.answered(request.method(), true);
-                    self.server.reply_encoded(token, &result);
-                    continue;
-                }
-                let needed = self.place(&request, services);
-                if !place.handles(needed) {
-                    self.held = Some((token, request));
-                    return Next::Needs(needed);
-                }
-                self.answer(token, request, question, services);
-                continue;
             }
             match self.server.poll_event() {
                 Some(event) => self.note(event, services),
@@ -251,16 +282,10 @@ impl Session {
         }
     }
 
-    /// Tells whether a client reads so slowly that it gets no more until it has read.
-    fn is_full(&mut self, services: &Services, unsent: usize) -> bool {
-        let ceiling = services.limits.output_ceiling;
-        if unsent + self.output.len() + self.server.pending_output() < ceiling {
-            return false;
-        }
-        // What waits for the end of its batch must not count: only going on ends the batch.
-        let ready = self.server.take_output();
-        self.output.extend_from_slice(&ready);
-        unsent + self.output.len() >= ceiling
+    /// Tells whether a client reads so slowly that it gets no more until it has read. What waits for the end of its batch
+    /// does not count: only going on ends the batch.
+    fn is_full(&self, services: &Services, unsent: Unsent) -> bool {
+        unsent.all + self.server.ready_output() >= services.limits.output_ceiling
     }
 
     fn note(&mut self, event: Event, services: &Services) {
@@ -291,87 +316,19 @@ impl Session {
         }
     }
 
-    /// Returns the answer to a question, if it was computed before.
-    fn known(&mut self, question: &Question, services: &Services) -> Option<Arc<[u8]>> {
-        let sequence = self.view(services).sequence();
-        services.answers().result(question, sequence)
-    }
-
-    /// Says where a request is handled.
-    fn place(&mut self, request: &Request, services: &Services) -> Place {
-        let script_hash = match request {
-            Request::ScripthashSubscribe(params) => Some(params.script_hash),
-            Request::ScripthashGetStatus(params) => Some(params.script_hash),
-            Request::ScriptpubkeySubscribe(params) => Some(ScriptHash::from_script(&params.script)),
-            _ => None,
-        };
-        if let Some(script_hash) = script_hash {
-            let sequence = self.view(services).sequence();
-            let known = services.answers().status(&script_hash, sequence);
-            if known.is_some() {
-                return Place::Reactor;
-            }
-        }
-        limits::place(request)
-    }
-
-    fn answer(
-        &mut self,
-        token: Token,
-        request: Request,
-        question: Option<Question>,
-        services: &Services,
-    ) {
-        let method = request.method();
-        let view = self.view(services);
-        let sequence = view.sequence();
-        let version = token.version();
-        let mut turn = Turn {
-            services,
-            version,
-            view,
-            subscriptions: &mut self.subscriptions,
-            client: self.client,
-        };
-        let result = handlers::handle(request, &mut turn);
-        services.metrics.answered(method, result.is_ok());
-        let view = turn.view;
-        self.subscriptions.settle();
-        let now = view.sequence();
-        if let Ok(response) = &result
-            && let Some(question) = question
-            && question.transaction().is_none_or(|txid| {
-                // Others are forgotten by the node without a word.
-                matches!(view.position(&txid), Ok(Some(_)))
-            })
-        {
-            let mut encoded = Vec::new();
-            response.encode(token.version(), &mut encoded);
-            services.answers().keep_result(question, now, &encoded);
-            if now != sequence {
-                self.adopt(view);
-            }
-            self.server.reply_encoded(token, &encoded);
-            return;
-        }
-        if now != sequence {
-            self.adopt(view);
-        }
-        self.server.reply(
-            token,
-            result.map_err(|error| reply::to_wire(&error, version)),
-        );
-    }
-
     /// Returns the view of this group: the newest one when the group began.
     fn view(&mut self, services: &Services) -> View {
+        self.with_view(services, View::clone)
+    }
+
+    /// Looks at the view of this group. A copy of it would be counted by all threads.
+    fn with_view<T>(&mut self, services: &Services, look: impl FnOnce(&View) -> T) -> T {
+        if self.view.is_none() {
+            self.adopt(services.view());
+        }
         match &self.view {
-            Some(view) => view.clone(),
-            None => {
-                let view = services.view();
-                self.adopt(view.clone());
-                view
-            }
+            Some(view) => look(view),
+            None => look(&services.view()),
         }
     }
 
@@ -388,7 +345,7 @@ impl Session {
         &mut self,
         place: Place,
         services: &Services,
-        unsent: usize,
+        unsent: Unsent,
         may_go_on: &dyn Fn() -> bool,
     ) -> Next {
         if std::mem::take(&mut self.news) {
@@ -400,11 +357,15 @@ impl Session {
         }
         let mut computed = 0;
         while self.subscriptions.has_marks() {
-            if place < Place::Store {
+            if !place.handles(Place::Store) {
                 return Next::Needs(Place::Store);
             }
             if self.is_full(services, unsent) {
                 return Next::Output;
+            }
+            let count = self.subscriptions.marks().min(STATUSES_BETWEEN_LOOKS);
+            if let Err(next) = self.make_room(count * NEWS, unsent) {
+                return next;
             }
             let view = self.view(services);
             computed += STATUSES_BETWEEN_LOOKS;
@@ -438,7 +399,7 @@ impl Session {
     }
 
     /// Tells the client what changed that few clients subscribe to.
-    fn tell_other_news(&mut self, place: Place, services: &Services, unsent: usize) -> Next {
+    fn tell_other_news(&mut self, place: Place, services: &Services, unsent: Unsent) -> Next {
         while let Some(others) = self.subscriptions.existing_others()
             && others.has_marks()
         {
@@ -452,11 +413,14 @@ impl Session {
             if self.is_full(services, unsent) {
                 return Next::Output;
             }
+            if let Err(next) = self.make_room(STATUSES_BETWEEN_LOOKS * NEWS, unsent) {
+                return next;
+            }
             let view = self.view(services);
             let Some(others) = self.subscriptions.existing_others() else {
                 break;
             };
-            match handlers::other_news(others, services, &view, STATUSES_AT_A_TIME) {
+            match handlers::other_news(others, services, &view, STATUSES_BETWEEN_LOOKS) {
                 Ok(notifications) => {
                     for notification in notifications {
                         self.server.notify(&notification);

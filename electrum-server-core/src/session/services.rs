@@ -203,7 +203,7 @@ impl Services {
     }
 
     /// Returns the answers that several clients may want.
-    pub(super) fn answers(&self) -> &Answers {
+    pub(crate) fn answers(&self) -> &Answers {
         match &self.wallets {
             Some(wallets) => &wallets.answers,
             None => self.published.answers(),

@@ -190,6 +190,11 @@ impl Subscriptions {
         self.scripts.has_marks()
     }
 
+    /// Returns how many scripts are marked.
+    pub(super) fn marks(&self) -> usize {
+        self.scripts.marks()
+    }
+
     /// Takes up to `count` marks of scripts away and returns the scripts.
     pub(super) fn take_marks(&mut self, count: usize) -> Vec<ScriptHash> {
         self.scripts.take_marks(count)

@@ -1,6 +1,7 @@
 //! Fetching blocks and making rows of them, on several threads, handed over in chain order.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Builder;
 
 use bitcoin::BlockHash;
 use bitcoin::block::Header;
@@ -54,20 +55,18 @@ pub(super) fn in_order<T: Send, R>(
         // for each bounds the memory.
         let mut lanes = Vec::with_capacity(threads);
         for lane in 0..threads {
+            let made = move || headers.iter().skip(lane).step_by(threads).map(make);
             let (sender, receiver) = sync_channel(AHEAD);
-            lanes.push(receiver);
-            scope.spawn(move || {
-                work(
-                    headers.iter().skip(lane).step_by(threads).map(make),
-                    &sender,
-                );
+            let thread = Builder::new().spawn_scoped(scope, move || work(made(), &sender));
+            lanes.push(match thread {
+                Ok(_) => Lane::Thread(receiver),
+                // The system refuses another thread: this one does its part.
+                Err(_) => Lane::Here(made()),
             });
         }
         let mut lane = 0;
         let mut in_order = std::iter::from_fn(|| {
-            let next = lanes
-                .get(lane)
-                .and_then(|lane: &Receiver<_>| lane.recv().ok());
+            let next = lanes.get_mut(lane).and_then(Lane::next);
             lane = (lane + 1) % threads;
             next
         });
@@ -76,6 +75,21 @@ pub(super) fn in_order<T: Send, R>(
         drop(lanes);
         result
     })
+}
+
+/// Every n-th block.
+enum Lane<T, I> {
+    Thread(Receiver<T>),
+    Here(I),
+}
+
+impl<T, I: Iterator<Item = T>> Lane<T, I> {
+    fn next(&mut self) -> Option<T> {
+        match self {
+            Self::Thread(receiver) => receiver.recv().ok(),
+            Self::Here(made) => made.next(),
+        }
+    }
 }
 
 /// Sends what is made until there is no more, one fails, or nobody wants it.

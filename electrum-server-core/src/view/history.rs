@@ -49,6 +49,36 @@ impl View {
         }
     }
 
+    /// Counts the confirmed part of a history, at these heights.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than `limit`, or the database cannot be read.
+    pub(crate) fn count_history(
+        &self,
+        script_hash: &ScriptHash,
+        heights: HeightRange,
+        limit: Option<usize>,
+    ) -> Result<usize, QueryError> {
+        let Some(tx_nums) = self.tx_nums_between(heights) else {
+            return Ok(0);
+        };
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut count = 0;
+        self.reader()
+            .history_among(script_hash, tx_nums, &mut |_, _| {
+                count += 1;
+                match count > limit {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?;
+        match count > limit {
+            true => Err(QueryError::TooLong { limit }),
+            false => Ok(count),
+        }
+    }
+
     /// Returns the numbers of the transactions in the blocks at these heights; nothing when there are none.
     fn tx_nums_between(&self, heights: HeightRange) -> Option<RangeInclusive<u32>> {
         let end = heights.to.unwrap_or(u32::MAX).min(self.headers().len());

@@ -107,6 +107,41 @@ impl View {
         })
     }
 
+    /// Counts the confirmed outputs that pay to a script, whether spent or not.
+    ///
+    /// # Errors
+    ///
+    /// See [`unspent`](Self::unspent).
+    pub(crate) fn count_outputs(
+        &self,
+        script_hash: &ScriptHash,
+        limit: Option<usize>,
+    ) -> Result<usize, QueryError> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let reader = self.reader();
+        let (mut rows, mut outputs, mut problem) = (0, 0, None);
+        reader.history(script_hash, &mut |_, deltas| {
+            rows += 1;
+            let funded = reader.deltas(deltas).map(|deltas| {
+                let funded = |delta: &&Delta| matches!(delta, Delta::Funded { .. });
+                deltas.iter().filter(funded).count()
+            });
+            match funded {
+                Ok(count) => outputs += count,
+                Err(error) => problem = Some(error),
+            }
+            match rows > limit || problem.is_some() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        match problem {
+            Some(error) => Err(error.into()),
+            None if rows > limit => Err(QueryError::TooLong { limit }),
+            None => Ok(outputs),
+        }
+    }
+
     /// Follows the script's outputs along the chain; what is left at the tip, in chain order.
     fn confirmed_outputs(
         &self,

@@ -249,7 +249,7 @@ impl Stage {
             self.take();
             match &self.next {
                 Next::Needs(needed) => {
-                    assert!(*needed > place, "it is there already");
+                    assert_ne!(*needed, place, "it is there already");
                     place = *needed;
                 }
                 Next::Pause => {}
@@ -258,6 +258,7 @@ impl Stage {
                     assert!(self.wire.len() >= ceiling, "there is room");
                     return;
                 }
+                Next::Room => panic!("nobody counts"),
                 Next::Input => return,
                 Next::Close(_) => {
                     self.witness.is_over = true;

@@ -20,6 +20,7 @@ mod properties;
 mod run;
 mod serving;
 mod signals;
+mod threads;
 mod upkeep;
 mod value;
 mod wallets;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         .iter()
         .for_each(|warning| warn!("{warning}"));
     config.notes.iter().for_each(|note| debug!("{note}"));
-    match run(&config, &console) {
+    match threads::check().and_then(|()| run(&config, &console)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::signals::{Signals, Wish};
+use crate::threads;
 
 /// Between two looks at a node that is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ pub(crate) async fn connect(
     let mut reasons = OutageLog::default();
     loop {
         let node = node.clone();
-        let attempt = tokio::task::spawn_blocking(move || match personal {
+        let attempt = threads::apart("node", move || match personal {
             true => Bitcoind::connect_pruned(&node),
             false => Bitcoind::connect_from(&node, next),
         });

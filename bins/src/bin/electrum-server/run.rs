@@ -168,6 +168,9 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 }
                 let _ = status.metrics.set(metrics);
             },
+            Some(served) = serving.join_next() => {
+                break served.context("serving has panicked")?.context("cannot serve clients");
+            }
             wish = signals.next() => match wish {
                 Wish::Look => writer.handle.look(),
                 Wish::Reload => {
@@ -187,7 +190,9 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     drop(stop_serving);
     writer.handle.stop();
     while let Some(ended) = serving.join_next().await {
-        ended.context("serving has panicked")?;
+        ended
+            .context("serving has panicked")?
+            .context("cannot serve clients")?;
     }
     if is_ready {
         listen::clean_up(&config.serving.places);

@@ -11,10 +11,10 @@ use electrum_server_core::chain::Node;
 use electrum_server_core::net::Certificate;
 use electrum_server_core::session::Services;
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 use tracing::{debug, info, warn};
 
 use crate::serving::{Banner, Serving};
+use crate::threads;
 
 /// Between two looks at the files.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -64,8 +64,8 @@ impl Upkeep {
 
     /// Works where waiting for files and the node is allowed.
     async fn apart(&self, work: impl FnOnce() + Send + 'static) {
-        if spawn_blocking(work).await.is_err() {
-            warn!("looking at the certificate and the banner has panicked");
+        if let Err(error) = threads::apart("upkeep", work).await {
+            warn!("cannot look at the certificate and the banner: {error}");
         }
     }
 

@@ -58,8 +58,9 @@ impl Server {
         let services = Arc::new(services.with_peers(peers.clone()));
         let listeners = vec![Listener::from(socket).with_tls(certificate)];
         let forever = std::future::pending();
+        let serving = serve(listeners, services.clone(), updates(), forever);
         let tasks = vec![
-            tokio::spawn(serve(listeners, services.clone(), updates(), forever)),
+            tokio::spawn(async move { drop(serving.await) }),
             tokio::spawn(peers.clone().run(services.clone())),
         ];
         Self {

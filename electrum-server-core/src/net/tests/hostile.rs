@@ -179,6 +179,8 @@ async fn lines_that_never_end() {
         About::default(),
         Limits {
             max_buffered: 5_000_000,
+            hold_timeout: Duration::from_millis(300),
+            room_timeout: Duration::from_millis(500),
             cost_hard: 0.0,
             ..limits()
         },

@@ -5,6 +5,7 @@ mod hostile;
 mod slow;
 mod strangers;
 mod transports;
+mod unread;
 mod work;
 
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ struct Running {
     addresses: Vec<SocketAddr>,
     updates: broadcast::Sender<Arc<Update>>,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+    served: JoinHandle<std::io::Result<()>>,
 }
 
 impl Running {
@@ -63,7 +64,7 @@ impl Running {
 
     async fn stop(self) {
         self.stop.send(()).unwrap();
-        within(self.served).await.unwrap();
+        within(self.served).await.unwrap().unwrap();
     }
 }
 
@@ -362,7 +363,7 @@ async fn shutting_down_sends_what_is_left() {
         text.lines()
             .all(|line| line.starts_with("{\"jsonrpc\"") && line.ends_with("}"))
     );
-    within(running.served).await.unwrap();
+    within(running.served).await.unwrap().unwrap();
     drop(idle);
     assert!(TcpStream::connect(running.addresses[0]).await.is_err());
 }

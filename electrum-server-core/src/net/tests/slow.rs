@@ -1,4 +1,4 @@
-//! Clients that take their time. The clock is the test's, and runs when nobody has anything to do.
+//! Clients that take their time. The clock is the test's, and stands still until the test moves it.
 
 use tokio::io::DuplexStream;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -27,7 +27,7 @@ impl Piped {
         let shared = Shared {
             admission: Arc::new(admission),
             services,
-            workers: Arc::new(Workers::new()),
+            workers: Arc::new(Workers::new().unwrap()),
             updates: updates(),
             closing: is_closing,
             farewells: Arc::new(Semaphore::new(1)),
@@ -35,14 +35,26 @@ impl Piped {
         };
         let ended = tokio::spawn(async move {
             let stream: AnyStream = Box::new(server);
-            let buffer = shared.admission.buffer();
-            let stream = layers.greet(stream, 1_000_000, buffer).await.unwrap();
             let guest = shared.admission.admit_without_account().unwrap();
+            let buffer = guest.transport_buffer();
+            let stream = layers.greet(stream, 1_000_000, buffer).await.unwrap();
             Connection::new(stream, &shared, Origin::Unix, guest)
                 .run()
                 .await
         });
         (Self { closing, ended }, client)
+    }
+}
+
+/// Keeps the clock from running by itself when the runtime has nothing to do: the threads that sessions block on are not
+/// the runtime's.
+struct Still(std::sync::mpsc::Sender<()>);
+
+impl Still {
+    fn begin() -> Self {
+        let (end, ended) = std::sync::mpsc::channel();
+        tokio::task::spawn_blocking(move || ended.recv().is_err());
+        Self(end)
     }
 }
 
@@ -59,6 +71,7 @@ const HEADERS: &[u8] = b"{\"id\":1,\"method\":\"blockchain.block.headers\",\"par
 /// What fits into a record of TLS as a whole has left the queue, and is still on its way.
 #[tokio::test(start_paused = true)]
 async fn whoever_closes_and_reads_slowly_gets_everything() {
+    let still = Still::begin();
     let (files, stage) = (Files::new(), miners(50));
     for tells in [true, false] {
         let layers = Layers {
@@ -77,13 +90,21 @@ async fn whoever_closes_and_reads_slowly_gets_everything() {
                 piped.closing.send(true).unwrap();
             }
         }
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        tokio::time::advance(Duration::from_secs(4)).await;
         let answer = rest(&mut client).await;
         assert!(answer.ends_with("\"max\":2016}}\n"), "{}", answer.len());
+        // The server waits a moment for the client to close.
+        for _ in 0..100_000 {
+            if piped.ended.is_finished() {
+                break;
+            }
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
         match piped.ended.await.unwrap() {
             End::Client => assert!(tells),
             End::Shutdown => assert!(!tells),
             end => panic!("{end}"),
         }
     }
+    drop(still.0);
 }

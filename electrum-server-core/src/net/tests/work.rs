@@ -73,7 +73,7 @@ impl World {
         let shared = Shared {
             admission: Arc::new(admission),
             services,
-            workers: Arc::new(Workers::new()),
+            workers: Arc::new(Workers::new().unwrap()),
             updates: updates(),
             closing: is_closing,
             farewells: Arc::new(Semaphore::new(1)),

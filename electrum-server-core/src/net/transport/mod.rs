@@ -22,7 +22,7 @@ pub use tls::{Certificate, CertificateError};
 use tls_stream::TlsStream;
 
 use self::proxy::Proxied;
-use super::admission::Buffer;
+use super::admission::TransportBuffer;
 use super::origin::Origin;
 use super::origins::AllowedOrigins;
 use crate::metrics::Transport;
@@ -95,7 +95,7 @@ impl Layers {
         &self,
         stream: AnyStream,
         max_message: usize,
-        buffer: Buffer,
+        buffer: TransportBuffer,
     ) -> io::Result<AnyStream> {
         let stream = match &self.tls {
             Some(certificate) => certificate.accept(stream).await?,

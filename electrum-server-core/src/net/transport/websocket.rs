@@ -19,7 +19,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use tracing::debug;
 
 use super::{AnyStream, Stream};
-use crate::net::admission::Buffer;
+use crate::net::admission::TransportBuffer;
 use crate::net::origins::AllowedOrigins;
 
 /// Makes a message of every line that is written, and a line of every message that arrives.
@@ -57,7 +57,7 @@ pub(super) async fn accept(
     stream: AnyStream,
     origins: &AllowedOrigins,
     max_message: usize,
-    buffer: Buffer,
+    buffer: TransportBuffer,
 ) -> io::Result<AnyStream> {
     let config = WebSocketConfig::default()
         // Connections at rest are many.
@@ -118,7 +118,7 @@ struct Counted {
     received: usize,
     /// What is left of a whole one.
     waiting: usize,
-    buffer: Buffer,
+    buffer: TransportBuffer,
 }
 
 impl Counted {
@@ -309,7 +309,8 @@ mod tests {
         let admission = Arc::new(Admission::new(Limits::default(), metrics.clone()));
         let (client, server) = tokio::io::duplex(1024);
         let origins = AllowedOrigins::default();
-        let accepting = accept(Box::new(server), &origins, 1 << 20, admission.buffer());
+        let buffer = admission.transport_buffer();
+        let accepting = accept(Box::new(server), &origins, 1 << 20, buffer);
         let at_once = WebSocketConfig::default().write_buffer_size(0);
         let connecting = client_async_with_config("ws://x/", client, Some(at_once));
         let (client, server) = tokio::join!(connecting, accepting);

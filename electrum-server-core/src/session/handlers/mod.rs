@@ -38,6 +38,8 @@ pub(super) struct Turn<'a> {
     pub(super) subscriptions: &'a mut Subscriptions,
     /// Where the client comes from.
     pub(super) client: Option<IpAddr>,
+    /// How many transactions of a script are looked at, if there is a limit.
+    pub(super) max_history: Option<usize>,
 }
 
 impl Turn<'_> {

@@ -45,7 +45,7 @@ fn status(
     outpoint: OutPoint,
     script_hint: Option<&ScriptBuf>,
 ) -> Result<(Output, OutpointStatus), MethodError> {
-    let limit = turn.services.limits.max_history;
+    let limit = turn.max_history;
     match script_hint.filter(|script| !script.is_op_return()) {
         Some(script) => {
             let script_hash = ScriptHash::from_script(script);
@@ -151,7 +151,7 @@ pub(super) fn get_info(turn: &Turn<'_>, params: GetInfo) -> Result<Option<Info>,
     if !turn.services.may_see(&script_hash) {
         return Ok(None);
     }
-    let limit = turn.services.limits.max_history;
+    let limit = turn.max_history;
     let status = turn.view.outpoint(&outpoint, &script_hash, limit)?;
     let OutpointStatus::Unspent { funder } = status else {
         return Ok(None);

@@ -9,9 +9,7 @@ pub(super) fn get_balance(
     turn: &Turn<'_>,
     script_hash: &ScriptHash,
 ) -> Result<Balance, MethodError> {
-    Ok(turn
-        .view
-        .balance(script_hash, turn.services.limits.max_history)?)
+    Ok(turn.view.balance(script_hash, turn.max_history)?)
 }
 
 pub(super) fn get_history(
@@ -19,7 +17,7 @@ pub(super) fn get_history(
     script_hash: &ScriptHash,
     heights: HeightRange,
 ) -> Result<Vec<HistoryEntry>, MethodError> {
-    let limit = turn.services.limits.max_history;
+    let limit = turn.max_history;
     Ok(turn.view.history_between(script_hash, heights, limit)?)
 }
 
@@ -31,9 +29,7 @@ pub(super) fn list_unspent(
     turn: &Turn<'_>,
     script_hash: &ScriptHash,
 ) -> Result<Vec<Unspent>, MethodError> {
-    Ok(turn
-        .view
-        .unspent(script_hash, turn.services.limits.max_history)?)
+    Ok(turn.view.unspent(script_hash, turn.max_history)?)
 }
 
 pub(super) fn get_first_use(
@@ -51,7 +47,7 @@ pub(super) fn get_status(
     if let Some(status) = answers.status(&script_hash, sequence) {
         return Ok(status);
     }
-    let limit = turn.services.limits.max_history;
+    let limit = turn.max_history;
     let status = turn.view.status(&script_hash, limit)?;
     answers.keep_status(script_hash, sequence, status);
     Ok(status)

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bitcoin::{BlockHash, OutPoint, Txid};
+use electrum_protocol::Confirmation;
 use electrum_protocol::method::outpoint::OutpointStatus;
 use electrum_protocol::method::transaction::TransactionHeight;
 use electrum_protocol::{Notification, ScriptHash, Status};
@@ -17,12 +18,61 @@ pub(crate) struct Others {
     addresses: usize,
     /// What is to be said of scripts under the names that were not asked for when their change was seen.
     owed: Vec<Notification>,
-    outpoints: Watch<OutPoint, OutpointStatus>,
-    /// What is known of each outpoint besides.
-    outputs: HashMap<OutPoint, Output>,
-    transactions: Watch<Txid, TransactionHeight>,
-    /// At which tip each transaction was looked for in blocks.
-    looked_at: HashMap<Txid, BlockHash>,
+    outpoints: Watch<OutPoint, WatchedOutpoint>,
+    transactions: Watch<Txid, WatchedTransaction>,
+}
+
+/// What is known of an outpoint that is watched, and what was said of it last.
+#[derive(Debug)]
+struct WatchedOutpoint {
+    output: Output,
+    told: Told,
+}
+
+/// The status of an outpoint in little space: few that are watched are spent.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Missing,
+    Unspent(Confirmation),
+    Spent(Box<(Confirmation, Txid, Confirmation)>),
+}
+
+/// What was said of a transaction last, and at which tip it was looked for in blocks.
+#[derive(Debug)]
+struct WatchedTransaction {
+    height: TransactionHeight,
+    looked_at: BlockHash,
+}
+
+impl From<OutpointStatus> for Told {
+    fn from(status: OutpointStatus) -> Self {
+        match status {
+            OutpointStatus::Missing => Self::Missing,
+            OutpointStatus::Unspent { funder } => Self::Unspent(funder),
+            OutpointStatus::Spent {
+                funder,
+                spender,
+                spender_confirmation,
+            } => Self::Spent(Box::new((funder, spender, spender_confirmation))),
+        }
+    }
+}
+
+impl From<&Told> for OutpointStatus {
+    fn from(told: &Told) -> Self {
+        match told {
+            Told::Missing => Self::Missing,
+            Told::Unspent(funder) => Self::Unspent { funder: *funder },
+            Told::Spent(spent) => {
+                let (funder, spender, spender_confirmation) = **spent;
+                Self::Spent {
+                    funder,
+                    spender,
+                    spender_confirmation,
+                }
+            }
+        }
+    }
 }
 
 /// The names that a script was subscribed to by.
@@ -110,13 +160,13 @@ impl Others {
         output: Output,
         status: OutpointStatus,
     ) {
-        self.outputs.insert(outpoint, output);
-        self.outpoints.insert(outpoint, status);
+        let told = status.into();
+        self.outpoints
+            .insert(outpoint, WatchedOutpoint { output, told });
     }
 
     /// Ends a subscription; returns whether there was one.
     pub(crate) fn unsubscribe_outpoint(&mut self, outpoint: &OutPoint) -> bool {
-        self.outputs.remove(outpoint);
         self.outpoints.remove(outpoint)
     }
 
@@ -132,26 +182,25 @@ impl Others {
         height: TransactionHeight,
         tip: BlockHash,
     ) {
-        self.looked_at.insert(txid, tip);
-        self.transactions.insert(txid, height);
+        let looked_at = tip;
+        self.transactions
+            .insert(txid, WatchedTransaction { height, looked_at });
     }
 
     /// Ends a subscription; returns whether there was one.
     pub(crate) fn unsubscribe_transaction(&mut self, txid: &Txid) -> bool {
-        self.looked_at.remove(txid);
         self.transactions.remove(txid)
     }
 
     pub(super) fn touch(&mut self, touched: &HashSet<ScriptHash>) {
-        let outputs = &self.outputs;
         self.outpoints
-            .mark_where(|outpoint, _| match outputs.get(outpoint) {
-                Some(Output::Of(script_hash)) => touched.contains(script_hash),
-                Some(Output::LookedForAt(_)) | None => true,
+            .mark_where(|_, watched| match &watched.output {
+                Output::Of(script_hash) => touched.contains(script_hash),
+                Output::LookedForAt(_) => true,
             });
         // What is in a block stays there, unless blocks are undone.
         self.transactions
-            .mark_where(|_, height| !matches!(height, TransactionHeight::Block(_)));
+            .mark_where(|_, watched| !matches!(watched.height, TransactionHeight::Block(_)));
     }
 
     pub(super) fn touch_all(&mut self) {
@@ -173,8 +222,8 @@ impl Others {
         let marked = self.outpoints.take_marks(count).into_iter();
         marked
             .filter_map(|outpoint| {
-                let output = *self.outputs.get(&outpoint)?;
-                Some((outpoint, output, *self.outpoints.last(&outpoint)?))
+                let watched = self.outpoints.last(&outpoint)?;
+                Some((outpoint, watched.output, (&watched.told).into()))
             })
             .collect()
     }
@@ -183,9 +232,9 @@ impl Others {
     pub(crate) fn looks_for_outputs(&self) -> bool {
         self.outpoints.has_marks()
             && self
-                .outputs
+                .outpoints
                 .values()
-                .any(|output| matches!(output, Output::LookedForAt(_)))
+                .any(|watched| matches!(watched.output, Output::LookedForAt(_)))
     }
 
     /// Records `status` as sent. Returns whether it differs from the one that was sent last.
@@ -195,10 +244,12 @@ impl Others {
         output: Output,
         status: OutpointStatus,
     ) -> bool {
-        if let Some(known) = self.outputs.get_mut(&outpoint) {
-            *known = output;
-        }
-        self.outpoints.is_change(&outpoint, status)
+        let Some(watched) = self.outpoints.last_mut(&outpoint) else {
+            return false;
+        };
+        watched.output = output;
+        let told = status.into();
+        std::mem::replace(&mut watched.told, told) != status.into()
     }
 
     /// Takes up to `count` marks of transactions away and returns those: what was said of each last, and whether that
@@ -211,8 +262,8 @@ impl Others {
         let marked = self.transactions.take_marks(count).into_iter();
         marked
             .filter_map(|txid| {
-                let height = *self.transactions.last(&txid)?;
-                Some((txid, height, self.looked_at.get(&txid) == Some(&tip)))
+                let watched = self.transactions.last(&txid)?;
+                Some((txid, watched.height, watched.looked_at == tip))
             })
             .collect()
     }
@@ -224,9 +275,31 @@ impl Others {
         height: TransactionHeight,
         tip: BlockHash,
     ) -> bool {
-        if let Some(looked_at) = self.looked_at.get_mut(&txid) {
-            *looked_at = tip;
+        let Some(watched) = self.transactions.last_mut(&txid) else {
+            return false;
+        };
+        watched.looked_at = tip;
+        std::mem::replace(&mut watched.height, height) != height
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use electrum_protocol::Status;
+
+    use super::*;
+
+    /// What `docs/operating.md` says that a subscription takes at most: a table of the standard library that has just grown
+    /// has sixteen places for seven entries, with a byte more for each place.
+    #[test]
+    fn a_subscription_takes_no_more_than_the_documents_say() {
+        fn most<T>() -> usize {
+            (size_of::<T>() + 1) * 16 / 7
         }
-        self.transactions.is_change(&txid, height)
+        assert!(most::<(ScriptHash, Option<Status>)>() <= 160);
+        assert!(most::<(OutPoint, WatchedOutpoint)>() <= 225);
+        assert!(most::<(Txid, WatchedTransaction)>() <= 180);
+        let spent = size_of::<(Confirmation, Txid, Confirmation)>();
+        assert!(spent + 16 <= 80, "{spent}");
     }
 }

@@ -27,7 +27,7 @@ impl<K, V> Default for Watch<K, V> {
     }
 }
 
-impl<K: Copy + Eq + Hash, V: PartialEq> Watch<K, V> {
+impl<K: Copy + Eq + Hash, V> Watch<K, V> {
     pub(super) fn len(&self) -> usize {
         self.sent.len()
     }
@@ -39,6 +39,16 @@ impl<K: Copy + Eq + Hash, V: PartialEq> Watch<K, V> {
     /// Returns what was said last.
     pub(super) fn last(&self, key: &K) -> Option<&V> {
         self.sent.get(key)
+    }
+
+    /// Returns what was said last, to change it.
+    pub(super) fn last_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.sent.get_mut(key)
+    }
+
+    /// Returns what was said last of everything.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.sent.values()
     }
 
     /// Begins to watch; `value` is what is said now.
@@ -95,6 +105,14 @@ impl<K: Copy + Eq + Hash, V: PartialEq> Watch<K, V> {
         }
     }
 
+    /// Returns how many are marked.
+    pub(super) fn marks(&self) -> usize {
+        match &self.marks {
+            Marks::Some(marked) => marked.len(),
+            Marks::All => self.sent.len(),
+        }
+    }
+
     /// Takes up to `count` marks away and returns what was marked.
     pub(super) fn take_marks(&mut self, count: usize) -> Vec<K> {
         if let Marks::All = self.marks {
@@ -112,7 +130,9 @@ impl<K: Copy + Eq + Hash, V: PartialEq> Watch<K, V> {
         }
         taken
     }
+}
 
+impl<K: Copy + Eq + Hash, V: PartialEq> Watch<K, V> {
     /// Records `value` as said. Returns whether it differs from what was said last.
     pub(super) fn is_change(&mut self, key: &K, value: V) -> bool {
         match self.sent.get_mut(key) {

@@ -4,7 +4,7 @@ use bitcoin::OutPoint;
 use electrum_protocol::method::headers::TipResponse;
 use electrum_protocol::{Notification, Status};
 
-use super::super::{Next, Place};
+use super::super::{Next, Place, Unsent};
 use super::chain::{pay, script_hash};
 use super::stage::Stage;
 use super::talk::{Talk, line};
@@ -229,13 +229,15 @@ fn a_group_may_take_several_turns() {
         b"\n{\"id\":4,\"method\":\"server.ping\"}\n{\"id\":5,\"method\":\"server.ping\"}\n",
     );
     let turn = |talk: &mut Talk, place| {
-        let next = talk.session.run_while(place, &talk.services, 0, &|| false);
+        let next = talk
+            .session
+            .run_while(place, &talk.services, Unsent::default(), &|| false);
         (next, talk.hear())
     };
     let more = |place| (Next::Needs(place), Vec::new());
     assert_eq!(turn(&mut talk, Place::Reactor), more(Place::Store));
     assert_eq!(turn(&mut talk, Place::Store), more(Place::Store));
-    assert!(talk.session.pending_output() > 0);
+    assert!(talk.session.is_in_batch());
     stage.mine(1, &[]);
     stage.mine(2, &[]);
     assert_eq!(turn(&mut talk, Place::Store), more(Place::Store));

@@ -342,17 +342,25 @@ impl Segments {
         let (headers, txids) = (state.headers.clone(), state.txids.clone());
         self.state.store(Arc::new(state));
         let (folder, manifest) = (self.folder.clone(), manifest.clone());
-        let sealing = std::thread::Builder::new()
-            .name("sealer".to_owned())
-            .spawn(move || {
-                headers.sync()?;
-                txids.sync()?;
-                for piece in unsynced {
-                    piece.sync()?;
-                }
-                manifest.write(&folder)
-            })?;
-        *lock(&self.sealing) = Some(sealing);
+        let seal = Arc::new(move || {
+            headers.sync()?;
+            txids.sync()?;
+            for piece in &unsynced {
+                piece.sync()?;
+            }
+            manifest.write(&folder)
+        });
+        let sealing = {
+            let seal = seal.clone();
+            std::thread::Builder::new()
+                .name("sealer".to_owned())
+                .spawn(move || seal())
+        };
+        match sealing {
+            Ok(sealing) => *lock(&self.sealing) = Some(sealing),
+            // The system refuses another thread: it takes longer.
+            Err(_) => seal()?,
+        }
         Ok(())
     }
 

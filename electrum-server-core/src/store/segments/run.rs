@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::Builder;
 
 use super::flat::Append;
 use super::piece::{GROUPS, Kind, Piece, kept, key_bits};
@@ -157,7 +158,10 @@ impl Run {
         };
         let mut pieces = Vec::new();
         std::thread::scope(|scope| -> io::Result<()> {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            // With fewer threads than wanted each has more to do.
+            let others: Vec<_> = (1..threads)
+                .filter_map(|_| Builder::new().spawn_scoped(scope, work).ok())
+                .collect();
             pieces.extend(work()?);
             for other in others {
                 let found = other
