@@ -18,6 +18,7 @@ mod properties;
 mod run;
 mod serving;
 mod signals;
+mod toml_error;
 mod upkeep;
 mod value;
 mod wallets;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         env!("CARGO_PKG_VERSION"),
         config.network
     );
+    config.taken.iter().for_each(|taken| info!("{taken}"));
     config
         .warnings
         .iter()

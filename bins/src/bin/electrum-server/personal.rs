@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bitcoin::{BlockHash, Network, Txid};
 use electrum_protocol::RawJson;
 use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
@@ -29,25 +29,32 @@ impl Personal {
     ///
     /// # Errors
     ///
-    /// Says which wallet is wrong, and what would be right.
-    pub(crate) fn of(
-        options: &Options,
-        network: Network,
-        warnings: &mut Vec<String>,
-    ) -> anyhow::Result<Option<Self>> {
+    /// Says which wallet is wrong, and what would be right. What is said of wallets where there are none is an error as
+    /// well: the whole chain was not meant.
+    pub(crate) fn of(options: &Options, network: Network) -> anyhow::Result<Option<Self>> {
         let mut entries = options.wallet.clone();
-        if let Some(path) = &options.eps_config {
-            let imported = wallets::from_eps(path)?;
-            entries.extend(imported.wallets);
-            warnings.extend(imported.remarks);
-        }
-        if let Some(path) = &options.bwt_env {
-            let imported = wallets::from_bwt(path)?;
-            entries.extend(imported.wallets);
-            warnings.extend(imported.remarks);
-        }
+        let about_wallets = [
+            ("wallet-birth", options.wallet_birth.is_some()),
+            ("gap-limit", options.gap_limit.is_some()),
+            ("unwatched", options.unwatched.is_some()),
+            (
+                "fetch-pruned-blocks",
+                options.fetch_pruned_blocks == Some(true),
+            ),
+        ];
         if entries.is_empty() {
-            return Ok(None);
+            return match about_wallets.iter().find(|(_, given)| *given) {
+                Some((name, _)) => bail!(
+                    "--{name} is about wallets, and there are none: add --wallet, --eps-config or --bwt-env, or remove \
+                     --{name} to serve the whole chain"
+                ),
+                None => Ok(None),
+            };
+        }
+        if options.dev == Some(true) {
+            bail!(
+                "--dev serves its own chain to everybody and knows no wallets: remove them, or --dev"
+            );
         }
         for entry in &mut entries {
             entry.inherit(options.wallet_birth.as_deref(), options.gap_limit);
