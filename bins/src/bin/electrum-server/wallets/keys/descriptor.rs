@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use bitcoin::Network;
 use electrum_server_core::personal::Keychain;
 use miniscript::descriptor::checksum;
-use miniscript::{Descriptor, DescriptorPublicKey, ForEachKey};
+use miniscript::{Descriptor, DescriptorPublicKey, ForEachKey, MiniscriptKey};
 use slip132::{ExtendedKey, Kind};
 
 use super::extended::{self, is_extended, shortened, what_it_is};
