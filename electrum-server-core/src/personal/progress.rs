@@ -65,7 +65,11 @@ pub(crate) struct Job {
 
 /// A wallet that cannot be watched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the birth of wallet \"{name}\" ({birth}) is above the tip of the chain, height {tip}")]
+#[error(
+    "the birth of wallet \"{name}\" ({birth}) is after the last block of the chain (height {tip}, of {}): give the height or the \
+     day of its first payment, or one before",
+    super::wallet::Day(*tip_time)
+)]
 pub struct BirthError {
     /// The wallet.
     pub name: String,
@@ -73,6 +77,8 @@ pub struct BirthError {
     pub birth: super::Birth,
     /// The height of the tip.
     pub tip: u32,
+    /// The time in the header of the tip, in seconds since 1970.
+    pub tip_time: u32,
 }
 
 impl Progress {
@@ -90,6 +96,7 @@ impl Progress {
                     name: wallet.name.clone(),
                     birth: wallet.birth,
                     tip,
+                    tip_time: headers.header(tip).map_or(0, |header| header.time),
                 }));
             };
             for (at, keychain) in wallet.keychains.iter().enumerate() {

@@ -166,7 +166,8 @@ impl Shared {
         if info.pruned && !may_be_pruned {
             return Err(SourceError::permanent(
                 "the node has pruned its blocks, and all are needed to index the chain: \
-                 set prune=0 in its configuration and start it once with -reindex",
+                 set prune=0 in its configuration and start it once with -reindex; \
+                 or watch only your own wallets (--wallet), for which a pruned node will do",
             ));
         }
         // A regtest chain may be as old as it likes.

@@ -12,6 +12,7 @@ mod golden;
 mod node;
 mod oracle;
 mod properties;
+mod scope;
 mod undo;
 
 use std::collections::BTreeMap;

@@ -128,7 +128,9 @@ async fn steer(
             _ = blocks.tick(), if block_time.is_some() => {
                 // The server follows before this returns; nothing else happens on this thread.
                 let hashes = node.mine_to_faucet(1);
-                info!(height = node.height(), hash = ?hashes.first(), "mined a block");
+                for hash in &hashes {
+                    info!(height = node.height(), %hash, "mined a block");
+                }
             },
             _ = saves.tick() => if let Some(state) = &mut state {
                 // It is tried again, and at the end it counts.
