@@ -12,6 +12,7 @@ mod open;
 mod personal;
 mod reader;
 mod rows;
+mod spender;
 mod writer;
 
 use std::sync::Arc;

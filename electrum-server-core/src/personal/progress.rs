@@ -50,6 +50,8 @@ pub(crate) struct Progress {
     wanted: HashMap<[u8; 32], u32>,
     /// Counts changes of the scripts.
     generation: u64,
+    /// Wallets whose birth was found to be too late.
+    born_before: HashSet<usize>,
 }
 
 /// Something to look for.
@@ -66,8 +68,12 @@ pub(crate) struct Job {
 /// A wallet that cannot be watched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the birth of wallet \"{name}\" ({birth}) is after the last block of the chain (height {tip}, of {}): give the height or the \
-     day of its first payment, or one before",
+    "the birth of wallet \"{name}\" ({birth}) is {} the tip of the chain, height {tip} of {}: give the height or the day of its \
+     first payment, or one before",
+    match birth {
+        super::Birth::Height(_) => "above",
+        super::Birth::Time(_) => "after",
+    },
     super::wallet::Day(*tip_time)
 )]
 pub struct BirthError {
@@ -245,6 +251,16 @@ impl Progress {
             self.wanted.insert(script, next);
             self.generation += 1;
         }
+    }
+
+    /// Notes that something was spent of a script that came before the birth of its wallet; returns the name and the
+    /// birth of the wallet when that was not known.
+    pub(crate) fn note_earlier(&mut self, script: &[u8; 32]) -> Option<(&str, super::Birth)> {
+        let owner = self.owners.get(script)?.first()?;
+        let chain = self.chains.get(owner.chain)?;
+        let is_news = chain.birth > 0 && self.born_before.insert(chain.wallet);
+        let wallet = self.wallets.get(chain.wallet).filter(|_| is_news)?;
+        Some((&wallet.name, wallet.birth))
     }
 
     /// Returns how many keychains were once up to date.

@@ -4,6 +4,7 @@
 //! behind is made up for, with the node's filters where it has them, before the view is published. So a block that comes,
 //! a server that was off for a year, a wallet that is new, and scripts beyond the gap limit are all the same work.
 
+mod earlier;
 mod handle;
 mod unseen;
 
@@ -379,6 +380,7 @@ impl Sync {
             .unseen
             .extend(missing.iter().filter_map(|hash| heights.get(hash)));
         write_unseen(&personal.unseen, &mut batch);
+        personal.warn_of_earlier(admitted.iter().flat_map(|(_, block)| block.unknown()));
         personal.progress.advance(job.from, to, &mut batch);
         self.index.admit(&admitted, batch)?;
         let touched: HashSet<ScriptHash> = admitted
