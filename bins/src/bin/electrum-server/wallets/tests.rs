@@ -314,7 +314,7 @@ fn descriptors_that_cannot_be_derived_are_refused_in_our_words() {
     for (keys, part) in [
         (format!("wpkh({XPUB}/0/*)#aaaaaaaa"), "checksum"),
         (
-            format!("addr(bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu)#aaaaaaaa"),
+            "addr(bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu)#aaaaaaaa".to_owned(),
             "checksum",
         ),
         (format!("wpkh({XPUB}/0'/*)"), "hardened"),
