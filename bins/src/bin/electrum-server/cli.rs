@@ -83,11 +83,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "[NAME=]KEYS")]
     pub(crate) wallet: Vec<WalletEntry>,
 
-    /// Take the wallets from the config.ini of Electrum Personal Server
+    /// Take over the config.ini of Electrum Personal Server: wallets, where to listen, where the node is
     #[arg(long, value_name = "FILE")]
     pub(crate) eps_config: Option<PathBuf>,
 
-    /// Take the wallets from the environment file of bwt
+    /// Take over the environment file of bwt: wallets, where to listen, where the node is
     #[arg(long, value_name = "FILE")]
     pub(crate) bwt_env: Option<PathBuf>,
 

@@ -162,7 +162,11 @@ pub(crate) fn certificate(serving: &Serving) -> anyhow::Result<Option<Arc<Certif
             );
         }
     }
-    let certificate = Certificate::load(&files.certificate, &files.key)?;
+    let certificate =
+        Certificate::load(&files.certificate, &files.key).with_context(|| match files.ours {
+            true => "the certificate for TLS, which was made at an earlier start, cannot be used",
+            false => "the certificate for TLS (--tls-cert, --tls-key) cannot be used",
+        })?;
     info!("the certificate's SHA-256 is {}", certificate.fingerprint());
     if certificate.is_ed25519() {
         warn!(

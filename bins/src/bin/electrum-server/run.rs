@@ -203,7 +203,7 @@ fn reload_wallets(started: &Config, writer: &Writer) {
     match wallets {
         Ok(wallets) => {
             let names: Vec<&str> = wallets.iter().map(|wallet| wallet.name.as_str()).collect();
-            info!("SIGHUP: watching {}", names.join(", "));
+            info!("SIGHUP: the wallets are to be {}", names.join(", "));
             handle.set_wallets(wallets);
         }
         Err(error) => warn!("SIGHUP: the wallets stay as they are: {error:#}"),

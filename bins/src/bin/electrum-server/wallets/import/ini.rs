@@ -80,7 +80,7 @@ impl Ini {
                 return Err(WrongLine::new(
                     number,
                     format!(
-                        "it has no `=`: in [{}] write NAME = VALUE, where any name will do for a key",
+                        "it has no `=`: in [{}] write NAME = VALUE, for a key with any name (savings = KEY)",
                         section.name
                     ),
                 ));
