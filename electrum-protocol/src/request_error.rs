@@ -45,10 +45,10 @@ pub enum RequestError {
     /// No answer came in time. The connection may still be good.
     #[error("no answer in time")]
     TimedOut,
-    /// The connection is lost, and every request on it with it. What the system says is the
-    /// [source](std::error::Error::source). When the server said why, [`server_error`](Self::server_error) has it.
-    #[error("the connection is lost")]
-    Disconnected(#[source] Arc<io::Error>),
+    /// The connection is lost, and every request on it with it. When the server said why,
+    /// [`server_error`](Self::server_error) has it.
+    #[error("the connection is lost: {0}")]
+    Disconnected(Arc<io::Error>),
 }
 
 impl RequestError {

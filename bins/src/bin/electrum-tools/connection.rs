@@ -96,9 +96,6 @@ impl Server {
     pub(crate) fn failed(&self, error: &RequestError) -> Failure {
         match error {
             RequestError::Server(error) => self.refused(error),
-            RequestError::Disconnected(cause) => {
-                Failure::Network(format!("no answer from {}: {error}: {cause}", self.address))
-            }
             error => Failure::Network(format!("no answer from {}: {error}", self.address)),
         }
     }
