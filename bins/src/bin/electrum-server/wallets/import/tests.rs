@@ -2,24 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
-use proptest::collection::vec;
-use proptest::prelude::*;
-
 use super::*;
 use crate::wallets::entry::BirthEntry;
+use clap::Parser;
 
 /// BIP 32's first public master key, on testnet.
 const TPUB: &str = "tpubD6NzVbkrYhZ4XgiXtGrdW5XDAPFCL9h7we1vwNCpn8tGbBcgfVYjXyhWo4E1xkh56hjod1RhGjxbaTLV3X4FyWuejifB9jusQ46QzG87VKp";
 /// BIP 84, "Account 0".
 const ZPUB: &str = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs";
 
-struct Outcome {
-    options: Options,
-    remarks: Remarks,
+pub(super) struct Outcome {
+    pub(super) options: Options,
+    pub(super) remarks: Remarks,
 }
 
-fn import(option: &str, bytes: &[u8], more: &str) -> Result<Outcome, String> {
+pub(super) fn import(option: &str, bytes: &[u8], more: &str) -> Result<Outcome, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("the.file");
     std::fs::write(&file, bytes).unwrap();
@@ -461,64 +458,4 @@ fn what_bwt_has_and_there_is_nothing_for_is_named() {
         said.contains("BROADCAST_CMD (line 3)") && !said.contains("secret"),
         "{said}"
     );
-}
-
-fn line() -> impl Strategy<Value = String> {
-    let known = [
-        "[master-public-keys]",
-        "[watch-only-addresses]",
-        "[bitcoin-rpc]",
-        "[electrum-server]",
-        "[DEFAULT]",
-        "[",
-        "[]",
-        "]",
-        "a = b",
-        "  b",
-        "= b",
-        "a =",
-        ":",
-        "gap_limit = 1e9",
-        "gap_limit=-1",
-        "broadcast_method = x",
-        "rpc_password = hunter2",
-        "BITCOIND_AUTH=hunter2",
-        "BROADCAST_CMD='hunter2'",
-        "XPUB=:",
-        "XPUB_=x:all",
-        "DESC='<;>;;'",
-        "export ADDRESS_x=\"",
-        "GAP_LIMIT=",
-        "RESCAN_SINCE=x",
-        "export ",
-        "#",
-        "\u{feff}",
-    ];
-    prop_oneof![
-        3 => proptest::sample::select(known.map(str::to_owned).to_vec()),
-        1 => ".{0,20}",
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
-
-    /// There are wallets, or an error that names file and line; and nothing is said of the node's password.
-    #[test]
-    fn any_text_is_wallets_or_an_error(lines in vec(line(), 0..8), crlf in any::<bool>()) {
-        let text = lines.join(if crlf { "\r\n" } else { "\n" });
-        for option in ["eps", "bwt"] {
-            match import(option, text.as_bytes(), "") {
-                Ok(outcome) => {
-                    assert!(!outcome.options.wallet.is_empty());
-                    assert!(!format!("{:?}", outcome.remarks).contains("hunter2"));
-                    let _ = super::super::wallets(&outcome.options.wallet, bitcoin::Network::Bitcoin);
-                }
-                Err(error) => {
-                    assert!(error.contains("the.file, line "), "{error}");
-                    assert!(!error.contains("hunter2"), "{error}");
-                }
-            }
-        }
-    }
 }
