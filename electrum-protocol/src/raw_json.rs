@@ -12,11 +12,11 @@ pub struct RawJson(Box<RawValue>);
 
 /// Text that is not one JSON value.
 #[derive(Debug, thiserror::Error)]
-#[error("not a JSON value: {source}")]
+#[error("not a JSON value: {error}")]
 #[non_exhaustive]
 pub struct ParseJsonError {
     /// Where the text stops to be JSON.
-    pub source: serde_json::Error,
+    pub error: serde_json::Error,
 }
 
 impl RawJson {
@@ -30,7 +30,7 @@ impl RawJson {
         let line = text.replace(['\n', '\r'], " ");
         RawValue::from_string(line)
             .map(Self)
-            .map_err(|source| ParseJsonError { source })
+            .map_err(|error| ParseJsonError { error })
     }
 
     /// Returns the JSON text.

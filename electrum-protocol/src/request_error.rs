@@ -16,10 +16,10 @@ use crate::version::ProtocolVersion;
 pub enum RequestError {
     /// The server refused, the request or the array that it was in. What it says is text of a stranger.
     #[error("the server answers: {0}")]
-    Server(#[source] ErrorObject),
+    Server(ErrorObject),
     /// The server sent a result that the protocol does not know.
     #[error("the answer is malformed: {0}")]
-    Malformed(#[source] DecodeError),
+    Malformed(DecodeError),
     /// The protocol version of the session does not have the method; nothing was sent.
     #[error("there is no {method} in protocol {version}")]
     NotInVersion {
@@ -48,7 +48,7 @@ pub enum RequestError {
     /// The connection is lost, and every request on it with it. When the server said why,
     /// [`server_error`](Self::server_error) has it.
     #[error("the connection is lost: {0}")]
-    Disconnected(#[source] Arc<io::Error>),
+    Disconnected(Arc<io::Error>),
 }
 
 impl RequestError {

@@ -145,7 +145,13 @@ pub enum PsbtError {
     UnknownVersion(u32),
     /// The result is no partial transaction.
     #[error("result cannot be written: {0}")]
-    Unwritable(#[from] crate::DecodeError),
+    Unwritable(crate::DecodeError),
+}
+
+impl From<crate::DecodeError> for PsbtError {
+    fn from(error: crate::DecodeError) -> Self {
+        Self::Unwritable(error)
+    }
 }
 
 impl PartialTransaction {

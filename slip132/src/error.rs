@@ -145,7 +145,13 @@ pub enum DescriptorError {
     Origin,
     /// A key in it is none.
     #[error("the key in the descriptor: {0}")]
-    Key(#[from] ParseError),
+    Key(ParseError),
+}
+
+impl From<ParseError> for DescriptorError {
+    fn from(error: ParseError) -> Self {
+        Self::Key(error)
+    }
 }
 
 struct Hex<'a>(&'a [u8; 4]);

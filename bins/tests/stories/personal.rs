@@ -260,3 +260,106 @@ fn wrong_wallets_are_refused_with_clear_words() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("some wallets only"), "{said}");
 }
+
+#[test]
+fn a_birth_that_is_too_late_is_said() {
+    let node = RegtestNode::start();
+    let alice = Script::new(1);
+    node.mine(1, &alice);
+    node.mine(105, &Script::new(2));
+    // A payment with change: what it spends came before the birth.
+    let coin = node.coinbase(1, &alice);
+    let change = Amount::from_sat(COIN);
+    let rest = coin.value - change - Amount::from_sat(10_000);
+    let outputs = [
+        (alice.output_script(), change),
+        (Script::new(3).output_script(), rest),
+    ];
+    node.send(&spend(&[coin], &outputs));
+    node.mine(1, &Script::new(2));
+    let wallet = format!("alice={}", alice.address());
+    let late = ["--wallet", &wallet, "--wallet-birth", "50"];
+    let mut server = Server::start_with(&node, &late);
+    let log = server.log();
+    assert!(
+        log.contains("the birth of wallet \"alice\" (height 50) is too late"),
+        "{log}"
+    );
+    assert!(
+        log.contains("serving wallet \"alice\" and nothing else of the chain: 1 address or script; from height 50 on"),
+        "{log}"
+    );
+    assert!(!log.contains(&alice.address().to_string()), "{log}");
+    server.stop();
+    // Early enough, there is nothing to say.
+    let early = ["--wallet", &wallet, "--wallet-birth", "1"];
+    let mut server = Server::start_with(&node, &early);
+    assert!(!server.log().contains("too late"), "{}", server.log());
+    server.stop();
+    // After the last block nothing would be found at all.
+    let never = ["--wallet", &wallet, "--wallet-birth", "2031-01-01"];
+    let mut server = Server::spawn(&node, &never);
+    let status = server.wait();
+    let log = server.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("(2031-01-01) is after the tip of the chain, height 107"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_pruned_node_is_refused_before_anything_is_written_and_wallets_are_named() {
+    let node = pruning();
+    node.mine(800, &Script::new(1));
+    node.rpc("pruneblockchain", &[json!(600)]);
+    let mut server = Server::spawn(&node, &[]);
+    let status = server.wait();
+    let log = server.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("prune=0") && log.contains("--wallet"), "{log}");
+    assert!(!server.db_dir().join("regtest").exists(), "{log}");
+    let wallet = format!("a={}", Script::new(9).address());
+    server.add_arguments(&["--wallet", &wallet, "--wallet-birth", "790"]);
+    server.resume();
+    server.wait_until_ready();
+    server.stop();
+}
+
+#[test]
+fn the_files_of_other_programs_make_a_personal_server() {
+    let node = RegtestNode::start();
+    node.mine(3, &Script::new(1));
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let file = dir.path().join("config.ini");
+    std::fs::write(
+        &file,
+        format!(
+            "[master-public-keys]\nmine = {TPUB}\n[bitcoin-rpc]\nhost = 127.0.0.1\nport = 1\n[electrum-server]\nhost = \
+             127.0.0.1\nport = {port}\nip_whitelist = *\ncertfile = no.crt\nkeyfile = no.key\nbroadcast_method = tor\ntor_host = \
+             localhost\n"
+        ),
+    )
+    .unwrap();
+    let mut server = Server::start_with(&node, &["--eps-config", file.to_str().unwrap()]);
+    // Where its wallets go to.
+    std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let log = server.log();
+    for part in [
+        "taken over from",
+        "1 wallet,",
+        &format!("TLS on 127.0.0.1:{port}"),
+        "certfile (line 10)",
+        "keyfile (line 11)",
+        "broadcast_method = tor (line 12)",
+        "tor_host (line 13)",
+        "host and port of [bitcoin-rpc] (lines 4 and 5) are not taken over",
+        "serving wallet \"mine\"",
+        "tpubD6Nz...G87VKp",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains(TPUB), "{log}");
+    server.stop();
+}

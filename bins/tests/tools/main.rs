@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod behaviour;
+mod errors;
 mod secrets;
 mod seeds;
 mod transactions;

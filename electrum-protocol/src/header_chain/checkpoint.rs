@@ -40,12 +40,12 @@ pub enum CheckpointError {
         found: sha256d::Hash,
     },
     /// The proof does not lead to the root.
-    #[error("the header at height {height} is not proven: {source}")]
+    #[error("the header at height {height} is not proven: {error}")]
     Unproven {
         /// The height of the header.
         height: u32,
         /// Why not.
-        source: VerifyError,
+        error: VerifyError,
     },
     /// The header is above the checkpoint.
     #[error("height {height} is above the checkpoint at {checkpoint}")]
@@ -132,7 +132,7 @@ impl Checkpoint {
         }
         proof
             .verify(hash.to_raw_hash(), height)
-            .map_err(|source| CheckpointError::Unproven { height, source })
+            .map_err(|error| CheckpointError::Unproven { height, error })
     }
 }
 

@@ -27,12 +27,12 @@ pub enum ProofError {
         height: u32,
     },
     /// The branch does not lead to the merkle root of the header.
-    #[error("transaction {txid} is not proven: {source}")]
+    #[error("transaction {txid} is not proven: {error}")]
     Merkle {
         /// The transaction.
         txid: Txid,
         /// Why not.
-        source: VerifyError,
+        error: VerifyError,
     },
     /// What should be two hashes in the tree is a transaction of 64 bytes: the tree may end above the leaf
     /// (CVE-2017-12842).
@@ -75,7 +75,7 @@ pub fn verify_transaction(
         &proof.merkle,
         header.merkle_root.to_raw_hash(),
     )
-    .map_err(|source| ProofError::Merkle { txid, source })?;
+    .map_err(|error| ProofError::Merkle { txid, error })?;
     match transaction_inside(leaf, proof.pos, &proof.merkle) {
         Some(level) => Err(ProofError::TransactionInside { txid, level }),
         None => Ok(header.block_hash()),

@@ -29,7 +29,6 @@ pub struct HeaderError {
     /// Its hash.
     pub hash: BlockHash,
     /// What is wrong.
-    #[source]
     pub fault: HeaderFault,
 }
 

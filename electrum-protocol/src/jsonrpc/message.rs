@@ -23,7 +23,7 @@ pub enum ParseError {
     NotUtf8(#[from] core::str::Utf8Error),
     /// Not JSON.
     #[error("invalid JSON: {0}")]
-    NotJson(#[from] serde_json::Error),
+    NotJson(serde_json::Error),
     /// A batch without messages.
     #[error("batch is empty")]
     EmptyBatch,
@@ -33,6 +33,12 @@ pub enum ParseError {
         /// How many are allowed.
         max: usize,
     },
+}
+
+impl From<serde_json::Error> for ParseError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::NotJson(error)
+    }
 }
 
 impl<'a> Incoming<'a> {

@@ -17,7 +17,6 @@ pub enum ConnectError {
         /// `host:port` of the server or of the proxy.
         host: String,
         /// What the system says.
-        #[source]
         error: io::Error,
     },
     /// Nobody listens there, or there is no way.
@@ -26,7 +25,6 @@ pub enum ConnectError {
         /// `host:port` of the server or of the proxy.
         address: String,
         /// What the system says about the last address of the name.
-        #[source]
         error: io::Error,
     },
     /// It took too long.
@@ -43,7 +41,6 @@ pub enum ConnectError {
         /// The proxy.
         proxy: String,
         /// What is wrong.
-        #[source]
         error: Socks5Error,
     },
     /// An onion service cannot be reached without a proxy, and its name is nothing for a name server.
@@ -70,7 +67,6 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What the store says.
-        #[source]
         error: io::Error,
     },
     /// Whoever is there does not speak TLS as we do.
@@ -79,7 +75,6 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What is wrong.
-        #[source]
         error: io::Error,
     },
     /// Whoever is there does not open a WebSocket.
@@ -102,7 +97,6 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What the system says.
-        #[source]
         error: io::Error,
     },
     /// The server does not speak with us: it has no version in common, or refuses.
@@ -111,7 +105,6 @@ pub enum ConnectError {
         /// The server.
         address: String,
         /// What it says.
-        #[source]
         error: ReplyError,
     },
 }

@@ -84,7 +84,13 @@ pub enum Socks5Error {
     },
     /// The connection to the proxy broke.
     #[error("the connection to the proxy broke: {0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for Socks5Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Socks5Error {

@@ -20,7 +20,6 @@ pub enum SyncError {
         /// The script.
         script_hash: ScriptHash,
         /// What is wrong with it.
-        #[source]
         fault: HistoryFault,
     },
     /// The statuses that a script has are never those of its history.
@@ -39,7 +38,6 @@ pub enum SyncError {
         /// The transaction that was asked for.
         txid: Txid,
         /// What is wrong with the answer.
-        #[source]
         fault: TransactionFault,
     },
     /// A header is not under the checkpoint.

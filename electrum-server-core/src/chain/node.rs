@@ -134,5 +134,5 @@ pub enum NodeError {
     },
     /// The node could not be asked, or its answer could not be understood.
     #[error("the node is not available: {0}")]
-    Unavailable(#[source] SourceError),
+    Unavailable(SourceError),
 }

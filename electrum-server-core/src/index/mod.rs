@@ -13,6 +13,7 @@ mod personal;
 mod reader;
 mod rows;
 mod scope;
+mod spender;
 mod writer;
 
 use std::sync::Arc;

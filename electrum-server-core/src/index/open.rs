@@ -57,7 +57,7 @@ pub enum OpenError {
     },
     /// Rows do not belong together.
     #[error("the index is damaged, delete it and it is built again: {0}")]
-    Damaged(#[source] ReadError),
+    Damaged(ReadError),
     /// It could not be read.
     #[error(transparent)]
     Read(ReadError),
@@ -167,7 +167,13 @@ impl Index {
         }
         let found = snapshot.get(Table::Meta, META_SCOPE)?.is_some();
         if found != personal {
-            return Err(OpenError::OtherScope { personal: found });
+            // Nothing was found out for the other scope: it was begun, and perhaps given headers.
+            if !has_no_transactions(snapshot.as_ref())? {
+                return Err(OpenError::OtherScope { personal: found });
+            }
+            let key = snapshot.get(Table::Meta, META_KEY)?.unwrap_or_default();
+            let key = RowKey::from_byte_array(meta(&key)?);
+            return Self::change_scope(store, genesis, key, personal);
         }
         let key = snapshot.get(Table::Meta, META_KEY)?.unwrap_or_default();
         let key = RowKey::from_byte_array(meta(&key)?);
@@ -200,6 +206,58 @@ impl Index {
         self.headers = found.headers;
         Ok(())
     }
+
+    /// Makes an index without transactions one of the other scope.
+    fn change_scope(
+        store: Arc<dyn Store>,
+        genesis: BlockHash,
+        key: RowKey,
+        personal: bool,
+    ) -> Result<Self, OpenError> {
+        let mut batch = Batch::default();
+        // Each is read anew: of the whole chain there are no headers without transactions.
+        store
+            .snapshot()
+            .scan(Table::Headers, &[]..=&[0xff; 16], &mut |height, _| {
+                batch.delete(Table::Headers, height);
+                ControlFlow::Continue(())
+            })?;
+        match personal {
+            true => batch.put(Table::Meta, META_SCOPE, []),
+            false => batch.delete(Table::Meta, META_SCOPE),
+        }
+        store.commit(batch, Durability::Disk)?;
+        Ok(Self {
+            store,
+            key,
+            genesis,
+            headers: HeaderChain::default(),
+            trees: Arc::default(),
+            personal,
+        })
+    }
+}
+
+/// Whether nothing is in the database but what says which one it is, and headers.
+fn has_no_transactions(snapshot: &dyn Snapshot) -> Result<bool, ReadError> {
+    let tables = Table::ALL
+        .into_iter()
+        .filter(|table| !matches!(table, Table::Meta | Table::Headers));
+    for table in tables {
+        if has_rows(snapshot, table)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn has_rows(snapshot: &dyn Snapshot, table: Table) -> Result<bool, ReadError> {
+    let mut found = false;
+    snapshot.scan(table, &[]..=&[0xff; 64], &mut |_, _| {
+        found = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 fn random_key() -> Result<RowKey, OpenError> {
@@ -213,12 +271,7 @@ fn random_key() -> Result<RowKey, OpenError> {
 /// A database without a format must be new: with a new key, the rows of an old one would be lost without a word.
 fn check_empty(snapshot: &dyn Snapshot) -> Result<(), ReadError> {
     for table in Table::ALL {
-        let mut empty = true;
-        snapshot.scan(table, &[]..=&[0xff; 16], &mut |_, _| {
-            empty = false;
-            ControlFlow::Break(())
-        })?;
-        if !empty {
+        if has_rows(snapshot, table)? {
             let problem =
                 format!("the row of the format is missing, but the table {table} has rows");
             return Err(ReadError::damaged(Table::Meta, problem));

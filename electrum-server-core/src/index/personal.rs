@@ -8,14 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use bitcoin::block::Header;
-use bitcoin::consensus::serialize;
+use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::{Amount, BlockHash, Txid};
 use electrum_protocol::{ScriptHash, merkle};
 
 use super::rows::{Delta, encode_deltas, tx_row};
 use super::writer::UndoError;
-use super::{ApplyError, Index, PREFIX_LEN, Reader};
+use super::{ApplyError, Index, PREFIX_LEN, Reader, spender};
 use crate::chain::{RawError, check_merkle_root, script_hash, walk};
 use crate::leb128::{pull_leb128, push_leb128};
 use crate::store::{Batch, CommitError, Durability, ReadError, Table};
@@ -61,6 +61,8 @@ const OP_RETURN: u8 = 0x6a;
 pub(crate) struct Admitted {
     transactions: Vec<Transaction>,
     count: u32,
+    /// Scripts whose outputs are spent here without being known: they came before anything was looked at.
+    unknown: Vec<[u8; 32]>,
 }
 
 #[derive(Debug)]
@@ -99,16 +101,31 @@ impl Admitted {
                 events.push((hash, Delta::Funded { vout, value }));
                 coins.insert(outpoint(&txid, vout), hash);
             }
+            let mut foreign = Vec::new();
             if position > 0 {
-                for input in &tx.inputs {
-                    if let Some(hash) = coins.remove(*input) {
-                        let outpoint = index.key.outpoint_bytes(input);
-                        events.push((hash, Delta::Spent { outpoint }));
+                for (number, input) in tx.inputs.iter().enumerate() {
+                    match coins.remove(*input) {
+                        Some(hash) => {
+                            let outpoint = index.key.outpoint_bytes(input);
+                            events.push((hash, Delta::Spent { outpoint }));
+                        }
+                        None => foreign.push(number),
                     }
                 }
             }
             if events.is_empty() {
                 return Ok(());
+            }
+            if !foreign.is_empty()
+                && let Ok(decoded) = deserialize(tx.bytes)
+            {
+                let shown = foreign
+                    .iter()
+                    .flat_map(|number| spender::scripts(&decoded, *number))
+                    .map(|script| script_hash(script.as_bytes()));
+                admitted
+                    .unknown
+                    .extend(shown.filter(|hash| scripts.contains(hash)));
             }
             // As in the rows of the whole chain.
             events.sort_by_key(|(hash, _)| *hash);
@@ -141,6 +158,11 @@ impl Admitted {
             transaction.branch = branch.map_or_else(Vec::new, |(branch, _)| branch);
         }
         Ok(admitted)
+    }
+
+    /// Returns scripts whose outputs are spent although they are not known.
+    pub(crate) fn unknown(&self) -> &[[u8; 32]] {
+        &self.unknown
     }
 
     /// Returns the scripts that are touched; some more than once.

@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 pub use listener::Listener;
 pub use origins::{AllowedOrigins, ParseOriginError};
 pub use peers::{PeerOptions, Peers};
-pub use transport::{Certificate, CertificateError, Trusted};
+pub use transport::{Certificate, CertificateError, PemProblem, Trusted};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use transport::proxy_header;

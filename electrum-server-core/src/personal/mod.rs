@@ -25,4 +25,4 @@ pub const GAP_LIMIT: u32 = 25;
 /// So many scripts more are derived whenever there are fewer than the gap limit.
 ///
 /// What is derived later has to be looked for from the birth on again; what is derived in advance costs next to nothing.
-pub(crate) const LOOK_AHEAD: u32 = 1000;
+pub const LOOK_AHEAD: u32 = 1000;

@@ -53,6 +53,8 @@ pub(crate) struct Progress {
     wanted: WantedScripts,
     /// Counts changes of the scripts.
     generation: u64,
+    /// Wallets whose birth was found to be too late.
+    born_before: HashSet<usize>,
 }
 
 /// Something to look for.
@@ -68,7 +70,15 @@ pub(crate) struct Job {
 
 /// A wallet that cannot be watched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the birth of wallet \"{name}\" ({birth}) is above the tip of the chain, height {tip}")]
+#[error(
+    "the birth of wallet \"{name}\" ({birth}) is {} the tip of the chain, height {tip} of {}: give the height or the day of its \
+     first payment, or one before",
+    match birth {
+        super::Birth::Height(_) => "above",
+        super::Birth::Time(_) => "after",
+    },
+    super::wallet::Day(*tip_time)
+)]
 pub struct BirthError {
     /// The wallet.
     pub name: String,
@@ -76,6 +86,8 @@ pub struct BirthError {
     pub birth: super::Birth,
     /// The height of the tip.
     pub tip: u32,
+    /// The time in the header of the tip, in seconds since 1970.
+    pub tip_time: u32,
 }
 
 impl Progress {
@@ -93,6 +105,7 @@ impl Progress {
                     name: wallet.name.clone(),
                     birth: wallet.birth,
                     tip,
+                    tip_time: headers.header(tip).map_or(0, |header| header.time),
                 }));
             };
             for (at, keychain) in wallet.keychains.iter().enumerate() {
@@ -239,6 +252,16 @@ impl Progress {
         if self.wanted.want(script, audience, next) {
             self.generation += 1;
         }
+    }
+
+    /// Notes that something was spent of a script that came before the birth of its wallet; returns the name and the
+    /// birth of the wallet when that was not known.
+    pub(crate) fn note_earlier(&mut self, script: &[u8; 32]) -> Option<(&str, super::Birth)> {
+        let owner = self.owners.get(script)?.first()?;
+        let chain = self.chains.get(owner.chain)?;
+        let is_news = chain.birth > 0 && self.born_before.insert(chain.wallet);
+        let wallet = self.wallets.get(chain.wallet).filter(|_| is_news)?;
+        Some((&wallet.name, wallet.birth))
     }
 
     /// Returns how many keychains were once up to date.

@@ -18,8 +18,42 @@ impl fmt::Display for Birth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Height(height) => write!(f, "height {height}"),
-            Self::Time(time) => write!(f, "time {time}"),
+            Self::Time(time) => Day(*time).fmt(f),
         }
+    }
+}
+
+/// The day (UTC) of a time in seconds since 1970, as YYYY-MM-DD.
+pub(super) struct Day(pub(super) u32);
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_leap = |year: u32| {
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+        };
+        let (mut days, mut year, mut month) = (self.0 / (24 * 3600), 1970, 1);
+        loop {
+            let length = if is_leap(year) { 366 } else { 365 };
+            if days < length {
+                break;
+            }
+            days -= length;
+            year += 1;
+        }
+        loop {
+            let length = match month {
+                2 if is_leap(year) => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            if days < length {
+                break;
+            }
+            days -= length;
+            month += 1;
+        }
+        write!(f, "{year}-{month:02}-{:02}", days + 1)
     }
 }
 
@@ -28,7 +62,7 @@ impl fmt::Display for Birth {
 const CLOCK_SLACK: u32 = 24 * 3600;
 
 impl Birth {
-    /// Returns the height from which on to look; nothing while the chain is not as long.
+    /// Returns the height from which on to look; nothing while the chain is not as long, or ends before that time.
     pub(crate) fn height(self, headers: &HeaderChain) -> Option<u32> {
         match self {
             Self::Height(height) => (height < headers.len()).then_some(height),
@@ -43,7 +77,8 @@ impl Birth {
                         _ => high = middle,
                     }
                 }
-                Some(low)
+                // From there on nothing would be found.
+                (low < headers.len()).then_some(low)
             }
         }
     }
@@ -70,6 +105,27 @@ impl Wallet {
             keychains,
             birth: Birth::Height(0),
             gap_limit: GAP_LIMIT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_as_its_day() {
+        // date --utc --date=@SECONDS +%F
+        for (seconds, day) in [
+            (0, "1970-01-01"),
+            (1_622_419_200, "2021-05-31"),
+            (1_709_164_799, "2024-02-28"),
+            (1_709_164_800, "2024-02-29"),
+            (1_924_992_000, "2031-01-01"),
+            (4_102_444_800, "2100-01-01"),
+            (u32::MAX, "2106-02-07"),
+        ] {
+            assert_eq!(Birth::Time(seconds).to_string(), day);
         }
     }
 }

@@ -69,7 +69,13 @@ pub enum FundError {
     },
     /// The mempool refuses its payment, because it is dust for example.
     #[error("the node does not want the faucet's payment: {0}")]
-    Refused(#[from] Reject),
+    Refused(Reject),
+}
+
+impl From<Reject> for FundError {
+    fn from(error: Reject) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl Faucet {

@@ -135,7 +135,7 @@ impl Endpoint {
     /// Takes the address, without having a runtime.
     fn bind(&self) -> Result<(TcpListener, SocketAddr), StartError> {
         let address = self.address;
-        let listen = |source| StartError::Listen { address, source };
+        let listen = |error| StartError::Listen { address, error };
         let listener = TcpListener::bind(address).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -174,22 +174,34 @@ impl Endpoint {
 #[non_exhaustive]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {error}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// The system has no thread or no sockets for it.
     #[error("cannot start: {0}")]
-    System(#[from] io::Error),
+    System(io::Error),
     /// The index could not be made.
     #[error(transparent)]
     Index(#[from] OpenError),
     /// The node's chain could not be indexed.
     #[error("cannot index the chain: {0}")]
-    Sync(#[from] SyncError),
+    Sync(SyncError),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<SyncError> for StartError {
+    fn from(error: SyncError) -> Self {
+        Self::Sync(error)
+    }
 }
 
 impl TestServer {

@@ -100,9 +100,7 @@ pub(super) fn extent(request: &Request, services: &Services, view: &View) -> Ext
             Extent::Bytes(8 * SMALL + count.min(MAX_HEADERS) * HEADER)
         }
         R::BlockGetChunk(_) => Extent::Bytes(SMALL + MAX_HEADERS * HEADER),
-        R::MempoolGetFeeHistogram(_) => {
-            Extent::Bytes(SMALL + view.fee_histogram().len() * FEE_BIN)
-        }
+        R::MempoolGetFeeHistogram(_) => Extent::Bytes(SMALL + view.fee_histogram().len() * FEE_BIN),
         // Ten transactions, and a branch of less than a hundred hashes.
         R::MempoolRecent(_)
         | R::BlockHeader(_)

@@ -156,6 +156,12 @@ fn many_used_scripts_are_followed_beyond_the_look_ahead() {
     full.stop();
 }
 
+const DAY: u32 = 24 * 3600;
+
+fn node_time(source: &dyn ChainSource, height: u32) -> u32 {
+    source.headers(height, 1).unwrap()[0].time
+}
+
 #[test]
 fn births_are_respected_and_impossible_ones_refused() {
     let node = RegtestNode::start();
@@ -179,7 +185,25 @@ fn births_are_respected_and_impossible_ones_refused() {
     assert_eq!(count(born(Birth::Height(11))), 10);
     assert_eq!(count(born(Birth::Height(20))), 1);
     assert_eq!(count(born(Birth::Time(0))), 20);
-    assert_eq!(count(born(Birth::Time(u32::MAX))), 0);
+    let tip_time = node_time(source.as_ref(), 20);
+    // A day is allowed for clocks.
+    assert!(count(born(Birth::Time(tip_time + DAY - 1))) > 0);
+    for (birth, shown) in [
+        (Birth::Time(tip_time + DAY + 1), ""),
+        (Birth::Time(u32::MAX), "2106-02-07"),
+        (Birth::Time(1_924_992_000), "2031-01-01"),
+    ] {
+        let (sync, _) = personal(
+            source.clone(),
+            &Arc::new(MemoryStore::new()),
+            vec![born(birth)],
+        );
+        let text = sync.run(&mut |_| {}).unwrap_err().to_string();
+        assert!(
+            text.contains(shown) && text.contains("height 20") && text.contains("one before"),
+            "{text}"
+        );
+    }
     let store = Arc::new(MemoryStore::new());
     let (sync, _) = personal(source.clone(), &store, vec![born(Birth::Height(21))]);
     let error = sync.run(&mut |_| {}).unwrap_err();

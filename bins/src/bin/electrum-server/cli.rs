@@ -11,7 +11,7 @@ use clap::{ArgAction, Parser};
 use serde::Deserialize;
 
 use crate::value::{Interval, NetworkName, Secret, one_or_many};
-use crate::wallets::{UnwatchedPolicy, WalletEntry};
+use crate::wallets::{UnwatchedPolicy, WalletEntry, birth_text};
 
 const AFTER_HELP: &str = "\
 Every option can also be set in a configuration file (TOML, `db_dir = \"...\"` for --db-dir) or in the
@@ -83,16 +83,17 @@ pub(crate) struct Options {
     #[arg(long, value_name = "[NAME=]KEYS")]
     pub(crate) wallet: Vec<WalletEntry>,
 
-    /// Take the wallets from the config.ini of Electrum Personal Server
+    /// Take over the config.ini of Electrum Personal Server: wallets, where to listen, where the node is
     #[arg(long, value_name = "FILE")]
     pub(crate) eps_config: Option<PathBuf>,
 
-    /// Take the wallets from the environment file of bwt
+    /// Take over the environment file of bwt: wallets, where to listen, where the node is
     #[arg(long, value_name = "FILE")]
     pub(crate) bwt_env: Option<PathBuf>,
 
     /// When the wallets were born that do not say it: a height or a date (YYYY-MM-DD) [default: 0]
     #[arg(long, value_name = "HEIGHT|DATE")]
+    #[serde(deserialize_with = "birth_text")]
     pub(crate) wallet_birth: Option<String>,
 
     /// How many unused addresses are watched of wallets that do not say it [default: 25]

@@ -60,6 +60,7 @@ pub(crate) struct Config {
     pub(crate) dev: Option<DevConfig>,
     /// What deserves a line in the log, at the given weight.
     pub(crate) warnings: Vec<String>,
+    pub(crate) taken: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -73,6 +74,7 @@ impl Config {
         let Layered {
             options,
             remarks: mut warnings,
+            taken,
         } = layered;
         let dev = DevConfig::new(&options)?;
         let default = match dev {
@@ -124,7 +126,7 @@ impl Config {
             db_dir: db_dir.join(folder_name(network)),
             build_memory: build_memory(options.db_mem_mib)?,
             blocks_dir: BlocksDir::of(&options, network, home),
-            personal: Personal::of(&options, network, &mut warnings)?,
+            personal: Personal::of(&options, network)?,
             broadcast_command: options.broadcast_command.clone(),
             daemon_rpc_addr,
             auth,
@@ -145,6 +147,7 @@ impl Config {
             log_timestamps: options.log_timestamps.unwrap_or(true),
             dev,
             warnings,
+            taken,
             notes,
         })
     }
@@ -307,6 +310,7 @@ mod tests {
             Layered {
                 options,
                 remarks: Vec::new(),
+                taken: Vec::new(),
             },
             Some(Path::new("/home/me")),
         )

@@ -8,17 +8,22 @@ use anyhow::{Context, bail};
 use clap::{ArgAction, CommandFactory, Parser};
 
 use crate::cli::Options;
+use crate::toml_error;
+use crate::wallets::{self, WalletEntry};
 
 const OUR_PREFIX: &str = "ELECTRUM_SERVER_";
 const ELECTRS_PREFIX: &str = "ELECTRS_";
 
 /// The variable of Electrum Personal Server's containers for its one wallet.
 const EPS_XPUB: &str = "EPS_XPUB";
+const EPS_XPUB_ORIGIN: &str = "EPS_XPUB in the environment";
+/// Options that make a server one of some wallets. Set to nothing, they may have been meant.
+const WALLET_OPTIONS: [&str; 3] = ["wallet", "eps_config", "bwt_env"];
 
 /// What the program is started with, besides the files it reads.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
-    /// All environment variables whose value is text.
+    /// All environment variables.
     pub(crate) environment: BTreeMap<String, String>,
     /// Files that are read when they exist, the first one winning.
     pub(crate) default_files: Vec<PathBuf>,
@@ -27,10 +32,12 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub(crate) fn of_this_process() -> Self {
-        let text = |pair: (OsString, OsString)| {
-            Some((pair.0.into_string().ok()?, pair.1.into_string().ok()?))
+        // What is no text is refused where it is read, rather than left out.
+        let text = |(name, value): (OsString, OsString)| {
+            let text = |text: OsString| text.to_string_lossy().into_owned();
+            (text(name), text(value))
         };
-        let environment: BTreeMap<_, _> = std::env::vars_os().filter_map(text).collect();
+        let environment: BTreeMap<_, _> = std::env::vars_os().map(text).collect();
         let mut default_files = vec![PathBuf::from("electrum-server.toml")];
         if let Some(home) = environment.get("HOME") {
             default_files.push(Path::new(home).join(".electrum-server/config.toml"));
@@ -48,6 +55,8 @@ impl Surroundings {
 pub(crate) struct Layered {
     pub(crate) options: Options,
     pub(crate) remarks: Vec<String>,
+    /// What was taken over from files of other programs, and from variables that are not named as the options are.
+    pub(crate) taken: Vec<String>,
 }
 
 /// Adds the environment and the files to the arguments.
@@ -57,12 +66,45 @@ pub(crate) struct Layered {
 /// A value in the environment or in a file cannot be read, a file has an unknown key, or a file that
 /// was asked for does not exist.
 pub(crate) fn load(arguments: Options, around: &Surroundings) -> anyhow::Result<Layered> {
-    let (environment, remarks) = from_environment(&around.environment)?;
-    let mut options = arguments.or(environment);
+    let (environment, mut remarks) = from_environment(&around.environment)?;
+    let mut arguments = arguments;
+    name_origin(&mut arguments, "--wallet");
+    let mut options = over(arguments, environment, "the environment", &mut remarks);
     for file in files(&options, around)? {
-        options = options.or(from_file(&file)?);
+        let name = file.display().to_string();
+        options = over(options, from_file(&file)?, &name, &mut remarks);
     }
-    Ok(Layered { options, remarks })
+    let mut of_others = wallets::Remarks::default();
+    let is_of_eps = |wallet: &WalletEntry| wallet.origin.as_deref() == Some(EPS_XPUB_ORIGIN);
+    if options.wallet.iter().any(is_of_eps) {
+        let said = format!("taken over from {EPS_XPUB_ORIGIN}: 1 wallet");
+        of_others.taken.push(said);
+    }
+    let options = wallets::take_over(options, &around.environment, &mut of_others)?;
+    remarks.extend(of_others.left);
+    Ok(Layered {
+        options,
+        remarks,
+        taken: of_others.taken,
+    })
+}
+
+/// Says of wallets where they stand.
+fn name_origin(options: &mut Options, origin: &str) {
+    for wallet in &mut options.wallet {
+        wallet.origin.get_or_insert_with(|| origin.to_owned());
+    }
+}
+
+/// Fills what is absent with what `lower` says. Wallets are not left out without a word.
+fn over(upper: Options, lower: Options, name: &str, remarks: &mut Vec<String>) -> Options {
+    if let (Some(above), false) = (upper.wallet.first(), lower.wallet.is_empty()) {
+        let above = above.origin.as_deref().unwrap_or_default();
+        remarks.push(format!(
+            "the wallets of {name} are left out, because there are others that win over them ({above})"
+        ));
+    }
+    upper.or(lower)
 }
 
 fn from_environment(
@@ -80,6 +122,11 @@ fn from_environment(
         }
         let suffix = id.to_uppercase();
         let ours = format!("{OUR_PREFIX}{suffix}");
+        if WALLET_OPTIONS.contains(&id) {
+            let own = [&ours, &format!("{ELECTRS_PREFIX}{suffix}")];
+            own.into_iter()
+                .try_for_each(|name| check_wallet_variable(variables, name))?;
+        }
         // Compose files set what they do not use to nothing.
         let value = [&ours, &format!("{ELECTRS_PREFIX}{suffix}")]
             .into_iter()
@@ -108,16 +155,22 @@ fn from_environment(
         let reason = text.lines().next().unwrap_or_default();
         anyhow::anyhow!("{}", reason.trim_start_matches("error: ")).context("in the environment")
     })?;
+    name_origin(&mut options, "the environment");
     // What compose files of Electrum Personal Server set.
-    if let Some(keys) = variables
-        .get(EPS_XPUB)
-        .filter(|keys| !keys.trim().is_empty())
-        && options.wallet.is_empty()
-    {
-        options.wallet = match keys.parse() {
-            Ok(wallet) => vec![wallet],
-            Err(never) => match never {},
-        };
+    check_wallet_variable(variables, EPS_XPUB)?;
+    let mut left_out = None;
+    match variables.get(EPS_XPUB) {
+        Some(_) if !options.wallet.is_empty() => {
+            left_out = Some(format!(
+                "the wallet of {EPS_XPUB} is left out, because {OUR_PREFIX}WALLET has others"
+            ));
+        }
+        Some(keys) => {
+            let Ok(wallet) = keys.parse();
+            options.wallet = vec![wallet];
+            name_origin(&mut options, EPS_XPUB_ORIGIN);
+        }
+        None => {}
     }
     options.auth = variables
         .get(&format!("{OUR_PREFIX}AUTH"))
@@ -126,12 +179,23 @@ fn from_environment(
             Ok(secret) => secret,
             Err(never) => match never {},
         });
-    let remarks = variables
+    let unknown = variables
         .keys()
         .filter(|name| name.starts_with(OUR_PREFIX) && !known.contains(name))
-        .map(|name| format!("the environment variable {name} is not an option"))
-        .collect();
+        .map(|name| format!("the environment variable {name} is not an option"));
+    let remarks = unknown.chain(left_out).collect();
     Ok((options, remarks))
+}
+
+/// Refuses a variable for wallets that is set to nothing: the whole chain would be served instead.
+fn check_wallet_variable(variables: &BTreeMap<String, String>, name: &str) -> anyhow::Result<()> {
+    match variables.get(name) {
+        Some(value) if value.trim().is_empty() => bail!(
+            "{name} is set in the environment, but empty: set it to what is to be watched, or remove it to serve the whole \
+             chain"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Files to read, the one that wins first.
@@ -171,18 +235,22 @@ fn files(options: &Options, around: &Surroundings) -> anyhow::Result<Vec<PathBuf
 fn from_file(file: &Path) -> anyhow::Result<Options> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the configuration file {}", file.display()))?;
-    match toml::from_str(&text) {
-        Ok(options) => Ok(options),
-        Err(error) => {
-            // The error's own text quotes the line, which may hold the password.
-            let before = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            bail!("{}, line {line}: {}", file.display(), error.message())
-        }
+    let mut options: Options = toml::from_str(&text).map_err(|error| {
+        anyhow::anyhow!("{}, {}", file.display(), toml_error::explain(&text, &error))
+    })?;
+    let lines = toml_error::wallet_lines(&text);
+    if options.wallet.is_empty()
+        && let Some(line) = lines.first()
+    {
+        bail!(
+            "{}, line {line}: `wallet` is an empty list: give it wallets, or remove it to serve the whole chain",
+            file.display()
+        );
     }
+    for (wallet, line) in options.wallet.iter_mut().zip(lines) {
+        wallet.origin = Some(format!("{}, line {line}", file.display()));
+    }
+    Ok(options)
 }
 
 #[cfg(test)]
@@ -303,6 +371,120 @@ mod tests {
         }
         let network = fail("network = 'moon'");
         assert!(network.contains("unknown network `moon`"), "{network}");
+    }
+
+    /// Whatever is said of wallets, in whichever place, the end is wallets or an error.
+    #[test]
+    fn no_word_about_wallets_ends_in_the_whole_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file.to_str().unwrap().to_owned()
+        };
+        let empty = write("empty", "");
+        let none = write("none.ini", "[master-public-keys]\n");
+        let check = |line: &str, variables: &[(&str, &str)], file: &str, expected: &str| {
+            let files = [write("c.toml", file)];
+            let files = files.each_ref().map(Path::new);
+            let mut around = around(variables, &files);
+            around.environment.insert("HOME".into(), "/home/me".into());
+            let config = load(arguments(line), &around).and_then(|layered| {
+                crate::config::Config::new(layered, Some(Path::new("/home/me")))
+            });
+            let error = format!("{:#}", config.expect_err(line));
+            assert!(
+                error.contains(expected),
+                "{line} {variables:?} {file}: {error}"
+            );
+        };
+        for (option, value) in [
+            ("wallet-birth", "100"),
+            ("gap-limit", "30"),
+            ("unwatched", "watch"),
+            ("fetch-pruned-blocks", "true"),
+        ] {
+            let name = option.replace('-', "_");
+            let expected = format!("--{option} is about wallets, and there are none");
+            check(&format!("x --{option} {value}"), &[], "", &expected);
+            let variable = format!("ELECTRUM_SERVER_{}", name.to_uppercase());
+            check("x", &[(&variable, value)], "", &expected);
+            let quoted = if option == "unwatched" {
+                "'watch'"
+            } else {
+                value
+            };
+            check("x", &[], &format!("{name} = {quoted}"), &expected);
+        }
+        for option in ["eps-config", "bwt-env"] {
+            let name = option.replace('-', "_");
+            let variable = format!("ELECTRUM_SERVER_{}", name.to_uppercase());
+            for (file, part) in [
+                (&empty, "empty, line 1"),
+                (&none, "none.ini, line "),
+                (&"/none".to_owned(), "/none"),
+            ] {
+                check(&format!("x --{option} {file}"), &[], "", part);
+                check("x", &[(&variable, file)], "", part);
+                check("x", &[], &format!("{name} = '{file}'"), part);
+            }
+            check("x", &[(&variable, "")], "", "but empty");
+        }
+        for variable in ["EPS_XPUB", "ELECTRUM_SERVER_WALLET", "ELECTRS_WALLET"] {
+            check("x", &[(variable, "")], "", "but empty");
+            check("x", &[(variable, " \n ")], "", "but empty");
+            check(
+                "x",
+                &[(variable, "nonsense")],
+                "",
+                "nothing that can be watched",
+            );
+        }
+        check("x", &[], "\nwallet = []", "c.toml, line 2");
+        check(
+            "x",
+            &[],
+            "\n[[wallet]]\nname='a'",
+            "c.toml, line 2: wallet \"a\"",
+        );
+        check("x", &[], "\n[[wallet]]\nkeys=''", "c.toml, line 2");
+        check("x --wallet=", &[], "", "--wallet");
+        check(
+            "x --dev --wallet bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",
+            &[],
+            "",
+            "--dev",
+        );
+    }
+
+    #[test]
+    fn wallets_that_are_left_out_are_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, "[[wallet]]\nkeys='a'\n").unwrap();
+        let layered = load(arguments("x"), &around(&[("EPS_XPUB", "b")], &[&file])).unwrap();
+        assert_eq!(layered.options.wallet.len(), 1);
+        assert!(layered.taken.concat().contains("EPS_XPUB"), "{layered:?}");
+        assert!(
+            layered.remarks.concat().contains("c.toml are left out"),
+            "{layered:?}"
+        );
+        let layered = load(
+            arguments("x --wallet c"),
+            &around(&[("EPS_XPUB", "b")], &[]),
+        )
+        .unwrap();
+        assert!(
+            layered.remarks.concat().contains("(--wallet)"),
+            "{layered:?}"
+        );
+        assert!(layered.taken.is_empty(), "{layered:?}");
+        let both = [("EPS_XPUB", "b"), ("ELECTRUM_SERVER_WALLET", "c")];
+        let layered = load(arguments("x"), &around(&both, &[])).unwrap();
+        assert!(
+            layered.remarks.concat().contains("EPS_XPUB is left out"),
+            "{layered:?}"
+        );
     }
 
     #[test]

@@ -167,9 +167,15 @@ pub(crate) fn certificate(serving: &Serving) -> anyhow::Result<Option<Arc<Certif
             );
         }
     }
-    let certificate = Certificate::load(&files.certificate, &files.key)?;
+    let certificate =
+        Certificate::load(&files.certificate, &files.key).with_context(|| match files.ours {
+            true => "the certificate for TLS, which was made at an earlier start, cannot be used",
+            false => "the certificate for TLS (--tls-cert, --tls-key) cannot be used",
+        })?;
     if let Some(clients) = &files.clients {
-        certificate.require_clients(clients)?;
+        certificate
+            .require_clients(clients)
+            .context("clients cannot be checked against the certificates of --tls-client-ca")?;
         info!(
             "only clients with a certificate of {} may connect by TLS",
             clients.display()

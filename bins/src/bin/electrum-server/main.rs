@@ -21,6 +21,7 @@ mod run;
 mod serving;
 mod signals;
 mod threads;
+mod toml_error;
 mod upkeep;
 mod value;
 mod wallets;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         env!("CARGO_PKG_VERSION"),
         config.network
     );
+    config.taken.iter().for_each(|taken| info!("{taken}"));
     config
         .warnings
         .iter()

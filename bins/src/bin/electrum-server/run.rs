@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -15,7 +16,7 @@ use electrum_server_core::net::{self, Peers};
 use electrum_server_core::notify::Published;
 use electrum_server_core::personal::WalletSet;
 use electrum_server_core::session::{About, Limits, Services};
-use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore};
+use electrum_server_core::store::{FjallOptions, FjallStore, LayeredStore, Store};
 use electrum_server_core::sync::SyncHandle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -88,12 +89,21 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     if let Some(address) = &config.monitoring_addr {
         background.spawn(monitor::run(monitor::bind(address).await?, status.clone()));
     }
-    let index = open_index(config)?;
+    say_what_is_served(config);
     let low = low_space(config);
     background.spawn(disk::watch(config.db_dir.clone(), low, status.clone()));
-    let next = index.headers().len();
+    // An index that is there is looked at first; none is begun before there is a node for it.
+    let known = match has_index(config) {
+        true => Some(open_index(config)?),
+        false => None,
+    };
+    let next = known.as_ref().map_or(0, |index| index.headers().len());
     let Some(node) = node::connect(config, next, &mut signals).await? else {
         return Ok(());
+    };
+    let index = match known {
+        Some(index) => index,
+        None => open_index(config)?,
     };
     let block_files = blocks::open(config)?;
     let source: Arc<dyn ChainSource> = match &block_files {
@@ -146,6 +156,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                     services: served.iter().map(|(_, services)| services.clone()).collect(),
                     node: asked,
                     now: reload.clone(),
+                    has_banner: AtomicBool::new(false),
                 });
                 // Whoever wants us to stop does not wait for a node that says nothing.
                 tokio::select! {
@@ -208,16 +219,15 @@ fn reload_wallets(started: &Config, writer: &Writer) {
     };
     let wallets = crate::read_config().and_then(|config| {
         let personal = config.personal.context("there are no wallets any more")?;
-        if !personal.is_shown_as(shown) {
-            bail!(
-                "where a wallet is shown (`listen`) is read at the start only: restart the server"
-            );
+        if let Some(change) = personal.change_of_places(shown) {
+            bail!("{change}, and where which wallet is shown is read at the start only: restart the server");
         }
         personal.wallets(config.network)
     });
     match wallets {
         Ok(wallets) => {
-            info!("SIGHUP: watching {} wallets", wallets.len());
+            let names: Vec<&str> = wallets.iter().map(|wallet| wallet.name.as_str()).collect();
+            info!("SIGHUP: the wallets are to be {}", names.join(", "));
             handle.set_wallets(wallets);
         }
         Err(error) => warn!("SIGHUP: the wallets stay as they are: {error:#}"),
@@ -269,6 +279,22 @@ async fn finish(writer: Writer, node: &Bitcoind, stopped_at: Instant) -> anyhow:
     Ok(())
 }
 
+/// Says whether the whole chain is served or some wallets, and what of these. Keys are shown by their ends.
+fn say_what_is_served(config: &Config) {
+    match &config.personal {
+        None => info!("serving the whole chain, to everybody who connects"),
+        Some(personal) => personal
+            .announcements(config.network)
+            .iter()
+            .for_each(|wallet| info!("{wallet}")),
+    }
+}
+
+/// Whether there is an index already, or something else that is taken for one.
+fn has_index(config: &Config) -> bool {
+    std::fs::read_dir(&config.db_dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
 fn open_index(config: &Config) -> anyhow::Result<Index> {
     let folder = &config.db_dir;
     std::fs::create_dir_all(folder)
@@ -290,7 +316,14 @@ fn open_index(config: &Config) -> anyhow::Result<Index> {
                 write_buffer: 2 << 20,
                 reserve: 64 << 20,
             };
-            Index::open_personal(Arc::new(FjallStore::open(folder, small)?), genesis)
+            let top: Arc<dyn Store> = Arc::new(FjallStore::open(folder, small)?);
+            let segments = folder.join("segments");
+            // An index of the whole chain may have all its transactions there, and must not seem empty.
+            let store = match segments.exists() {
+                true => Arc::new(LayeredStore::open(top, &segments)?),
+                false => top,
+            };
+            Index::open_personal(store, genesis)
         }
     };
     let index = index.with_context(|| format!("cannot use the index in {}", folder.display()))?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -29,6 +30,8 @@ pub(crate) struct Upkeep {
     pub(crate) node: Arc<dyn Node>,
     /// Told to look at once, whatever the files look like.
     pub(crate) now: Arc<Notify>,
+    /// Whether there was ever a banner to give out.
+    pub(crate) has_banner: AtomicBool,
 }
 
 /// What is noticed of a file without reading it.
@@ -112,8 +115,15 @@ impl Upkeep {
                 for services in &self.services {
                     services.set_banner(text.clone());
                 }
+                self.has_banner.store(true, Ordering::Relaxed);
             }
-            Err(error) => warn!("the banner of before stays in use: {error:#}"),
+            Err(error) => {
+                let meanwhile = match self.has_banner.load(Ordering::Relaxed) {
+                    true => "clients get the one of before",
+                    false => "clients get none until it is there",
+                };
+                warn!("{error:#}; {meanwhile}");
+            }
         }
     }
 
@@ -121,7 +131,7 @@ impl Upkeep {
         let template = match &self.serving.banner {
             Banner::Text(text) => text.clone(),
             Banner::File(path) => {
-                let context = || format!("cannot read the banner {}", path.display());
+                let context = || format!("cannot read the banner file {}", path.display());
                 let file = fs::File::open(path).with_context(context)?;
                 let mut bytes = Vec::new();
                 file.take(LONGEST_BANNER)

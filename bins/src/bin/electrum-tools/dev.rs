@@ -18,7 +18,12 @@ const MAX_ANSWER: u64 = 64 << 20;
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
     /// Control interface of the server
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18443")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:18443",
+        global = true
+    )]
     rpc: String,
 
     #[command(subcommand)]

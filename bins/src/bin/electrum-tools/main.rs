@@ -1,6 +1,7 @@
 //! The program `electrum-tools`: seeds, extended keys, partial transactions, script hashes, and questions to servers.
 
 mod address;
+mod anywhere;
 mod call;
 mod cli;
 mod conformance;
@@ -19,13 +20,14 @@ mod xpub;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::{Command, Options};
 use crate::report::{Failure, Report};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let words = anywhere::in_order(&Options::command(), std::env::args_os());
+    let options = Options::parse_from(words);
     run(&options.command, options.json).unwrap_or_else(|failure| {
         failure.print(options.json, None);
         failure.exit_code()

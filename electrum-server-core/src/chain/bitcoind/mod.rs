@@ -194,7 +194,8 @@ impl Shared {
             Needed::From(0) if info.pruned => {
                 return Err(SourceError::permanent(
                     "the node has pruned its blocks, and all are needed to index the chain: \
-                     set prune=0 in its configuration and start it once with -reindex",
+                     set prune=0 in its configuration and start it once with -reindex; \
+                     or watch only your own wallets (--wallet), for which a pruned node will do",
                 ));
             }
             Needed::From(height) if info.prune_height.is_some_and(|lowest| lowest > height) => {

@@ -12,12 +12,12 @@ use serde_json::value::RawValue;
 #[non_exhaustive]
 pub enum ParseError {
     /// The bytes do not decode.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     Encoding {
         /// What was being read.
         what: &'static str,
         /// Where it went wrong.
-        source: EncodingError,
+        error: EncodingError,
     },
     /// More bytes than the value takes, or a length that does not fit.
     #[error("{what}: {length} bytes are not what it takes")]
@@ -65,7 +65,7 @@ pub struct EncodingError(String);
 fn encoding(what: &'static str) -> impl Fn(encode::Error) -> ParseError {
     move |error| ParseError::Encoding {
         what,
-        source: EncodingError(error.to_string()),
+        error: EncodingError(error.to_string()),
     }
 }
 

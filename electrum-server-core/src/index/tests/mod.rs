@@ -14,6 +14,7 @@ mod oracle;
 #[cfg(feature = "fjall")]
 mod power_cut;
 mod properties;
+mod scope;
 mod undo;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ use crate::view::View;
 /// Why a server is not good.
 #[derive(Debug, Error)]
 pub(super) enum VisitError {
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
     Address(#[from] ParseServerAddressError),

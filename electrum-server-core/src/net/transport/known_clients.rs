@@ -35,9 +35,9 @@ impl KnownClients {
     /// Reads the certificates of a file.
     pub(super) fn read(path: &Path) -> Result<Self, CertificateError> {
         let listed = certificates(path)?;
-        let wrong = |source| CertificateError::Authority {
+        let wrong = |error| CertificateError::Authority {
             path: path.to_owned(),
-            source,
+            error,
         };
         let mut roots = RootCertStore::empty();
         for certificate in &listed {

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 pub(super) use socket::Socket;
-pub use tls::{Certificate, CertificateError};
+pub use tls::{Certificate, CertificateError, PemProblem};
 use tls_stream::TlsStream;
 
 use self::proxy::Proxied;

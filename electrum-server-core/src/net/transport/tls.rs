@@ -11,7 +11,7 @@ use electrum_protocol::net::tls::{Fingerprint, public_key};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use thiserror::Error;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
@@ -35,49 +35,128 @@ pub struct Certificate {
 #[non_exhaustive]
 pub enum CertificateError {
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file is not what it should be.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Pem {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        source: pem::Error,
-    },
-    /// The file has no certificate in it.
-    #[error("{}: there is no certificate in it", path.display())]
-    Empty {
-        /// Which file.
-        path: PathBuf,
+        problem: PemProblem,
     },
     /// The key cannot be used, or belongs to another certificate.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), unusable_key(error))]
     Key {
         /// The file of the key.
         path: PathBuf,
         /// What is wrong with it.
-        source: rustls::Error,
+        error: rustls::Error,
     },
     /// A certificate cannot be the one that clients are checked against.
-    #[error("{}: a certificate in it cannot be used to check clients: {source}", path.display())]
+    #[error("{}: a certificate in it cannot be used to check clients: {error}", path.display())]
     Authority {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        source: rustls::Error,
+        error: rustls::Error,
     },
     /// A certificate cannot be made.
     #[error("cannot make a certificate: {0}")]
-    Make(#[from] rcgen::Error),
+    Make(rcgen::Error),
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Setup(rustls::Error),
+}
+
+impl From<rcgen::Error> for CertificateError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Make(error)
+    }
+}
+
+/// What is wrong with a file of certificates or keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PemProblem {
+    /// The key needs a password, and nobody is there to type it when a server starts.
+    #[error(
+        "the key is encrypted: decrypt it (openssl pkey -in ENCRYPTED -out KEY, readable for the server only) and give that file"
+    )]
+    Encrypted,
+    /// There is a certificate where a key should be.
+    #[error(
+        "there is no private key in it, but a certificate: give the file that begins with BEGIN PRIVATE KEY"
+    )]
+    CertificateForKey,
+    /// There is a key where a certificate should be.
+    #[error(
+        "there is no certificate in it, but a private key: give the file that begins with BEGIN CERTIFICATE"
+    )]
+    KeyForCertificate,
+    /// The key is written in a form that is not read.
+    #[error(
+        "the key is written in a form that is not read: convert it to PKCS #8 (openssl pkey -in OLD -out NEW)"
+    )]
+    OtherForm,
+    /// It has nothing of what it should have.
+    #[error(
+        "it is no PEM file: there is no line -----BEGIN ...-----, as in what openssl and certbot write"
+    )]
+    NoPem,
+    /// What is between the first line and the last is damaged.
+    #[error("it is damaged or cut off between its BEGIN and END lines: copy it again")]
+    Damaged,
+}
+
+impl PemProblem {
+    fn of_certificate(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        match text.contains("PRIVATE KEY-----") && !text.contains("BEGIN CERTIFICATE-----") {
+            true => Self::KeyForCertificate,
+            false if text.contains("-----BEGIN ") => Self::Damaged,
+            false => Self::NoPem,
+        }
+    }
+
+    fn of_key(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        // PKCS #8 says so in its first line, older forms in a header.
+        if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+            return Self::Encrypted;
+        }
+        let is_read = [
+            "BEGIN PRIVATE KEY",
+            "BEGIN RSA PRIVATE KEY",
+            "BEGIN EC PRIVATE KEY",
+        ]
+        .iter()
+        .any(|begin| text.contains(begin));
+        match is_read {
+            true => Self::Damaged,
+            false if text.contains("PRIVATE KEY-----") => Self::OtherForm,
+            false if text.contains("BEGIN CERTIFICATE-----") => Self::CertificateForKey,
+            false if text.contains("-----BEGIN ") => Self::OtherForm,
+            false => Self::NoPem,
+        }
+    }
+}
+
+/// What is wrong with a key that was read.
+fn unusable_key(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "this is the key of another certificate",
+        rustls::Error::InvalidCertificate(_) => "the certificate cannot be read",
+        _ => {
+            "the key cannot be used: ECDSA on P-256 or P-384, RSA of 2048 bits or more and Ed25519 can, on other curves and smaller \
+             ones cannot"
+        }
+    }
 }
 
 impl Certificate {
@@ -237,39 +316,35 @@ fn make(names: Vec<String>) -> Result<(KeyPair, rcgen::Certificate), rcgen::Erro
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
     let chain = certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&text(key)?).map_err(wrong(key))?;
-    belonging(chain, private).map_err(|source| CertificateError::Key {
+    let key_text = text(key)?;
+    let private = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| CertificateError::Pem {
         path: key.to_owned(),
-        source,
+        problem: PemProblem::of_key(&key_text),
+    })?;
+    belonging(chain, private).map_err(|error| CertificateError::Key {
+        path: key.to_owned(),
+        error,
     })
 }
 
 fn text(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    fs::read(path).map_err(|source| CertificateError::File {
+    fs::read(path).map_err(|error| CertificateError::File {
         path: path.to_owned(),
-        source,
+        error,
     })
-}
-
-fn wrong(path: &Path) -> impl Fn(pem::Error) -> CertificateError {
-    let path = path.to_owned();
-    move |source| CertificateError::Pem {
-        path: path.clone(),
-        source,
-    }
 }
 
 /// Reads the certificates of a file; there is one at least.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&text(path)?)
+    let text = text(path)?;
+    let found: Option<Vec<_>> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
-        .map_err(wrong(path))?;
-    match found.is_empty() {
-        true => Err(CertificateError::Empty {
-            path: path.to_owned(),
-        }),
-        false => Ok(found),
-    }
+        .ok();
+    let found = found.filter(|found| !found.is_empty());
+    found.ok_or_else(|| CertificateError::Pem {
+        path: path.to_owned(),
+        problem: PemProblem::of_certificate(&text),
+    })
 }
 
 /// Puts a certificate and its key together. rustls would read the certificate, and cannot read those of X.509 version 1,
@@ -307,8 +382,117 @@ fn write_new(path: &Path, text: &[u8], mode: u32) -> Result<(), CertificateError
         file.write_all(text)?;
         file.sync_all()
     };
-    write().map_err(|source| CertificateError::File {
+    write().map_err(|error| CertificateError::File {
         path: path.to_owned(),
-        source,
+        error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `openssl pkcs8 -topk8`, with a password.
+    const ENCRYPTED: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHrMFYGCSqGSIb3DQEFDTBJMCgGCSqGSIb3DQEFDDAbBAheFv2htf56ogIBATAM
+BggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQc9ElbLICV+dnbWLaHtDuhgSBkKDn
+lQyqtQCrQLJsjfyPAASRre5WpKHLHYTPOs4oMoIOEK2FmhGtqckK5vHgAGBudkYc
+TFoagn/ncfMMmyRKOqalIlQplDab/EAkLPdJ4vFZJvZPq3f3khPNEmwhK45eyJDv
+a84H+1qlXqwjyECSPUaW8GYg9w+pnaMTgZWX3Zfn4Pwc/zlH93IIUgqOhPm6zA==
+-----END ENCRYPTED PRIVATE KEY-----
+";
+    /// `openssl ec -aes128`, with a password.
+    const OLD_ENCRYPTED: &str = "\
+-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,6CE34B4ADF9F235F0316E69D4A6E0988
+
+Mzdydd8XMTfW+DkOQ34TJOoS6QgZHJE+FGJSvid3WgJlz5Fm4oNv6R9tf0QFPMNS
+ogGMUc5HzhWmarm74KzTxrke+CqwDBxf3mRHOrMdyR7HwlRH4hqWibVcZjjXYcV2
++gAp9XoxGZ/dwtahewHcsTFRt7259rkor0lpB7TJVm4=
+-----END EC PRIVATE KEY-----
+";
+    /// A curve that TLS does not have.
+    const SECP256K1: &str = "\
+-----BEGIN EC PRIVATE KEY-----
+MHQCAQEEIFTli6waWSzg3eRWR1BWIXm4Zy7QfiGzZsc4QIejL2tFoAcGBSuBBAAK
+oUQDQgAEvCFAvtCtg4FdA+3vt6vstelPqeb67NVXz4dbkVAJj66YhOMPyXldYCu3
+q1QTEk7fiVNwCB8j0JL40gNasgotUw==
+-----END EC PRIVATE KEY-----
+";
+
+    fn load(certificate: &str, key: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [("c.pem", certificate), ("k.pem", key)].map(|(name, text)| {
+            let file = folder.path().join(name);
+            fs::write(&file, text).unwrap();
+            file
+        });
+        match Certificate::load(&files[0], &files[1]) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_what_to_do() {
+        let (pair, made) = make(vec!["localhost".to_owned()]).unwrap();
+        let (key, certificate) = (pair.serialize_pem(), made.pem());
+        let (other, _) = make(vec!["localhost".to_owned()]).unwrap();
+        assert_eq!(load(&certificate, &key), "");
+        let cut: String = key.lines().take(2).collect::<Vec<_>>().join("\n");
+        let cut_certificate = certificate.replace("-----END", "----END");
+        let openssh =
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n";
+        for (certificate, key, file, part) in [
+            (
+                &*certificate,
+                ENCRYPTED,
+                "k.pem",
+                "the key is encrypted: decrypt it (openssl pkey",
+            ),
+            (
+                &*certificate,
+                OLD_ENCRYPTED,
+                "k.pem",
+                "the key is encrypted: decrypt it (openssl pkey",
+            ),
+            (&*certificate, &*certificate, "k.pem", "a certificate"),
+            (&*certificate, "nonsense", "k.pem", "no PEM file"),
+            (&*certificate, "", "k.pem", "no PEM file"),
+            (&*certificate, &*cut, "k.pem", "damaged or cut off"),
+            (&*certificate, openssh, "k.pem", "PKCS #8"),
+            (&*certificate, SECP256K1, "k.pem", "the key cannot be used"),
+            (
+                &*certificate,
+                &*other.serialize_pem(),
+                "k.pem",
+                "the key of another certificate",
+            ),
+            (&*key, &*key, "c.pem", "a private key"),
+            ("", &*key, "c.pem", "no PEM file"),
+            (&*cut_certificate, &*key, "c.pem", "damaged or cut off"),
+        ] {
+            let error = load(certificate, key);
+            assert!(
+                error.contains(file) && error.contains(part),
+                "{part}: {error}"
+            );
+            for raw in [
+                "InvalidCharacter",
+                "base64",
+                "NoItemsFound",
+                "Rejected",
+                "(",
+            ] {
+                let is_ours = raw == "(" && error.contains("(openssl");
+                assert!(is_ours || !error.contains(raw), "{error}");
+            }
+        }
+        let missing = Certificate::load(Path::new("nope.pem"), Path::new("nope.key")).unwrap_err();
+        let said = format!("{missing}");
+        assert_eq!(said.matches("No such file").count(), 1, "{said}");
+        assert!(std::error::Error::source(&missing).is_none());
+    }
 }

@@ -4,6 +4,7 @@
 //! behind is made up for, with the node's filters where it has them, before the view is published. So a block that comes,
 //! a server that was off for a year, a wallet that is new, and scripts beyond the gap limit are all the same work.
 
+mod earlier;
 mod handle;
 mod unseen;
 
@@ -404,6 +405,7 @@ impl Sync {
         let Some(personal) = &mut self.personal else {
             return Ok(());
         };
+        personal.warn_of_earlier(admitted.iter().flat_map(|(_, block)| block.unknown()));
         personal.progress.advance(job.from, to, &mut batch);
         self.index.admit(&admitted, batch)?;
         let mut touched = HashSet::new();

@@ -6,7 +6,7 @@ use electrum_server_core::personal::Birth;
 use super::entry::BirthEntry;
 
 /// From here on a number is a time, as in lock times.
-const TIMES: u32 = 500_000_000;
+pub(super) const TIMES: u32 = 500_000_000;
 
 /// Reads a birth: a height, a date, or seconds since 1970. Without one it is that of the chain.
 pub(super) fn parse(entry: Option<&BirthEntry>) -> anyhow::Result<Birth> {

@@ -30,6 +30,9 @@ pub(crate) struct WalletEntry {
     /// Addresses to listen on, where this wallet is shown and no other; it is shown nowhere else then.
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) listen: Vec<String>,
+    /// Where it stands, for errors: a file and a line, an option, a variable.
+    #[serde(skip)]
+    pub(crate) origin: Option<String>,
 }
 
 impl WalletEntry {
@@ -85,13 +88,40 @@ impl FromStr for WalletEntry {
 }
 
 /// A height, or a date as text.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BirthEntry {
     /// A height; from 500,000,000 on seconds since 1970, as in lock times.
     Number(u32),
     /// `YYYY-MM-DD`, or a number.
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for BirthEntry {
+    /// Takes a number, a text, and a date as TOML has it, without quotation marks.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = toml::Value::deserialize(deserializer)?;
+        let number = value.as_integer().map(u32::try_from);
+        match (value, number) {
+            (_, Some(Ok(number))) => Ok(Self::Number(number)),
+            (toml::Value::String(text), _) => Ok(Self::Text(text)),
+            (toml::Value::Datetime(time), _) if time.date.is_some() => {
+                // The day is enough: a day more is looked through in any case.
+                let date = time.date.map(|date| date.to_string());
+                Ok(Self::Text(date.unwrap_or_default()))
+            }
+            _ => Err(serde::de::Error::custom(
+                "a birth is a height, such as 700000, or a date, such as 2021-05-31",
+            )),
+        }
+    }
+}
+
+/// Reads a birth as the text that the command line would have.
+pub(crate) fn birth_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(match BirthEntry::deserialize(from)? {
+        BirthEntry::Number(number) => number.to_string(),
+        BirthEntry::Text(text) => text,
+    }))
 }
 
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

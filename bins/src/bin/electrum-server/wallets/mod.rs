@@ -6,6 +6,7 @@ mod birth;
 mod entry;
 mod import;
 mod keys;
+mod summary;
 
 use std::collections::HashMap;
 
@@ -13,8 +14,9 @@ use anyhow::{Context, bail};
 use bitcoin::Network;
 use electrum_server_core::personal::{GAP_LIMIT, Keychain, Wallet};
 
-pub(crate) use entry::{UnwatchedPolicy, WalletEntry};
-pub(crate) use import::{from_bwt, from_eps};
+pub(crate) use entry::{UnwatchedPolicy, WalletEntry, birth_text};
+pub(crate) use import::{Remarks, closest, take_over};
+pub(crate) use summary::describe;
 
 /// Makes wallets of what is configured.
 ///
@@ -27,27 +29,30 @@ pub(crate) fn wallets(entries: &[WalletEntry], network: Network) -> anyhow::Resu
     let mut known: HashMap<String, String> = HashMap::new();
     for (number, entry) in entries.iter().enumerate() {
         let name = entry.name_at(number);
+        // Where it stands, and what it is called.
+        let wallet = match &entry.origin {
+            Some(origin) => format!("{origin}: wallet \"{name}\""),
+            None => format!("wallet \"{name}\""),
+        };
         if wallets.iter().any(|wallet| wallet.name == name) {
-            bail!("two wallets are called \"{name}\": give them different names");
+            bail!("{wallet}: two wallets are called \"{name}\": give them different names");
         }
-        let keychains = keychains(entry, network).with_context(|| format!("wallet \"{name}\""))?;
+        let keychains = keychains(entry, network).with_context(|| wallet.clone())?;
         for keychain in &keychains {
             if let Some(other) = known.insert(keychain.id().to_owned(), name.clone()) {
                 if other == name {
-                    bail!("wallet \"{name}\" has the same scripts twice: remove one of them");
+                    bail!("{wallet} has the same scripts twice: remove one of them");
                 }
                 bail!(
                     "wallets \"{other}\" and \"{name}\" have the same scripts: remove one of them"
                 );
             }
         }
-        let birth = birth::parse(entry.birth.as_ref())
-            .with_context(|| format!("wallet \"{name}\": its birth"))?;
+        let birth =
+            birth::parse(entry.birth.as_ref()).with_context(|| format!("{wallet}: its birth"))?;
         let gap_limit = entry.gap_limit.unwrap_or(GAP_LIMIT);
         if gap_limit == 0 || gap_limit > MAX_GAP_LIMIT {
-            bail!(
-                "wallet \"{name}\": a gap limit is between 1 and {MAX_GAP_LIMIT}, not {gap_limit}"
-            );
+            bail!("{wallet}: a gap limit is between 1 and {MAX_GAP_LIMIT}, not {gap_limit}");
         }
         wallets.push(Wallet {
             name,

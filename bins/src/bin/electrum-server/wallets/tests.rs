@@ -119,7 +119,7 @@ fn what_is_wrong_is_said() {
         (tpub.to_owned(), "the server is on mainnet"),
         (format!("wpkh({XPUB}/0/*)#aaaaaaaa"), "checksum"),
         (format!("wpkh({XPUB}/0'/*)"), "private keys"),
-        (format!("{}x", &ZPUB[..110]), "zpub6rFR7"),
+        (format!("{}x", &ZPUB[..110]), "zpub6rFR"),
         (
             "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx".to_owned(),
             "another network",
@@ -134,6 +134,386 @@ fn what_is_wrong_is_said() {
             "{keys}: {error}"
         );
     }
+}
+
+/// The same key with the version bytes of another kind and network.
+fn converted(kind: slip132::Kind, network: slip132::Network) -> String {
+    let key = slip132::ExtendedKey::parse(ZPUB).unwrap();
+    let key = key
+        .with_kind(kind)
+        .and_then(|key| key.with_network(network));
+    key.unwrap().encode()
+}
+
+#[test]
+fn keys_in_a_wrong_place_are_named_with_what_to_write_instead() {
+    use slip132::Kind::{P2wpkh, P2wsh, Standard};
+    use slip132::Network::{Litecoin, Mainnet, Testnet};
+    let [vpub, big_vpub, tpub] = [P2wpkh, P2wsh, Standard].map(|kind| converted(kind, Testnet));
+    let big_zpub = converted(P2wsh, Mainnet);
+    let other = "tpubD6NzVbkrYhZ4XgiXtGrdW5XDAPFCL9h7we1vwNCpn8tGbBcgfVYjXyhWo4E1xkh56hjod1RhGjxbaTLV3X4FyWuejifB9jusQ46QzG87VKp";
+    let ltub = converted(Standard, Litecoin);
+    let on = |network, keys: &str| {
+        let entry = keys.parse().unwrap();
+        format!("{:#}", wallets(&[entry], network).unwrap_err())
+    };
+    let (main, test) = (Network::Bitcoin, Network::Regtest);
+    for (network, keys, parts) in [
+        (
+            test,
+            big_vpub.clone(),
+            vec![
+                "a Vpub (P2WSH of several signers)",
+                "`2 KEY KEY KEY`",
+                "begins with vpub",
+            ],
+        ),
+        (
+            main,
+            big_zpub.clone(),
+            vec!["a Zpub (P2WSH of several signers)", "begins with zpub"],
+        ),
+        (
+            test,
+            format!("2 {vpub}"),
+            vec![
+                "signer 1",
+                "a vpub (P2WPKH of one signer)",
+                "begins with Vpub",
+                "its key alone",
+            ],
+        ),
+        (
+            test,
+            format!("2 {big_vpub}"),
+            vec!["2 of 1", "the keys of all of them"],
+        ),
+        (
+            test,
+            format!("wpkh({vpub})"),
+            vec![
+                "a vpub (P2WPKH of one signer)",
+                "only tpub",
+                "the vpub alone",
+                "electrum-tools xpub convert standard",
+            ],
+        ),
+        (
+            main,
+            format!("wpkh({ZPUB}/<0;1>/*)"),
+            vec!["a zpub", "only xpub", "the zpub alone"],
+        ),
+        (
+            main,
+            format!("wsh(sortedmulti(1,{big_zpub}/0/*,{XPUB}/0/*))"),
+            vec!["a Zpub", "`M Zpub... Zpub...`"],
+        ),
+        (
+            test,
+            format!("2of3 {big_vpub} {big_vpub} {big_vpub}"),
+            vec!["`2 KEY KEY KEY`"],
+        ),
+        (
+            test,
+            format!("2-of-3 {big_vpub} {big_vpub} {big_vpub}"),
+            vec!["`2 KEY KEY KEY`"],
+        ),
+        (
+            test,
+            format!("2 of 3 {big_vpub} {big_vpub} {big_vpub}"),
+            vec!["`2 KEY KEY KEY`"],
+        ),
+        (
+            main,
+            format!("{ZPUB} {XPUB}"),
+            vec!["there are 2 keys", "`2 KEY KEY KEY`", "--wallet"],
+        ),
+        (
+            main,
+            vpub.clone(),
+            vec![
+                "a vpub (P2WPKH of one signer) of a test network",
+                "the server is on mainnet",
+                "--network testnet4",
+                "begins with zpub",
+            ],
+        ),
+        (
+            main,
+            format!("pkh({tpub}/0/*)"),
+            vec!["a tpub", "the server is on mainnet", "--network"],
+        ),
+        (
+            test,
+            ZPUB.to_owned(),
+            vec![
+                "a zpub (P2WPKH of one signer) of mainnet",
+                "--network bitcoin",
+                "begins with vpub",
+            ],
+        ),
+        (
+            test,
+            format!("2 {big_vpub} {big_vpub}"),
+            vec!["signer 2", "signer 1 again"],
+        ),
+        (
+            test,
+            format!("2 {big_vpub} {other}"),
+            vec!["signer 2", "a tpub", "a Vpub", "of one kind"],
+        ),
+        (
+            test,
+            format!("3 {tpub} {other}"),
+            vec!["3 of 2", "from 1 to 2"],
+        ),
+        (test, format!("0 {tpub} {other}"), vec!["0 of 2"]),
+        (
+            test,
+            format!("2 {tpub} nonsense"),
+            vec!["signer 2", "extended public key"],
+        ),
+        (
+            main,
+            format!("{}x", &ZPUB[..110]),
+            vec!["begins with zpub6rFR", "checksum"],
+        ),
+        (main, ltub.clone(), vec!["nothing that can be watched"]),
+        (
+            main,
+            format!("wpkh({ltub}/0/*)"),
+            vec!["no extended public key of Bitcoin"],
+        ),
+        (
+            main,
+            "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3".into(),
+            vec!["`1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3`", "mistyped"],
+        ),
+        (
+            main,
+            "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx".into(),
+            vec!["another network", "--network testnet or testnet4 or signet"],
+        ),
+    ] {
+        let error = on(network, &keys);
+        for part in parts {
+            assert!(error.contains(part), "{keys}: {part}: {error}");
+        }
+        // What is shown of a key is too little for anybody else; and no key that nobody typed.
+        for key in keys
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| word.len() > 100)
+        {
+            assert!(!error.contains(&key[8..20]), "{keys}: {error}");
+        }
+    }
+}
+
+#[test]
+fn descriptors_that_cannot_be_derived_are_refused_in_our_words() {
+    for (keys, part) in [
+        (format!("wpkh({XPUB}/0/*)#aaaaaaaa"), "checksum"),
+        (
+            "addr(bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu)#aaaaaaaa".to_owned(),
+            "checksum",
+        ),
+        (format!("wpkh({XPUB}/0'/*)"), "hardened"),
+        (format!("wpkh({XPUB}/0/*h)"), "hardened"),
+        (format!("wpkh({XPUB}/0/*"), "brackets"),
+        (
+            format!("wsh(sortedmulty(2,{XPUB}/0/*))"),
+            "did you mean sortedmulti()?",
+        ),
+        (format!("wphk({XPUB}/0/*)"), "did you mean wpkh()?"),
+        (format!("rawtr({XPUB}/0/*)"), "rawtr() is not supported"),
+        (
+            format!("tr(musig({XPUB}/0/*,{XPUB}/1/*))"),
+            "musig() is not supported",
+        ),
+        (
+            format!("wsh(multi(3,{XPUB}/0/*,{XPUB}/1/*))"),
+            "between 1 and the number of keys",
+        ),
+        (
+            format!("sortedmulti(1,{XPUB}/0/*,{XPUB}/1/*,{XPUB}/2/*,{XPUB}/3/*)"),
+            "at most 3 keys",
+        ),
+        (
+            format!("sortedmulti(3,{XPUB}/0/*,{XPUB}/1/*)"),
+            "between 1 and the number of keys",
+        ),
+        (format!("sortedmulti(1,{XPUB}/0'/*)"), "hardened"),
+        (format!("combo({XPUB}/0'/*)"), "hardened"),
+        (
+            format!("wsh(sortedmulti(1,{XPUB}/<0;1>/*,{XPUB}/<2;3;4>/*))"),
+            "numbers of paths",
+        ),
+        (format!("wsh(pk({XPUB}/0/*),1)"), ""),
+        (
+            "wpkh(hello)".to_owned(),
+            "no output descriptor that can be derived",
+        ),
+        ("wpkh()".to_owned(), ""),
+        (
+            format!("wsh(and_v(pk({XPUB}/0/*),pk({XPUB}/1/*)))"),
+            "not sound",
+        ),
+    ] {
+        let error = format!("{:#}", read(&keys).unwrap_err());
+        assert!(error.contains(part), "{keys}: {error}");
+        for raw in [
+            "unexpected",
+            "unrecognized",
+            "«",
+            "Error",
+            "parse",
+            XPUB,
+            "magic",
+        ] {
+            assert!(!error.contains(raw), "{keys}: {error}");
+        }
+    }
+}
+
+/// The scripts of `combo(xpub/0/*)`, from BIP 44, 49 and 84's own descriptors, and from the public key.
+#[test]
+fn combo_has_all_kinds_of_addresses() {
+    let keychains = read(&format!("combo({XPUB}/0/*)"))
+        .unwrap()
+        .remove(0)
+        .keychains;
+    let scripts: Vec<_> = keychains
+        .iter()
+        .map(|keychain| keychain.script(3).unwrap())
+        .collect();
+    // BIP 84: the key of m/84'/0'/0'/0/0 is 0330d54f...; here the others of the same key.
+    let wpkh = read(&format!("wpkh({XPUB}/0/*)")).unwrap()[0].keychains[0]
+        .script(3)
+        .unwrap();
+    let pkh = read(&format!("pkh({XPUB}/0/*)")).unwrap()[0].keychains[0]
+        .script(3)
+        .unwrap();
+    assert_eq!(scripts.len(), 4);
+    assert!(scripts[0].is_p2pk());
+    assert_eq!(
+        scripts[0]
+            .p2pk_public_key()
+            .unwrap()
+            .p2wpkh_script_code()
+            .unwrap()
+            .len(),
+        25
+    );
+    assert_eq!(scripts[1], pkh);
+    assert_eq!(scripts[2], wpkh);
+    assert_eq!(scripts[3], wpkh.to_p2sh());
+    let key = "0330d54fd0dd420a6e5f8d3624f5f3482cae350f79d5f0753bf5beef9c2d91af3c";
+    let single = read(&format!("combo({key})")).unwrap().remove(0).keychains;
+    assert_eq!(
+        single[2].script(0).unwrap().to_hex_string(),
+        // BIP 84's first receiving address.
+        "0014c0cebcd6c3d3ca8c75dc5ec62ebe55330ef910e2"
+    );
+    assert_eq!(
+        single[0].script(0).unwrap().to_hex_string(),
+        format!("21{key}ac")
+    );
+    assert_eq!(single[0].script(1), None);
+}
+
+#[test]
+fn a_bare_multisig_is_its_script_with_the_keys_sorted() {
+    let keychains = read(&format!("sortedmulti(1,{XPUB}/0/*,{XPUB}/1/*)"))
+        .unwrap()
+        .remove(0)
+        .keychains;
+    // BIP 84's first receiving and first change key.
+    let (receive, change) = (
+        "0330d54fd0dd420a6e5f8d3624f5f3482cae350f79d5f0753bf5beef9c2d91af3c",
+        "03025324888e429ab8e3dbaf1f7802648b9cd01e9b418485c5fa4c1b9b5700e1a6",
+    );
+    assert_eq!(
+        keychains[0].script(0).unwrap().to_hex_string(),
+        format!("5121{change}21{receive}52ae")
+    );
+    let both = read(&format!("sortedmulti(1,{XPUB}/<0;1>/*,{XPUB}/<2;3>/*)")).unwrap();
+    assert_eq!(both[0].keychains.len(), 2);
+    let [a, b] = [0, 1].map(|at| both[0].keychains[at].script(0).unwrap());
+    assert_ne!(a, b);
+}
+
+#[test]
+fn scripts_that_never_have_a_history_are_refused() {
+    for keys in [
+        "raw(6a0464656164)",
+        "6a0464656164",
+        "raw(6a)",
+        "6A",
+        "raw(6a04646561)",
+    ] {
+        let error = format!("{:#}", read(keys).unwrap_err());
+        assert!(
+            error.contains("OP_RETURN") && error.contains("no history"),
+            "{keys}: {error}"
+        );
+    }
+    // Keys and hashes that are taken for scripts would be watched in vain, and one of them may be secret.
+    for length in [64, 66, 130, 40] {
+        let hex = format!(
+            "{}{}",
+            if length == 130 { "04" } else { "02" },
+            "ab".repeat((length - 2) / 2)
+        );
+        let error = format!("{:#}", read(&hex).unwrap_err());
+        assert!(
+            error.contains(&format!("{length} hexadecimal digits")),
+            "{error}"
+        );
+        assert!(!error.contains("abab"), "{error}");
+    }
+}
+
+#[test]
+fn the_log_shows_of_a_wallet_what_only_its_owner_knows_again() {
+    let address = "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu";
+    for (keys, expected) in [
+        (ZPUB.to_owned(), "zpub6rFR...GutZYs"),
+        (format!("wpkh({XPUB}/0/*)"), "wpkh() of xpub6Cat...7PW6V"),
+        (format!("2 {XPUB} {XPUB} {XPUB}"), "2 of 3, xpub6Cat"),
+        (address.to_owned(), "1 address or script"),
+        (format!("{address} {address}"), "2 addresses or scripts"),
+        (format!("addr({address})"), "1 address or script"),
+        (
+            "0014c0cebcd6c3d3ca8c75dc5ec62ebe55330ef910e2".to_owned(),
+            "1 address or script",
+        ),
+        ("e9".repeat(64), "an old master public key"),
+        (
+            "wpkh(0330d54fd0dd420a6e5f8d3624f5f3482cae350f79d5f0753bf5beef9c2d91af3c)".to_owned(),
+            "wpkh()",
+        ),
+    ] {
+        let said = describe(&keys.parse().unwrap());
+        assert!(
+            said.contains(&expected[..expected.len().min(12)]),
+            "{keys}: {said}"
+        );
+        assert!(
+            said.len() < 60 && !said.contains("bc1q") && !said.contains("0330d54f"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn errors_of_wallets_say_where_they_stand() {
+    let mut entry: WalletEntry = "a=hello".parse().unwrap();
+    entry.origin = Some("config.ini, line 7".to_owned());
+    let error = format!("{:#}", wallets(&[entry], Network::Bitcoin).unwrap_err());
+    assert!(
+        error.starts_with("config.ini, line 7: wallet \"a\": "),
+        "{error}"
+    );
 }
 
 #[test]
