@@ -90,8 +90,6 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
         background.spawn(monitor::run(monitor::bind(address).await?, status.clone()));
     }
     say_what_is_served(config);
-    let low = low_space(config);
-    background.spawn(disk::watch(config.db_dir.clone(), low, status.clone()));
     // An index that is there is looked at first; none is begun before there is a node for it.
     let known = match has_index(config) {
         true => Some(open_index(config)?),
@@ -105,6 +103,8 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
         Some(index) => index,
         None => open_index(config)?,
     };
+    let low = low_space(config);
+    background.spawn(disk::watch(config.db_dir.clone(), low, status.clone()));
     let block_files = blocks::open(config)?;
     let source: Arc<dyn ChainSource> = match &block_files {
         Some(files) => Arc::new(FilesFirst::new(files.clone(), Arc::new(node.clone()))),

@@ -184,7 +184,7 @@ async fn a_key_of_another_certificate_is_an_error() {
     assert!(error.to_string().contains("key"), "{error}");
     std::fs::write(one.path("cert"), "").unwrap();
     let error = Certificate::load(&one.path("cert"), &one.path("key")).unwrap_err();
-    assert!(error.to_string().contains("no certificate"), "{error}");
+    assert!(error.to_string().contains("it is no PEM file"), "{error}");
 }
 
 #[tokio::test]
