@@ -1,13 +1,10 @@
 //! One connection: waits for bytes, updates and deadlines, and lets the session act on them.
 
-use std::fmt;
 use std::future::pending;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
 use electrum_protocol::server::Chunk;
-use electrum_protocol::{ErrorCode, ErrorObject};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::yield_now;
@@ -23,10 +20,15 @@ use super::transport::AnyStream;
 use super::turn::Turn;
 use super::wire::{Moved, Sink, Wire};
 use super::workers::Workers;
-use crate::answers::News;
 use crate::metrics::Rejection;
 use crate::notify::Update;
-use crate::session::{FAIR_BUFFER, Limits, Next, Place, Services, Session, price, price_of_work};
+use crate::session::{FAIR_BUFFER, Next, Place, Services, Session, price, price_of_work};
+
+mod end;
+mod room;
+
+pub(super) use end::End;
+use room::Hold;
 
 /// A connected client.
 pub(super) struct Connection {
@@ -65,92 +67,11 @@ pub(super) struct Connection {
     first_line: FirstLine,
 }
 
-/// Room that is held, as it was looked at last.
-#[derive(Clone, Copy, Debug)]
-struct Hold {
-    since: Instant,
-    /// How much the client has to take until the next look if others wait for room.
-    due: usize,
-    /// How much it has taken.
-    taken: usize,
-}
-
 /// What is padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Padding {
     Stream,
     Lines,
-}
-
-/// Why a connection ended.
-pub(super) enum End {
-    /// The client closed it, and has its answers.
-    Client,
-    /// The client sent nothing for too long.
-    Idle,
-    /// The client took too long to send a line.
-    Slow,
-    /// The client read nothing for too long.
-    Stalled,
-    /// The client took or sent too little while it held memory that others waited for.
-    Holding,
-    /// The server shuts down.
-    Shutdown,
-    /// The client speaks TLS.
-    Tls,
-    /// The client speaks HTTP.
-    Http,
-    /// The session does not want to go on.
-    Session(String),
-    /// The socket failed.
-    Io(io::Error),
-    /// The server failed.
-    Internal,
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client => f.write_str("closed by the client"),
-            Self::Idle => f.write_str("the client sent nothing for too long"),
-            Self::Slow => f.write_str("the client took too long to send a line"),
-            Self::Stalled => f.write_str("the client read nothing for too long"),
-            Self::Holding => f.write_str("the client held memory that others waited for"),
-            Self::Shutdown => f.write_str("shutting down"),
-            Self::Tls => f.write_str("the client speaks TLS"),
-            Self::Http => f.write_str("the client speaks HTTP"),
-            Self::Session(reason) => f.write_str(reason),
-            Self::Io(error) => error.fmt(f),
-            Self::Internal => f.write_str("internal error"),
-        }
-    }
-}
-
-impl End {
-    /// Returns what the client is told that the session has not told it already.
-    fn farewell(&self, limits: &Limits) -> Option<ErrorObject> {
-        let message = match self {
-            Self::Idle => format!("no request for {:?}", limits.idle_timeout),
-            Self::Slow => format!("a line was not complete after {:?}", limits.line_timeout),
-            Self::Holding => return Some(no_memory()),
-            // Who does not read cannot be told, and a session has said why itself.
-            Self::Client
-            | Self::Stalled
-            | Self::Shutdown
-            | Self::Tls
-            | Self::Http
-            | Self::Session(_)
-            | Self::Io(_)
-            | Self::Internal => return None,
-        };
-        Some(ErrorObject::new(ErrorCode::LIMIT_EXCEEDED, message))
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 impl Connection {
@@ -339,105 +260,6 @@ impl Connection {
         }
         self.count(session);
         false
-    }
-
-    /// Counts what is held for the client, and gives back the room that it does not need any more.
-    fn count(&mut self, session: &mut Session) {
-        let unsent = self.wire.unsent();
-        let held = session.held(unsent);
-        self.buffer.set(held);
-        let taken = self.wire.take_progress() + std::mem::take(&mut self.arrived);
-        let is_within = session.is_in_batch() || session.has_long_input();
-        let Some(account) = session.account() else {
-            return;
-        };
-        match is_within {
-            // The room is for what is still to come of the line, or of the answers.
-            true => account.settle(held.max(account.granted())),
-            false => account.settle(held),
-        }
-        let holds = account.has_room() || unsent.all > unsent.owned;
-        match &mut self.holds {
-            hold if !holds => *hold = None,
-            Some(hold) => hold.taken += taken,
-            hold @ None => {
-                *hold = Some(Box::new(Hold {
-                    since: Instant::now(),
-                    due: FAIR_BUFFER.max(unsent.all / HOLD_PARTS),
-                    taken: 0,
-                }));
-            }
-        }
-    }
-
-    /// Tells whether a line has become long, and there is no room for it and for what is the answer to it.
-    fn lacks_room(&mut self, session: &mut Session) -> bool {
-        let limits = &self.services.limits;
-        let most = limits.shares().0.saturating_add(limits.room());
-        let needed = limits.room_for_line().min(most);
-        let is_long = session.has_long_input();
-        is_long
-            && session
-                .account()
-                .is_some_and(|account| !account.grow_to(needed))
-    }
-
-    /// Waits for room that others have, while what is ready to be sent is sent. Nothing is read meanwhile.
-    async fn wait_for_room(&mut self, session: &mut Session) -> Result<(), End> {
-        let services = self.services.clone();
-        let (limits, answers) = (&services.limits, services.answers());
-        let wanted = session.wanted();
-        let question = wanted.and_then(|wanted| wanted.question);
-        let Some(account) = session.account() else {
-            return Ok(());
-        };
-        let mut waiting = account.wait(match wanted {
-            Some(wanted) => wanted.bytes,
-            None => limits.room_for_line(),
-        });
-        let mut news = question.map(|question| answers.news(question));
-        // Whether somebody else makes the answer.
-        let mut follows = false;
-        let until = Instant::now().checked_add(limits.room_timeout);
-        loop {
-            let deadline = self.patience(None);
-            tokio::select! {
-                biased;
-                () = told(&mut self.closing), if self.drain_until.is_none() => {
-                    self.drain();
-                    break;
-                }
-                () = passed(deadline) => self.overdue()?,
-                () = passed(until) => {
-                    if !session.stop_waiting() {
-                        self.services.metrics.reject(Rejection::Buffers);
-                        session.end(&no_memory());
-                    }
-                    break;
-                }
-                update = self.updates.recv(), if self.published => self.note(update, session),
-                () = some(&mut news) => break,
-                room = &mut waiting, if !follows => match question.map(|question| answers.begin(question)) {
-                    None => {
-                        session.grant(room, None);
-                        break;
-                    }
-                    Some(Some(making)) => {
-                        session.grant(room, Some(making));
-                        break;
-                    }
-                    // The room is for somebody else.
-                    Some(None) => follows = true,
-                },
-                moved = self.wire.step(None) => {
-                    moved?;
-                    self.count(session);
-                    yield_now().await;
-                }
-            }
-        }
-        self.excuse();
-        Ok(())
     }
 
     /// Lets a client wait that costs much, while what is ready to be sent is sent.
@@ -632,23 +454,6 @@ impl Connection {
             true => End::Slow,
             false => End::Idle,
         })
-    }
-}
-
-/// What a client is told for which there is no room.
-fn no_memory() -> ErrorObject {
-    let message = "the server has no memory left for so much unread data";
-    ErrorObject::new(ErrorCode::EXCESSIVE_USAGE, message).with_retry_after(60)
-}
-
-/// Whoever holds room takes what it is for in so many times [`hold_timeout`](Limits::hold_timeout) while others wait.
-const HOLD_PARTS: usize = 12;
-
-/// Waits for something, if there is something to wait for.
-async fn some(news: &mut Option<News>) {
-    match news {
-        Some(news) => news.await,
-        None => pending().await,
     }
 }
 
