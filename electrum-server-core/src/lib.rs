@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod chain;
+pub mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -169,6 +169,70 @@ async fn a_certificate_is_made_once_and_replaced_while_it_is_in_use() {
     running.stop().await;
 }
 
+/// Whatever a crash has left: the next start makes a pair that belongs together, and never replaces a certificate that
+/// somebody may know.
+#[test]
+fn half_of_a_pair_is_made_whole() {
+    let whole = Files::new();
+    let [certificate, key] = ["cert", "key"].map(|name| std::fs::read(whole.path(name)).unwrap());
+    let left = |bytes: &[u8]| -> Vec<Option<Vec<u8>>> {
+        let part = |length: usize| Some(bytes[..length.min(bytes.len())].to_vec());
+        vec![
+            None,
+            part(0),
+            Some(vec![0; 300]),
+            part(1),
+            part(40),
+            part(bytes.len() - 30),
+        ]
+    };
+    for (cert_left, key_left) in left(&certificate).into_iter().flat_map(|one| {
+        left(&key)
+            .into_iter()
+            .chain([Some(key.clone())])
+            .map(move |other| (one.clone(), other))
+    }) {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files { dir };
+        let has_key = key_left.as_ref() == Some(&key);
+        for (name, left) in [("cert", &cert_left), ("key", &key_left)] {
+            if let Some(left) = left {
+                std::fs::write(files.path(name), left).unwrap();
+            }
+            std::fs::write(files.path(&format!("{name}.new")), "left behind").unwrap();
+        }
+        assert!(files.make());
+        files.load();
+        // A key that was there is used: it may be in a backup.
+        let used = std::fs::read(files.path("key")).unwrap();
+        assert_eq!(used == key, has_key);
+        assert!(!files.make(), "it is made once");
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(files.path("key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        if !has_key {
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+    // Somebody may know this one.
+    for key_left in left(&key) {
+        let files = Files {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        std::fs::write(files.path("cert"), &certificate).unwrap();
+        if let Some(left) = key_left {
+            std::fs::write(files.path("key"), left).unwrap();
+        }
+        let names = vec!["localhost".to_owned()];
+        let made = Certificate::make_once(&files.path("cert"), &files.path("key"), names);
+        let error = made.unwrap_err().to_string();
+        assert!(error.contains("put the key back from a backup"), "{error}");
+        assert_eq!(std::fs::read(files.path("cert")).unwrap(), certificate);
+    }
+}
+
 #[tokio::test]
 async fn a_key_of_another_certificate_is_an_error() {
     let (one, other) = (Files::new(), Files::new());

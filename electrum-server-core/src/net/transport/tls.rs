@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use tokio_rustls::rustls::{self, ServerConfig, SignatureAlgorithm};
 use super::AnyStream;
 use super::known_clients::KnownClients;
 use super::tls_stream::TlsStream;
+use crate::file::{self, Access};
 
 /// The certificate that a server shows to clients of TLS, and its private key.
 ///
@@ -57,6 +58,27 @@ pub enum CertificateError {
         path: PathBuf,
         /// What is wrong with it.
         error: rustls::Error,
+    },
+    /// The certificate is there, and its key is not.
+    #[error(
+        "{} is there, but not its key {}: put the key back from a backup; or move the certificate away, \
+         and a new pair is made, which wallets that know the old one must be told to accept",
+        certificate.display(), key.display()
+    )]
+    KeyMissing {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// Where its key should be.
+        key: PathBuf,
+    },
+    /// There is a key, but it cannot be read, and no certificate belongs to it.
+    #[error(
+        "{} is no private key that can be used, and there is no certificate for it: move it away, and a new pair is made",
+        path.display()
+    )]
+    KeyDamaged {
+        /// The file of the key.
+        path: PathBuf,
     },
     /// A certificate cannot be the one that clients are checked against.
     #[error("{}: a certificate in it cannot be used to check clients: {error}", path.display())]
@@ -219,25 +241,52 @@ impl Certificate {
 
     /// Makes a certificate that vouches for itself, and its private key, unless the files are there already.
     ///
+    /// Each file appears whole or not at all, the key first. What a crash can leave is made good by the next call: a key
+    /// without a certificate gets one, and a file that was not written to its end counts as missing (it is kept as
+    /// `*.old` if there is anything in it). Nobody can have remembered a certificate that was never complete. A
+    /// certificate without its key is an error, and left as it is. Processes that call this at the same time wait for
+    /// each other.
+    ///
     /// Wallets remember the certificate of a server at their first visit and refuse another one later, so it is made
     /// once, for ever, and of a kind that all of them can read: ECDSA on P-256, its own issuer. Returns whether it was
     /// made.
     ///
     /// # Errors
     ///
-    /// The files cannot be written, or only one of them is there.
+    /// The files cannot be read or written, or there is a key that cannot be used, or a certificate without its key.
     pub fn make_once(
         certificate: &Path,
         key: &Path,
         names: Vec<String>,
     ) -> Result<bool, CertificateError> {
-        if certificate.exists() || key.exists() {
-            return Ok(false);
+        let wrong = |path: &Path| {
+            let path = path.to_owned();
+            move |error| CertificateError::File { path, error }
+        };
+        let _lock = file::lock_folder_of(certificate).map_err(wrong(certificate))?;
+        let has_certificate = is_complete(certificate).map_err(wrong(certificate))?;
+        let has_key = is_complete(key).map_err(wrong(key))?;
+        let pair = match (has_certificate, has_key) {
+            (true, true) => return Ok(false),
+            (true, false) => {
+                return Err(CertificateError::KeyMissing {
+                    certificate: certificate.to_owned(),
+                    key: key.to_owned(),
+                });
+            }
+            (false, true) => read_key(key)?,
+            (false, false) => {
+                let make = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
+                make.map_err(CertificateError::Make)?
+            }
+        };
+        let made = sign(&pair, names).map_err(CertificateError::Make)?;
+        if !has_key {
+            let text = pair.serialize_pem();
+            file::replace(key, text.as_bytes(), Access::Owner).map_err(wrong(key))?;
         }
-        let (pair, made) = make(names)?;
-        // Were the second to fail, the next start finds one of them and says what is missing.
-        write_new(key, pair.serialize_pem().as_bytes(), PRIVATE)?;
-        write_new(certificate, made.pem().as_bytes(), PUBLIC)?;
+        file::replace(certificate, made.pem().as_bytes(), Access::Everybody)
+            .map_err(wrong(certificate))?;
         Ok(true)
     }
 
@@ -305,13 +354,49 @@ impl fmt::Debug for Shown {
 /// Makes a key, and a certificate for these names that it signs itself.
 fn make(names: Vec<String>) -> Result<(KeyPair, rcgen::Certificate), rcgen::Error> {
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let made = sign(&pair, names)?;
+    Ok((pair, made))
+}
+
+/// Makes a certificate for these names that its own key signs.
+fn sign(pair: &KeyPair, names: Vec<String>) -> Result<rcgen::Certificate, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
     params
         .distinguished_name
         .push(DnType::CommonName, "electrum-server");
-    let made = params.self_signed(&pair)?;
-    Ok((pair, made))
+    params.self_signed(pair)
+}
+
+/// Whether a file is there and was written to its end. What is left of one that was not makes way.
+fn is_complete(path: &Path) -> io::Result<bool> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // The last line of PEM.
+    let end = b"-----END ";
+    if bytes.windows(end.len()).any(|window| window == end) {
+        return Ok(true);
+    }
+    // A file system may leave nothing but zeros after a power cut.
+    if bytes.iter().any(|byte| *byte != 0) {
+        let mut old = path.as_os_str().to_owned();
+        old.push(".old");
+        fs::rename(path, old)?;
+    }
+    Ok(false)
+}
+
+/// Reads a private key whose certificate is missing.
+fn read_key(path: &Path) -> Result<KeyPair, CertificateError> {
+    let bytes = text(path)?;
+    let pair = std::str::from_utf8(&bytes).ok().map(KeyPair::from_pem);
+    pair.and_then(Result::ok)
+        .ok_or_else(|| CertificateError::KeyDamaged {
+            path: path.to_owned(),
+        })
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
@@ -364,28 +449,6 @@ fn belonging(
         }
         _ => Ok(CertifiedKey::new(chain, key)),
     }
-}
-
-const PRIVATE: u32 = 0o600;
-const PUBLIC: u32 = 0o644;
-
-/// Writes a file that does not exist yet, readable for nobody else from its first moment.
-fn write_new(path: &Path, text: &[u8], mode: u32) -> Result<(), CertificateError> {
-    let write = || {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        #[cfg(not(unix))]
-        let _ = mode;
-        let mut file = options.open(path)?;
-        file.write_all(text)?;
-        file.sync_all()
-    };
-    write().map_err(|error| CertificateError::File {
-        path: path.to_owned(),
-        error,
-    })
 }
 
 #[cfg(test)]
