@@ -25,6 +25,7 @@ mod conformance;
 mod dev;
 mod files;
 mod idle;
+mod log;
 mod node_trouble;
 mod notify_latency;
 mod personal;

@@ -181,3 +181,48 @@ fn garbage_is_answered_line_by_line() {
         assert!(!text(&output.stdout).is_empty());
     }
 }
+
+/// Output that cannot be written is no success; output that nobody reads is nobody's business.
+#[test]
+fn output_that_is_lost_is_an_error() {
+    let run = |arguments: &[&str], stdout: std::process::Stdio| {
+        let child = std::process::Command::new(env!("CARGO_BIN_EXE_electrum-tools"))
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .stdout(stdout)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let complaint = text(&output.stderr).to_owned();
+        assert!(
+            !complaint.contains("panicked"),
+            "{arguments:?}: {complaint}"
+        );
+        (output.status.code(), complaint)
+    };
+    for arguments in [
+        &["seed-version", "x8"][..],
+        &["--json", "seed-version", "x8"],
+        &["seed", "words", "--language", "english"],
+        &["seed", "new"],
+        &["scripthash", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"],
+        &["--json", "scripthash", "nonsense"],
+        &["completions", "bash"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let (status, complaint) = run(arguments, full.unwrap().into());
+        assert_eq!(status, Some(1), "{arguments:?}");
+        assert!(
+            complaint.contains("cannot write to standard output"),
+            "{complaint}"
+        );
+        // A pipe whose other end is gone.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (status, complaint) = run(arguments, writer.into());
+        let expected = i32::from(arguments.contains(&"nonsense"));
+        assert_eq!(status, Some(expected), "{arguments:?}");
+        assert!(!complaint.contains("cannot write"), "{complaint}");
+    }
+}

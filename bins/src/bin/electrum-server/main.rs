@@ -41,8 +41,21 @@ const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
     permissions::create_private();
-    let console = Console::new();
-    let config = match configure(&console) {
+    let started = threads::check().and_then(|()| Ok(Console::new()?));
+    let console = match started {
+        Ok(console) => console,
+        Err(error) => {
+            logging::complain(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = start(&console);
+    console.finish();
+    status
+}
+
+fn start(console: &Console) -> ExitCode {
+    let config = match configure(console) {
         Ok(config) => config,
         Err(error) => {
             logging::complain(&error);
@@ -60,7 +73,7 @@ fn main() -> ExitCode {
         .iter()
         .for_each(|warning| warn!("{warning}"));
     config.notes.iter().for_each(|note| debug!("{note}"));
-    match threads::check().and_then(|()| run(&config, &console)) {
+    match run(&config, console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");

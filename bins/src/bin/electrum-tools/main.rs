@@ -28,10 +28,14 @@ use crate::report::{Failure, Report};
 fn main() -> ExitCode {
     let words = anywhere::in_order(&Options::command(), std::env::args_os());
     let options = Options::parse_from(words);
-    run(&options.command, options.json).unwrap_or_else(|failure| {
+    let status = run(&options.command, options.json).unwrap_or_else(|failure| {
         failure.print(options.json, None);
         failure.exit_code()
-    })
+    });
+    match report::is_written() {
+        true => status,
+        false => ExitCode::FAILURE,
+    }
 }
 
 fn run(command: &Command, as_json: bool) -> Result<ExitCode, Failure> {

@@ -1,6 +1,5 @@
 //! `electrum-tools completions` and `man`: pages made from the definitions of the command line.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Options;
-use crate::report::Failure;
+use crate::report::{self, Failure};
 
 /// Completions for a shell
 #[derive(Debug, Args)]
@@ -57,6 +56,6 @@ impl Man {
 
 fn print(text: &[u8]) -> Result<ExitCode, Failure> {
     // Nobody is left to tell when standard output is closed.
-    let _ = io::stdout().lock().write_all(text);
+    report::say(text);
     Ok(ExitCode::SUCCESS)
 }

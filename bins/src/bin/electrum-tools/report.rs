@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
@@ -15,12 +16,40 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn print(&self, as_json: bool) {
-        // Nobody is left to tell when standard output is closed.
-        let _ = match as_json {
-            true => writeln!(io::stdout().lock(), "{}", self.json),
-            false => writeln!(io::stdout().lock(), "{}", visible(&self.human)),
-        };
+        say(match as_json {
+            true => format!("{}\n", self.json),
+            false => format!("{}\n", visible(&self.human)),
+        });
     }
+}
+
+/// Why standard output could not be written, once it could not.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes to standard output. Whether that worked is asked in the end, by [`is_written`].
+pub(crate) fn say(text: impl AsRef<[u8]>) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    match written {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            // The first reason is the one that counts.
+            let _ = UNWRITTEN.set(error);
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Whether everything that was said was written; complains if not.
+pub(crate) fn is_written() -> bool {
+    let Some(error) = UNWRITTEN.get() else {
+        return true;
+    };
+    let _ = writeln!(
+        io::stderr(),
+        "error: cannot write to standard output: {error}"
+    );
+    false
 }
 
 /// Why there is no result.
@@ -58,7 +87,7 @@ impl Failure {
                 let line = line.map(|line| ("line".to_owned(), line.into()));
                 fields.extend(code.into_iter().chain(line));
             }
-            let _ = writeln!(io::stdout().lock(), "{}", json!({"error": error}));
+            say(format!("{}\n", json!({"error": error})));
         } else {
             let line = line.map_or_else(String::new, |line| format!("line {line}: "));
             let _ = writeln!(
