@@ -250,8 +250,17 @@ fn options_come_from_a_file_and_the_environment_too() {
         node.daemon_dir(),
         node.rpc_address(),
     );
-    std::fs::write(dir.path().join("electrum-server.toml"), settings).unwrap();
+    let own = dir.path().join(".electrum-server");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("config.toml"), settings).unwrap();
+    // What is harmless may stand in the working directory, and wins.
+    std::fs::write(
+        dir.path().join("electrum-server.toml"),
+        "server_banner = 'from here'\ndonation_address = 'from here'\n",
+    )
+    .unwrap();
     let mut child = command("electrum-server", dir.path())
+        .env("HOME", dir.path())
         .env("ELECTRS_SERVER_BANNER", "from the environment")
         .env("ELECTRUM_SERVER_DONATION_ADDRESS", "bcrt1qexample")
         .stderr(Stdio::null())
@@ -272,6 +281,63 @@ fn options_come_from_a_file_and_the_environment_too() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A file that somebody has put where the server happens to be started.
+#[test]
+fn a_file_of_the_working_directory_runs_nothing_and_lets_nobody_in() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("electrum-server.toml");
+    let start = |settings: &str, arguments: &[&str]| {
+        std::fs::write(&file, format!("network = 'regtest'\n{settings}\n")).unwrap();
+        let arguments = [
+            arguments,
+            &["--daemon-rpc-addr", "127.0.0.1:1", "--cookie-file", "none"],
+        ];
+        run("electrum-server", dir.path(), &arguments.concat(), "")
+    };
+    for (name, setting) in [
+        ("broadcast_command", "broadcast_command = 'touch ran'"),
+        ("daemon_rpc_addr", "daemon_rpc_addr = '192.0.2.1:8332'"),
+        ("electrum_rpc_addr", "electrum_rpc_addr = '0.0.0.0:50001'"),
+        ("ws_origin", "ws_origin = ['*']"),
+        ("wallet", "[[wallet]]\nkeys = '51'"),
+        ("banner_file", "banner_file = '/etc/passwd'"),
+    ] {
+        let output = start(setting, &[]);
+        let complaint = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{complaint}");
+        assert!(complaint.contains(&format!("sets {name},")), "{complaint}");
+        assert!(
+            complaint.contains("--conf electrum-server.toml"),
+            "{complaint}"
+        );
+    }
+    // Who names the file trusts it: it is read, and the node that it names is looked for.
+    let address = format!("127.0.0.1:{}", free_port());
+    std::fs::write(
+        &file,
+        format!("network = 'regtest'\ndaemon_rpc_addr = '{address}'\ncookie_file = 'none'\n"),
+    )
+    .unwrap();
+    let mut child = command("electrum-server", dir.path())
+        .args(["--conf", "electrum-server.toml"])
+        .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let said = eventually("it looks for the node", || {
+        let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        match log.contains(&address) {
+            true => Ok(log),
+            false => Err(log),
+        }
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        said.contains("configuration files, each winning over the next: electrum-server.toml"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -17,7 +17,8 @@ const AFTER_HELP: &str = "\
 Every option can also be set in a configuration file (TOML, `db_dir = \"...\"` for --db-dir) or in the
 environment (ELECTRUM_SERVER_DB_DIR, or ELECTRS_DB_DIR when that is not set). The command line wins
 over the environment, the environment over files. Files that are read when they exist, the first one
-winning: ./electrum-server.toml, ~/.electrum-server/config.toml, /etc/electrum-server/config.toml
+winning: ./electrum-server.toml, ~/.electrum-server/config.toml, /etc/electrum-server/config.toml.
+The first may set only what is harmless in the hands of others: no commands, files, addresses or wallets.
 
 A user and password for the node (`auth = \"USER:PASSWORD\"`) are taken from a file or from
 ELECTRUM_SERVER_AUTH only: a command line can be read by every user of the machine.

@@ -9,6 +9,7 @@ use clap::{ArgAction, CommandFactory, Parser};
 
 use crate::cli::Options;
 use crate::toml_error;
+use crate::trusted::refused_here;
 use crate::wallets::{self, WalletEntry};
 
 const OUR_PREFIX: &str = "ELECTRUM_SERVER_";
@@ -19,6 +20,9 @@ const EPS_XPUB: &str = "EPS_XPUB";
 const EPS_XPUB_ORIGIN: &str = "EPS_XPUB in the environment";
 /// Options that make a server one of some wallets. Set to nothing, they may have been meant.
 const WALLET_OPTIONS: [&str; 3] = ["wallet", "eps_config", "bwt_env"];
+
+/// The file of the working directory.
+const HERE: &str = "electrum-server.toml";
 
 /// What the program is started with, besides the files it reads.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ impl Surroundings {
             (text(name), text(value))
         };
         let environment: BTreeMap<_, _> = std::env::vars_os().map(text).collect();
-        let mut default_files = vec![PathBuf::from("electrum-server.toml")];
+        let mut default_files = vec![PathBuf::from(HERE)];
         if let Some(home) = environment.get("HOME") {
             default_files.push(Path::new(home).join(".electrum-server/config.toml"));
         }
@@ -70,11 +74,31 @@ pub(crate) fn load(arguments: Options, around: &Surroundings) -> anyhow::Result<
     let mut arguments = arguments;
     name_origin(&mut arguments, "--wallet");
     let mut options = over(arguments, environment, "the environment", &mut remarks);
-    for file in files(&options, around)? {
+    let (named, default) = files(&options, around)?;
+    let mut of_others = wallets::Remarks::default();
+    let names: Vec<String> = named
+        .iter()
+        .chain(&default)
+        .map(|file| file.display().to_string())
+        .collect();
+    if !names.is_empty() {
+        of_others.taken.push(format!(
+            "configuration files, each winning over the next: {}",
+            names.join(", ")
+        ));
+    }
+    for file in named {
         let name = file.display().to_string();
         options = over(options, from_file(&file)?, &name, &mut remarks);
     }
-    let mut of_others = wallets::Remarks::default();
+    for file in default {
+        let name = file.display().to_string();
+        let found = from_file(&file)?;
+        if file == Path::new(HERE) {
+            check_here(&found)?;
+        }
+        options = over(options, found, &name, &mut remarks);
+    }
     let is_of_eps = |wallet: &WalletEntry| wallet.origin.as_deref() == Some(EPS_XPUB_ORIGIN);
     if options.wallet.iter().any(is_of_eps) {
         let said = format!("taken over from {EPS_XPUB_ORIGIN}: 1 wallet");
@@ -87,6 +111,19 @@ pub(crate) fn load(arguments: Options, around: &Surroundings) -> anyhow::Result<
         remarks,
         taken: of_others.taken,
     })
+}
+
+/// Refuses what a file in the working directory may not set.
+fn check_here(options: &Options) -> anyhow::Result<()> {
+    let refused = refused_here(options);
+    if refused.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{HERE} in the working directory sets {}, which is not taken from there: anybody who can write to the folder could \
+         have set it. Put it into ~/.electrum-server/config.toml, or start with --conf {HERE}",
+        refused.join(", ")
+    )
 }
 
 /// Says of wallets where they stand.
@@ -198,8 +235,8 @@ fn check_wallet_variable(variables: &BTreeMap<String, String>, name: &str) -> an
     }
 }
 
-/// Files to read, the one that wins first.
-fn files(options: &Options, around: &Surroundings) -> anyhow::Result<Vec<PathBuf>> {
+/// Files to read, the one that wins first: those that were named, and those that are read without being named.
+fn files(options: &Options, around: &Surroundings) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let mut files: Vec<PathBuf> = options.conf.iter().cloned().collect();
     if let Some(dir) = &options.conf_dir {
         let mut inside = Vec::new();
@@ -220,16 +257,15 @@ fn files(options: &Options, around: &Surroundings) -> anyhow::Result<Vec<PathBuf
         inside.sort();
         files.extend(inside.into_iter().rev());
     }
+    let mut default = Vec::new();
     if options.skip_default_conf_files != Some(true) {
-        files.extend(
-            around
-                .default_files
-                .iter()
-                .filter(|file| file.exists())
-                .cloned(),
-        );
+        let place = |file: &PathBuf| file.canonicalize().ok();
+        // Who names a file trusts it.
+        let named: Vec<_> = files.iter().filter_map(place).collect();
+        let is_new = |file: &&PathBuf| place(file).is_some_and(|place| !named.contains(&place));
+        default.extend(around.default_files.iter().filter(is_new).cloned());
     }
-    Ok(files)
+    Ok((files, default))
 }
 
 fn from_file(file: &Path) -> anyhow::Result<Options> {

@@ -22,6 +22,7 @@ mod serving;
 mod signals;
 mod threads;
 mod toml_error;
+mod trusted;
 mod upkeep;
 mod value;
 mod wallets;
