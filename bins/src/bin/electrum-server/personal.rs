@@ -1,16 +1,6 @@
 //! What makes a server one of some wallets only.
 
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use anyhow::Context;
-use bitcoin::{BlockHash, Network, Txid};
-use electrum_protocol::RawJson;
-use electrum_protocol::method::fee::{EstimateMode, FeePerKvb};
-use electrum_protocol::method::mempool::MempoolFees;
-use electrum_protocol::method::transaction::MempoolVerdict;
-use electrum_server_core::chain::{Node, NodeError, PackageOutcome};
+use bitcoin::Network;
 use electrum_server_core::personal::{Unwatched, Wallet, WalletSet};
 
 use crate::cli::Options;
@@ -107,105 +97,5 @@ impl Personal {
             .filter(|(_, entry)| is_meant(entry))
             .map(|(number, entry)| entry.name_at(number))
             .collect()
-    }
-}
-
-/// How long the broadcast command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often one looks whether it has ended.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// A node whose transactions are broadcast by a command.
-pub(crate) struct BroadcastBy {
-    pub(crate) node: Arc<dyn Node>,
-    pub(crate) command: String,
-}
-
-impl BroadcastBy {
-    fn run(&self, raw_tx: &[u8]) -> anyhow::Result<Txid> {
-        let tx: bitcoin::Transaction =
-            bitcoin::consensus::deserialize(raw_tx).context("this is no transaction")?;
-        let hex = bitcoin::consensus::encode::serialize_hex(&tx);
-        // Hexadecimal digits need no quotes.
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(self.command.replace("%s", &hex))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run the broadcast command")?;
-        // A client waits for it, and so does a thread that others need.
-        let began = Instant::now();
-        while child.try_wait()?.is_none() {
-            if began.elapsed() > PATIENCE {
-                // It may have ended just now.
-                let _ = child.kill();
-                let _ = child.wait();
-                anyhow::bail!("the broadcast command has not ended after {PATIENCE:?}");
-            }
-            std::thread::sleep(PAUSE);
-        }
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().last().unwrap_or_default().trim();
-            anyhow::bail!("the broadcast command failed ({}): {said}", output.status);
-        }
-        Ok(tx.compute_txid())
-    }
-}
-
-impl Node for BroadcastBy {
-    fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
-        self.run(raw_tx).map_err(|error| NodeError::Rpc {
-            code: -1,
-            message: format!("{error:#}"),
-        })
-    }
-
-    fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError> {
-        self.node.submit_package(raw_txs)
-    }
-
-    fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
-        self.node.test_mempool_accept(raw_txs)
-    }
-
-    fn estimate_fee(
-        &self,
-        blocks: u32,
-        mode: Option<EstimateMode>,
-    ) -> Result<Option<FeePerKvb>, NodeError> {
-        self.node.estimate_fee(blocks, mode)
-    }
-
-    fn relay_fee(&self) -> Result<FeePerKvb, NodeError> {
-        self.node.relay_fee()
-    }
-
-    fn mempool_fees(&self) -> Result<MempoolFees, NodeError> {
-        self.node.mempool_fees()
-    }
-
-    fn raw_transaction(
-        &self,
-        txid: &Txid,
-        block: Option<&BlockHash>,
-    ) -> Result<Vec<u8>, NodeError> {
-        self.node.raw_transaction(txid, block)
-    }
-
-    fn verbose_transaction(
-        &self,
-        txid: &Txid,
-        block: Option<&BlockHash>,
-        max_bytes: usize,
-    ) -> Result<RawJson, NodeError> {
-        self.node.verbose_transaction(txid, block, max_bytes)
-    }
-
-    fn user_agent(&self) -> Result<String, NodeError> {
-        self.node.user_agent()
     }
 }
