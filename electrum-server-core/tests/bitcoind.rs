@@ -12,7 +12,7 @@ use bitcoin::{Amount, BlockHash, Network, OutPoint, ScriptBuf, Txid};
 use common::{Coin, RegtestNode, Script, pay, spend, wait_for};
 use electrum_protocol::EstimateMode;
 use electrum_server_core::chain::bitcoind::{Auth, Bitcoind, Config, cookie_path};
-use electrum_server_core::chain::{ChainSource, Node, NodeError, SourceError};
+use electrum_server_core::chain::{Broadcast, ChainSource, Node, NodeError, SourceError};
 use electrum_server_core::mempool::{Fetched, Mempool, fetch};
 use serde_json::json;
 

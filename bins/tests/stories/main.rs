@@ -19,6 +19,7 @@ mod wait;
 mod wire;
 
 mod bad_input;
+mod broadcast;
 mod bulk;
 mod command_line;
 mod conformance;

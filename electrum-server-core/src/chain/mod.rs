@@ -15,7 +15,7 @@ mod source;
 
 pub use follower::{Plan, has_as_much_work, plan};
 pub use headers::{HeaderChain, PushError};
-pub use node::{Node, NodeError, PackageOutcome};
+pub use node::{Broadcast, Node, NodeError, PackageOutcome};
 pub use outage::{NodeStatus, Outage, OutageLog};
 pub use raw::{RawBlock, RawError, RawSpent, SpentScripts};
 pub(crate) use raw::{check_merkle_root, hash as script_hash, txid_of, walk};

@@ -10,22 +10,30 @@ use electrum_protocol::method::transaction::{MempoolVerdict, PackageError};
 
 use super::SourceError;
 
-/// A node that takes transactions and answers questions about fees and single transactions.
-pub trait Node: Send + Sync {
-    /// Hands a transaction, in its network encoding, to the node's mempool and its peers.
+/// Relays transactions to the network: the node itself, or what the operator has chosen instead.
+///
+/// Every method that relays a transaction belongs here. [`Node`] has none, so a server that relays by other means cannot
+/// hand a transaction to the node by mistake.
+pub trait Broadcast: Send + Sync {
+    /// Relays a transaction, in its network encoding, and returns its txid.
     ///
     /// # Errors
     ///
-    /// [`NodeError::Rpc`] with the node's own words when it refuses the transaction.
+    /// [`NodeError::Rpc`] with the reason, verbatim, when the transaction is refused.
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError>;
 
-    /// Hands a package of transactions, parents first and the child last, to the node's mempool.
+    /// Relays a package of transactions, parents first and the child last.
     ///
     /// # Errors
     ///
-    /// [`NodeError::Rpc`] with the node's own words when it does not take the package as such.
+    /// [`NodeError::Rpc`] with the reason, verbatim, when the package is refused as such.
     fn submit_package(&self, raw_txs: &[Vec<u8>]) -> Result<PackageOutcome, NodeError>;
+}
 
+/// A node that answers questions about its mempool's rules, about fees and about single transactions.
+///
+/// No method has a default, so that a wrapper has to forward each of them.
+pub trait Node: Send + Sync {
     /// Tells whether the node's mempool would take transactions, parents first and the child last, without giving them to
     /// it.
     ///
@@ -75,11 +83,9 @@ pub trait Node: Send + Sync {
     /// When the node could not be asked.
     fn block_part(
         &self,
-        _block: &BlockHash,
-        _range: Range<u32>,
-    ) -> Result<Option<Vec<u8>>, NodeError> {
-        Ok(None)
-    }
+        block: &BlockHash,
+        range: Range<u32>,
+    ) -> Result<Option<Vec<u8>>, NodeError>;
 
     /// Returns what the node tells about a transaction, unread (the result of Bitcoin Core's verbose
     /// `getrawtransaction`), if that has no more than `max_bytes` bytes. Where it is looked for is as in
@@ -103,14 +109,14 @@ pub trait Node: Send + Sync {
     fn user_agent(&self) -> Result<String, NodeError>;
 }
 
-/// What became of a package of transactions that the node looked at.
+/// What became of a package of transactions that was handed to a [`Broadcast`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageOutcome {
-    /// Whether all of it is in the mempool now.
+    /// Whether all of it was accepted.
     pub success: bool,
     /// The transactions that were refused, and why.
     pub errors: Vec<PackageError>,
-    /// The node's own answer, unread (the result of Bitcoin Core's `submitpackage`).
+    /// The answer, unread, in the form of Bitcoin Core's `submitpackage`.
     pub json: RawJson,
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -9,11 +10,13 @@ use std::time::Duration;
 
 use bitcoin::block::Header;
 use bitcoin::constants::genesis_block;
-use bitcoin::{BlockHash, Network, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{BlockHash, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use tokio::sync::oneshot;
 
 use super::RegtestNode;
-use crate::chain::{BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, SourceError};
+use crate::chain::{
+    BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, RawBlock, SourceError,
+};
 use crate::index::{Index, OpenError};
 use crate::net::{self, AllowedOrigins, Certificate, Listener, Trusted};
 use crate::session::{About, Limits, Services};
@@ -389,7 +392,37 @@ struct Followed {
     closed: AtomicBool,
 }
 
+// A method left to its default would lose what the node does better.
+#[deny(clippy::missing_trait_methods)]
 impl ChainSource for Followed {
+    fn raw_block(&self, hash: &BlockHash) -> Result<RawBlock, SourceError> {
+        self.node.raw_block(hash)
+    }
+
+    fn block_bytes(&self, hash: &BlockHash) -> Result<Vec<u8>, SourceError> {
+        self.node.block_bytes(hash)
+    }
+
+    fn headers_with_counts(
+        &self,
+        start_height: u32,
+        count: u32,
+    ) -> Result<Vec<(Header, u32)>, SourceError> {
+        self.node.headers_with_counts(start_height, count)
+    }
+
+    fn filtered(
+        &self,
+        scripts: &[ScriptBuf],
+        heights: RangeInclusive<u32>,
+    ) -> Result<Option<Vec<BlockHash>>, SourceError> {
+        self.node.filtered(scripts, heights)
+    }
+
+    fn request_block(&self, hash: &BlockHash, attempt: usize) -> Result<bool, SourceError> {
+        self.node.request_block(hash, attempt)
+    }
+
     fn tip(&self) -> Result<BlockId, SourceError> {
         self.node.tip()
     }

@@ -1,5 +1,6 @@
 //! The node as a server sees it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bitcoin::block::Header;
@@ -16,8 +17,8 @@ use super::policy::{MIN_RELAY_RATE, fee_at};
 use super::reject::Reject;
 use super::{PackageVerdict, json, package};
 use crate::chain::{
-    BlockId, BlockWithSpent, ChainSource, MempoolFingerprint, Node, NodeError, PackageOutcome,
-    SourceError,
+    BlockId, BlockWithSpent, Broadcast, ChainSource, MempoolFingerprint, Node, NodeError,
+    PackageOutcome, SourceError,
 };
 
 /// In satoshis per 1000 virtual bytes: more than this is taken for a mistake.
@@ -265,7 +266,7 @@ impl ChainSource for RegtestNode {
     }
 }
 
-impl Node for RegtestNode {
+impl Broadcast for RegtestNode {
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
         self.send_raw_within(raw_tx, None, None)
     }
@@ -285,7 +286,9 @@ impl Node for RegtestNode {
             json: raw_json(&verdict.to_json())?,
         })
     }
+}
 
+impl Node for RegtestNode {
     fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
         let decode = |raw_tx: &Vec<u8>| {
             deserialize(raw_tx).map_err(|_| NodeError::Rpc {
@@ -349,6 +352,10 @@ impl Node for RegtestNode {
     ) -> Result<Vec<u8>, NodeError> {
         self.read(|state| state.find(txid, block))
             .map(|tx| serialize(&tx))
+    }
+
+    fn block_part(&self, _: &BlockHash, _: Range<u32>) -> Result<Option<Vec<u8>>, NodeError> {
+        Ok(None)
     }
 
     fn verbose_transaction(

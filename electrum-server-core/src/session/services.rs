@@ -17,7 +17,7 @@ use crate::answers::Answers;
 use bitcoin::BlockHash;
 
 use crate::chain::blockfiles::BlockFiles;
-use crate::chain::{Node, NodeError};
+use crate::chain::{Broadcast, Node, NodeError};
 use crate::metrics::Metrics;
 use crate::notify::Published;
 use crate::personal::{Unwatched, WalletSet};
@@ -91,6 +91,7 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     pub(super) protocol: Arc<ServerConfig>,
     pub(super) node: Arc<dyn Node>,
+    pub(super) broadcast: Arc<dyn Broadcast>,
     block_files: Option<Arc<BlockFiles>>,
     pub(super) peers: Option<Arc<dyn PeerBook>>,
     pub(super) wallets: Option<Wallets>,
@@ -101,10 +102,11 @@ pub struct Services {
 }
 
 impl Services {
-    /// Serves the views of `published`, and `node` where views do not suffice.
-    pub fn new(
+    /// Serves the views of `published`, and asks `node` where views do not suffice. The node relays the transactions of
+    /// clients too, unless [`with_broadcast`](Self::with_broadcast) names something else.
+    pub fn new<N: Node + Broadcast + 'static>(
         published: Arc<Published>,
-        node: Arc<dyn Node>,
+        node: Arc<N>,
         refresh: Refresh,
         about: About,
         limits: Limits,
@@ -123,6 +125,7 @@ impl Services {
             limits,
             metrics: Arc::default(),
             protocol,
+            broadcast: node.clone(),
             node,
             block_files: None,
             peers: None,
@@ -157,6 +160,13 @@ impl Services {
             unwatched,
             answers: self.published.answers_apart(),
         });
+        self
+    }
+
+    /// Relays the transactions of clients by other means than the node, which gets none of them.
+    #[must_use]
+    pub fn with_broadcast(mut self, broadcast: Arc<dyn Broadcast>) -> Self {
+        self.broadcast = broadcast;
         self
     }
 

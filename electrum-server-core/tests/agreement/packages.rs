@@ -2,7 +2,7 @@
 
 use bitcoin::consensus::encode::{serialize, serialize_hex};
 use bitcoin::{Transaction, transaction};
-use electrum_server_core::chain::{Node, NodeError};
+use electrum_server_core::chain::{Broadcast, NodeError};
 use serde_json::{Value, json};
 
 use crate::locks::Lock;

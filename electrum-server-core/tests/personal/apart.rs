@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bitcoin::{Amount, BlockHash, Txid};
 use electrum_protocol::{ProtocolVersion, ScriptHash};
-use electrum_server_core::chain::Node;
+use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::notify::Update;
 use electrum_server_core::personal::{Birth, Keychain, Unwatched, Wallet, WalletSet};
 use electrum_server_core::session::{About, Limits, Next, Place, Services, Session};
@@ -109,7 +109,7 @@ struct Server {
 pub(crate) fn services(
     running: &Running,
     handle: &PersonalHandle,
-    node: &Arc<dyn Node>,
+    node: &Arc<Bitcoind>,
     allowed: WalletSet,
     unwatched: Unwatched,
 ) -> Arc<Services> {
@@ -129,8 +129,7 @@ impl Server {
         let source = Arc::new(bitcoind(&world.node));
         let store = Arc::new(MemoryStore::new());
         let (running, handle) = Running::personal(source.clone(), &store, wallets);
-        let node: Arc<dyn Node> = source;
-        let services = services(&running, &handle, &node, only("company"), unwatched);
+        let services = services(&running, &handle, &source, only("company"), unwatched);
         Self {
             running,
             handle,
@@ -416,7 +415,7 @@ fn transactions_are_answered_where_their_wallet_is_shown_and_nowhere_else() {
     stage.world.node.mine(1, &Script::new(NOBODY));
     let height = stage.world.node.height();
     let server = Server::start(&stage.world, vec![secret(), company()], Unwatched::Empty);
-    let node: Arc<dyn Node> = Arc::new(bitcoind(&stage.world.node));
+    let node = Arc::new(bitcoind(&stage.world.node));
     let shown = |allowed| {
         let services = services(
             &server.running,

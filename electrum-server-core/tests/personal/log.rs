@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, Once};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hex::DisplayHex;
 use electrum_protocol::{ProtocolVersion, ScriptHash};
-use electrum_server_core::chain::Node;
 use electrum_server_core::personal::{Unwatched, WalletSet};
 use electrum_server_core::session::{About, Limits, Next, Place, Services, Session};
 use electrum_server_core::store::MemoryStore;
@@ -150,11 +149,10 @@ fn the_log_links_no_client_to_scripts_or_transactions() {
     let (personal, handle) = Running::personal(source.clone(), &store, vec![wallet(OURS, 8)]);
     personal.view();
     full.view();
-    let node: Arc<dyn Node> = source;
     let services = |running: &Running| {
         Services::new(
             running.published.clone(),
-            node.clone(),
+            source.clone(),
             Box::new(|_| {}),
             About::default(),
             Limits::default(),

@@ -15,7 +15,7 @@ use electrum_server_core::bitcoin::consensus::serialize;
 use electrum_server_core::bitcoin::hashes::Hash;
 use electrum_server_core::bitcoin::{BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
 use electrum_server_core::chain::bitcoind::{Auth, Bitcoind, Config, check_spent};
-use electrum_server_core::chain::{ChainSource, Node, NodeError, SourceError};
+use electrum_server_core::chain::{Broadcast, ChainSource, Node, NodeError, SourceError};
 
 use chain::{Chain, chain};
 use damage::Input;

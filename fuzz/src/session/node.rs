@@ -1,6 +1,7 @@
 //! A node that has the transactions of a world, and may be away.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use electrum_protocol::method::mempool::MempoolFees;
 use electrum_protocol::method::transaction::MempoolVerdict;
 use electrum_protocol::{EstimateMode, FeePerKvb, RawJson};
 use electrum_server_core::bitcoin::{Amount, BlockHash, Transaction, Txid, consensus};
-use electrum_server_core::chain::{Node, NodeError, PackageOutcome, SourceError};
+use electrum_server_core::chain::{Broadcast, Node, NodeError, PackageOutcome, SourceError};
 
 /// Transactions in blocks, stale ones too, and in the mempool.
 type Transactions = HashMap<(Txid, Option<BlockHash>), Vec<u8>>;
@@ -58,7 +59,7 @@ fn read(raw_tx: &[u8]) -> Result<Transaction, NodeError> {
     consensus::deserialize(raw_tx).map_err(|_| refuse(-22, "TX decode failed"))
 }
 
-impl Node for FuzzNode {
+impl Broadcast for FuzzNode {
     /// Takes what can be read, and forgets it.
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
         self.is_there()?;
@@ -76,7 +77,9 @@ impl Node for FuzzNode {
             json: RawJson::parse("{\"package_msg\":\"success\"}").expect("JSON"),
         })
     }
+}
 
+impl Node for FuzzNode {
     fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
         self.is_there()?;
         let verdict = |raw_tx: &Vec<u8>| {
@@ -122,6 +125,10 @@ impl Node for FuzzNode {
         self.is_there()?;
         self.with(|all| all.get(&(*txid, block.copied())).cloned())
             .ok_or_else(|| refuse(-5, "No such mempool transaction"))
+    }
+
+    fn block_part(&self, _: &BlockHash, _: Range<u32>) -> Result<Option<Vec<u8>>, NodeError> {
+        Ok(None)
     }
 
     fn verbose_transaction(

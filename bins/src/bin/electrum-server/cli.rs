@@ -111,8 +111,8 @@ pub(crate) struct Options {
         hide_possible_values = true, value_parser = BoolishValueParser::new())]
     pub(crate) fetch_pruned_blocks: Option<bool>,
 
-    /// Command that broadcasts a transaction instead of the node, run by `sh -c` with %s replaced by the
-    /// transaction in hexadecimal
+    /// Command that broadcasts transactions instead of the node, run by `sh -c`; it reads them from standard
+    /// input, one per line in hexadecimal, parents first. With %s, it gets single transactions only, in its place
     #[arg(long, value_name = "COMMAND")]
     pub(crate) broadcast_command: Option<String>,
 

@@ -21,6 +21,16 @@ const BUILD_MEMORY: u32 = 512;
 /// The least that it works with, in MiB.
 const LEAST_BUILD_MEMORY: u32 = 64;
 
+fn broadcast_command(options: &Options) -> anyhow::Result<Option<String>> {
+    match &options.broadcast_command {
+        // The shell would report success for it.
+        Some(command) if command.trim().is_empty() => {
+            bail!("--broadcast-command is empty; leave it out to broadcast by the node")
+        }
+        command => Ok(command.clone()),
+    }
+}
+
 fn build_memory(mib: Option<u32>) -> anyhow::Result<usize> {
     let mib = mib.unwrap_or(BUILD_MEMORY);
     if mib < LEAST_BUILD_MEMORY {
@@ -127,7 +137,7 @@ impl Config {
             build_memory: build_memory(options.db_mem_mib)?,
             blocks_dir: BlocksDir::of(&options, network, home),
             personal: Personal::of(&options, network)?,
-            broadcast_command: options.broadcast_command.clone(),
+            broadcast_command: broadcast_command(&options)?,
             daemon_rpc_addr,
             auth,
             serving: Serving::new(&options, &db_dir, local(ports.electrum), home)?,

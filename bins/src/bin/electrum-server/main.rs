@@ -1,6 +1,7 @@
 //! The program `electrum-server`: reads its options, connects the parts, and reports.
 
 mod blocks;
+mod broadcast;
 mod cli;
 mod config;
 #[cfg(feature = "dev")]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bitcoin::constants::genesis_block;
+use electrum_server_core::chain::ChainSource;
 use electrum_server_core::chain::bitcoind::Bitcoind;
 use electrum_server_core::chain::blockfiles::FilesFirst;
-use electrum_server_core::chain::{ChainSource, Node};
 use electrum_server_core::index::Index;
 use electrum_server_core::metrics::Metrics;
 use electrum_server_core::net::{self, Peers};
@@ -22,10 +22,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use crate::broadcast::{BroadcastCommand, StopOnDrop};
 use crate::config::Config;
 use crate::logging::Console;
 use crate::monitor::{self, Status};
-use crate::personal::{BroadcastBy, Personal};
+use crate::personal::Personal;
 use crate::serving::{Banner, Place};
 use crate::signals::{Signals, Wish};
 use crate::upkeep::{Upkeep, fill};
@@ -115,6 +116,7 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     // Set once, here and below.
     let _ = status.writer.set(writer.handle.clone());
 
+    let broadcast = StopOnDrop::new(config.broadcast_command.clone());
     // The end of this future is the wish of everybody who serves to stop serving.
     let (stop_serving, stopped) = watch::channel(());
     let mut serving = JoinSet::new();
@@ -130,14 +132,14 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
                 if config.serving.places.is_empty() || config.sync_once {
                     continue;
                 }
-                let asked = node_for_clients(config, node.clone());
+                let asked = Arc::new(node.clone());
                 let metrics = Arc::<Metrics>::default();
                 let peers = config.serving.peering.clone();
                 let peers = peers.map(|options| Arc::new(Peers::new(options, config.serving.hosts.clone())));
                 // Where some wallets are shown and no others, nothing else is shared but the view.
                 let mut served = Vec::new();
                 for (places, allowed) in places(config) {
-                    let mut services = services(config, published.clone(), asked.clone(), writer.handle.clone())
+                    let mut services = services(config, published.clone(), asked.clone(), broadcast.command(), writer.handle.clone())
                         .with_metrics(metrics.clone());
                     if let Some(files) = &block_files {
                         services = services.with_block_files(files.clone());
@@ -205,6 +207,8 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
             .context("serving has panicked")?
             .context("cannot serve clients")?;
     }
+    // Commands that clients waited for may use the time until here.
+    drop(broadcast);
     if is_ready {
         listen::clean_up(&config.serving.places);
     }
@@ -359,25 +363,21 @@ fn low_space(config: &Config) -> u64 {
     }
 }
 
-/// The node, as clients see it.
-fn node_for_clients(config: &Config, node: Bitcoind) -> Arc<dyn Node> {
-    let node: Arc<dyn Node> = Arc::new(node);
-    match config.broadcast_command.clone() {
-        Some(command) => Arc::new(BroadcastBy { node, command }),
-        None => node,
-    }
-}
-
 fn services(
     config: &Config,
     published: Arc<Published>,
-    node: Arc<dyn Node>,
+    node: Arc<Bitcoind>,
+    broadcast: Option<Arc<BroadcastCommand>>,
     writer: SyncHandle,
 ) -> Services {
     let refresh = Box::new(move |scope| {
         writer.refresh_scope(scope, REFRESH_TIMEOUT);
     });
-    Services::new(published, node, refresh, about(config), limits(config))
+    let services = Services::new(published, node, refresh, about(config), limits(config));
+    match broadcast {
+        Some(broadcast) => services.with_broadcast(broadcast),
+        None => services,
+    }
 }
 
 /// What the server says about itself.

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::Bitcoind;
 use super::parse::Btc;
 use super::rpc::{CallError, malformed};
-use crate::chain::{Node, NodeError, PackageOutcome, SourceError, txid_of};
+use crate::chain::{Broadcast, Node, NodeError, PackageOutcome, SourceError, txid_of};
 
-impl Node for Bitcoind {
+impl Broadcast for Bitcoind {
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
         let method = "sendrawtransaction";
         let hex = raw_tx.to_lower_hex_string();
@@ -32,9 +32,11 @@ impl Node for Bitcoind {
         let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
         let result: Box<RawValue> = self.shared.rpc.call(method, &[json!(hex)])?;
         let json = raw_json(method, &result)?;
-        package_outcome(json).map_err(|error| NodeError::Unavailable(malformed(method, error)))
+        package_outcome(json).map_err(NodeError::Unavailable)
     }
+}
 
+impl Node for Bitcoind {
     fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
         let hex: Vec<String> = raw_txs.iter().map(|tx| tx.to_lower_hex_string()).collect();
         let method = "testmempoolaccept";
@@ -187,7 +189,11 @@ fn verdicts_on(
 }
 
 /// Reads what matters to those who do not want the whole answer to `submitpackage`.
-fn package_outcome(json: RawJson) -> Result<PackageOutcome, serde_json::Error> {
+///
+/// # Errors
+///
+/// The JSON is not a result of `submitpackage`.
+pub fn package_outcome(json: RawJson) -> Result<PackageOutcome, SourceError> {
     #[derive(Deserialize)]
     struct Package {
         package_msg: String,
@@ -201,7 +207,8 @@ fn package_outcome(json: RawJson) -> Result<PackageOutcome, serde_json::Error> {
         #[serde(default)]
         error: Option<String>,
     }
-    let package: Package = serde_json::from_str(json.get())?;
+    let package: Package =
+        serde_json::from_str(json.get()).map_err(|error| malformed("submitpackage", error))?;
     let refused = |tx: Transaction| {
         Some(PackageError {
             txid: tx.txid,

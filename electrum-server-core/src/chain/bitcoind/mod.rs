@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 pub use auth::{Auth, cookie_path, network_dir};
+pub use client::package_outcome;
 pub use parse::{
     EncodingError, ParseError, check_spent, parse_block, parse_block_hash, parse_btc,
     parse_headers, parse_spent_outputs, parse_transaction,

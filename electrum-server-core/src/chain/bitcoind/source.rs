@@ -29,6 +29,7 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How often a node that cannot tell us of a new block is asked.
 const POLL: Duration = Duration::from_secs(1);
 
+#[deny(clippy::missing_trait_methods)]
 impl ChainSource for Bitcoind {
     fn tip(&self) -> Result<BlockId, SourceError> {
         let info = self.shared.blockchain_info()?;

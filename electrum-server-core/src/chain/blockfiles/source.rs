@@ -36,6 +36,8 @@ impl fmt::Debug for FilesFirst {
     }
 }
 
+// A method left to its default would lose what the node does better.
+#[deny(clippy::missing_trait_methods)]
 impl ChainSource for FilesFirst {
     fn raw_block(&self, hash: &BlockHash) -> Result<RawBlock, SourceError> {
         match self.files.block(hash) {

@@ -29,7 +29,7 @@ pub(super) fn broadcast(
     turn: &mut Turn<'_>,
     params: &Broadcast,
 ) -> Result<BroadcastResponse, MethodError> {
-    match turn.services.node.broadcast(&params.raw_tx) {
+    match turn.services.broadcast.broadcast(&params.raw_tx) {
         Ok(txid) => {
             show(turn, txid)?;
             Ok(BroadcastResponse::Accepted(txid))
@@ -49,7 +49,7 @@ pub(super) fn broadcast_package(
     turn: &mut Turn<'_>,
     params: &BroadcastPackage,
 ) -> Result<BroadcastPackageResponse, MethodError> {
-    let outcome = match turn.services.node.submit_package(&params.raw_txs) {
+    let outcome = match turn.services.broadcast.submit_package(&params.raw_txs) {
         Ok(outcome) => outcome,
         Err(NodeError::Rpc { message, .. }) => {
             return Err(MethodError::PackageRejected { message });

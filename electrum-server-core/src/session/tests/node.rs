@@ -1,6 +1,7 @@
 //! A node that says what a test told it to say.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use electrum_protocol::method::mempool::MempoolFees;
 use electrum_protocol::method::transaction::MempoolVerdict;
 use electrum_protocol::{EstimateMode, FeePerKvb, RawJson};
 
-use crate::chain::{Node, NodeError, PackageOutcome, SourceError};
+use crate::chain::{Broadcast, Node, NodeError, PackageOutcome, SourceError};
 
 /// Where the node has a transaction: in a block, or in its mempool.
 type Place = Option<BlockHash>;
@@ -102,7 +103,7 @@ impl TestNode {
     }
 }
 
-impl Node for TestNode {
+impl Broadcast for TestNode {
     fn broadcast(&self, raw_tx: &[u8]) -> Result<Txid, NodeError> {
         self.ask(format!("broadcast {} bytes", raw_tx.len()))?;
         self.broadcast.lock().unwrap().take().unwrap()
@@ -112,7 +113,9 @@ impl Node for TestNode {
         self.ask(format!("package of {}", raw_txs.len()))?;
         self.package.lock().unwrap().take().unwrap()
     }
+}
 
+impl Node for TestNode {
     /// Takes what is not empty.
     fn test_mempool_accept(&self, raw_txs: &[Vec<u8>]) -> Result<Vec<MempoolVerdict>, NodeError> {
         self.ask(format!("test {}", raw_txs.len()))?;
@@ -162,6 +165,10 @@ impl Node for TestNode {
     ) -> Result<Vec<u8>, NodeError> {
         self.ask(format!("raw {txid} {block:?}"))?;
         self.find(txid, block)
+    }
+
+    fn block_part(&self, _: &BlockHash, _: Range<u32>) -> Result<Option<Vec<u8>>, NodeError> {
+        Ok(None)
     }
 
     fn verbose_transaction(
