@@ -44,7 +44,8 @@ impl FirstLine {
         };
         match *first {
             TLS_HANDSHAKE => return Spoken::Tls,
-            first if first.is_ascii_alphabetic() => {}
+            // A page that calls its own name this machine's (DNS rebinding) may choose any method.
+            first if is_token(&first) => {}
             // JSON-RPC begins with a bracket.
             _ => {
                 self.is_known = true;
@@ -146,7 +147,29 @@ mod tests {
         }
     }
 
+    /// A request with any method and target, and what follows it.
+    fn request() -> impl Strategy<Value = Vec<u8>> {
+        let line = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12} [!-~]{1,40} HTTP/[0-9](\\.[0-9])?\r?\n";
+        (line, prop::collection::vec(any::<u8>(), 0..60))
+            .prop_map(|(line, rest)| [line.as_bytes(), &rest].concat())
+    }
+
     proptest! {
+        #[test]
+        fn no_request_passes(bytes in request(), cuts in prop::collection::vec(0_usize..8, 0..20)) {
+            prop_assert_eq!(passed(&bytes, &cuts), None);
+        }
+
+        #[test]
+        fn what_begins_with_a_bracket_passes(
+            bracket in prop::sample::select(vec![b'{', b'[']),
+            rest in prop::collection::vec(any::<u8>(), 0..60),
+            cuts in prop::collection::vec(0_usize..8, 0..20),
+        ) {
+            let bytes = [&[bracket][..], &rest].concat();
+            prop_assert_eq!(passed(&bytes, &cuts), Some(bytes));
+        }
+
         #[test]
         fn however_it_is_cut_it_is_the_same(
             bytes in prop_oneof![

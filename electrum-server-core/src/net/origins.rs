@@ -48,6 +48,11 @@ impl AllowedOrigins {
         Ok(())
     }
 
+    /// Whether all pages of all sites are let in.
+    pub fn allows_all(&self) -> bool {
+        self.any
+    }
+
     /// Whether the page that a header `Origin` names is let in.
     pub(super) fn allows(&self, header: &[u8]) -> bool {
         self.any || std::str::from_utf8(header).is_ok_and(|text| self.origins.contains(text))

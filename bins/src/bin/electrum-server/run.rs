@@ -84,6 +84,11 @@ async fn run_parts(config: &Config, console: &Console) -> anyhow::Result<()> {
     for warning in config.serving.warnings() {
         warn!("{warning}");
     }
+    if config.personal.is_some() && config.serving.origins.allows_all() {
+        warn!(
+            "any web page that is visited on a machine that reaches this server can read its wallets (--ws-origin *)"
+        );
+    }
     // Ends with this function.
     let mut background = JoinSet::new();
     let status = Arc::<Status>::default();

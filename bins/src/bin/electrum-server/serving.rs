@@ -167,7 +167,8 @@ impl Serving {
             };
             warnings.push(format!(
                 "the server is announced as {host}, but clients that come through Tor or a proxy all seem to come from \
-                 this machine: {consequence}. Let the proxy tell where they come from: see --proxy-protocol-from"
+                 this machine: {consequence}. Let the proxy tell where they come from: see --proxy-protocol-from, and for Tor \
+                 `HiddenServiceExportCircuitID haproxy`"
             ));
         }
         if self.tls.as_ref().is_some_and(|tls| tls.clients.is_some()) {
