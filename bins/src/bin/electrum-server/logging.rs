@@ -1,18 +1,18 @@
 //! Log lines on standard error, above the progress bar when there is one.
 //!
-//! Standard error may be a full disk, a pipe that nobody reads, or closed. Whoever logs neither waits for it nor learns
-//! of it: a thread of its own writes the lines, those for which there is no room are dropped, and their number is told
-//! once lines can be written again.
+//! Standard error may be a full disk, a pipe that nobody reads, a terminal that is stopped, or closed. Whoever logs or
+//! draws neither waits for it nor learns of it: a thread of its own writes, lines for which there is no room are dropped,
+//! and their number is told once lines can be written again.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -23,6 +23,8 @@ const DEFAULT_FILTERS: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// The most lines that wait to be written.
 const MOST_WAITING: usize = 4096;
+/// How often a bar is drawn.
+const DRAWINGS_A_SECOND: u8 = 10;
 /// How long the end of the program waits for the last lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -40,6 +42,8 @@ pub(crate) struct Console {
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
+    /// A part of a bar, which nobody misses.
+    Drawing(Vec<u8>),
     /// To be answered when everything before it is written.
     End(SyncSender<()>),
 }
@@ -51,13 +55,14 @@ impl Console {
     ///
     /// The system has no thread to give.
     pub(crate) fn new() -> io::Result<Self> {
-        let bars = io::stderr().is_terminal().then(MultiProgress::new);
         let (queue, messages) = sync_channel(MOST_WAITING);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer {
-            bars: bars.clone(),
-            lost: lost.clone(),
-        };
+        let writer = Writer { lost: lost.clone() };
+        let bars = io::stderr().is_terminal().then(|| {
+            let terminal = Box::new(Terminal(queue.clone()));
+            let target = ProgressDrawTarget::term_like_with_hz(terminal, DRAWINGS_A_SECOND);
+            MultiProgress::with_draw_target(target)
+        });
         thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || writer.run(&messages, &mut io::stderr()))?;
@@ -76,7 +81,6 @@ impl Console {
 
 /// Writes lines, on a thread of its own.
 struct Writer {
-    bars: Option<MultiProgress>,
     lost: Arc<AtomicU64>,
 }
 
@@ -85,6 +89,7 @@ impl Writer {
         for message in messages {
             match message {
                 Message::Line(line) => self.line(&line, out),
+                Message::Drawing(bytes) => drop(out.write_all(&bytes)),
                 // Whoever waited may be gone.
                 Message::End(done) => drop(done.try_send(())),
             }
@@ -92,7 +97,7 @@ impl Writer {
     }
 
     fn line(&self, line: &[u8], out: &mut dyn Write) {
-        let mut write = || {
+        let mut write = || -> io::Result<()> {
             let lost = self.lost.load(Ordering::Relaxed);
             if lost > 0 {
                 writeln!(out, "{lost} lines of the log could not be written here")?;
@@ -100,11 +105,7 @@ impl Writer {
             }
             out.write_all(line)
         };
-        let written = match &self.bars {
-            Some(bars) => bars.suspend(write),
-            None => write(),
-        };
-        if written.is_err() {
+        if write().is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -157,16 +158,83 @@ pub(crate) struct Line<'a>(&'a Console);
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let line = Message::Line(bytes.to_vec());
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.0.queue.try_send(line)
-        {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
+        let send = || {
+            let line = Message::Line(bytes.to_vec());
+            if self.0.queue.try_send(line).is_err() {
+                self.0.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        match &self.0.bars {
+            Some(bars) => bars.suspend(send),
+            None => send(),
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where bars are drawn: the queue of the lines, so that drawing neither fails nor waits, and keeps its place among them.
+#[derive(Debug)]
+struct Terminal(SyncSender<Message>);
+
+impl Terminal {
+    fn send(&self, text: impl Into<Vec<u8>>) -> io::Result<()> {
+        // A bar that is not drawn now is drawn the next time.
+        let _ = self.0.try_send(Message::Drawing(text.into()));
+        Ok(())
+    }
+
+    /// Moves the cursor, by the control sequence that ends with this letter.
+    fn go(&self, count: usize, letter: char) -> io::Result<()> {
+        match count {
+            0 => Ok(()),
+            _ => self.send(format!("\x1b[{count}{letter}")),
+        }
+    }
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        let size = rustix::termios::tcgetwinsize(io::stderr());
+        // Some terminals do not tell.
+        size.ok()
+            .map(|size| size.ws_col)
+            .filter(|width| *width > 0)
+            .unwrap_or(80)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'D')
+    }
+
+    fn write_line(&self, s: &str) -> io::Result<()> {
+        self.send(format!("{s}\n"))
+    }
+
+    fn write_str(&self, s: &str) -> io::Result<()> {
+        self.send(s)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.send("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -216,7 +284,7 @@ mod tests {
             text: Vec::new(),
         };
         // Two found no room in the queue.
-        let writer = Writer { bars: None, lost };
+        let writer = Writer { lost };
         writer.run(&messages, &mut disk);
         assert_eq!(
             String::from_utf8(disk.text).unwrap(),
