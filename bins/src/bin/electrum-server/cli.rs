@@ -156,7 +156,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 
-    /// Origin of web pages that may connect by WebSocket, such as https://wallet.example.org, or `*` for
+    /// Origin of web pages that may connect by WebSocket, such as `https://wallet.example.org`, or `*` for
     /// all pages of all sites; repeatable [default: none, only programs that are no browsers]
     #[arg(long, value_name = "ORIGIN")]
     #[serde(deserialize_with = "one_or_many")]
