@@ -42,7 +42,7 @@ pub(crate) struct BroadcastCommand {
 #[derive(Debug, thiserror::Error)]
 enum BroadcastError {
     #[error("the transaction cannot be decoded: {0}")]
-    Decode(#[from] encode::Error),
+    Decode(encode::Error),
     #[error("the package has no transactions")]
     Empty,
     #[error(
@@ -56,7 +56,7 @@ enum BroadcastError {
     )]
     TooLong { bytes: usize },
     #[error("cannot run the broadcast command: {0}")]
-    Run(#[from] RunError),
+    Run(RunError),
     #[error("the broadcast command failed ({status}): {reason}")]
     Failed { status: ExitStatus, reason: String },
     #[error("the broadcast command ended without reading all of its standard input")]
@@ -64,9 +64,33 @@ enum BroadcastError {
     #[error("the broadcast command printed the txid {0}, which is not that of the transaction")]
     OtherTxid(Txid),
     #[error("cannot read the answer of the broadcast command: {0}")]
-    Answer(#[from] SourceError),
+    Answer(SourceError),
     #[error("the answer of the broadcast command is not JSON: {0}")]
-    Json(#[from] ParseJsonError),
+    Json(ParseJsonError),
+}
+
+impl From<encode::Error> for BroadcastError {
+    fn from(error: encode::Error) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<RunError> for BroadcastError {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<SourceError> for BroadcastError {
+    fn from(error: SourceError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<ParseJsonError> for BroadcastError {
+    fn from(error: ParseJsonError) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl From<BroadcastError> for NodeError {

@@ -48,8 +48,8 @@ pub(super) struct Ended {
 /// Why a process did not end by itself.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
-    #[error("cannot start `{program}`: {source}")]
-    Start { program: String, source: io::Error },
+    #[error("cannot start `{program}`: {error}")]
+    Start { program: String, error: io::Error },
     #[error("it was killed because it took more than {} s", .0.as_secs())]
     Timeout(Duration),
     #[error("the server is stopping")]
@@ -117,9 +117,9 @@ impl Processes {
         if state.is_stopping {
             return Err(RunError::Stopping);
         }
-        let child = command.spawn().map_err(|source| RunError::Start {
+        let child = command.spawn().map_err(|error| RunError::Start {
             program: command.get_program().to_string_lossy().into_owned(),
-            source,
+            error,
         })?;
         let pid = Pid::from_child(&child);
         state.groups.push(pid);
